@@ -1,0 +1,1 @@
+//! Configuration files: one documented default per program, unknown keys are fatal.

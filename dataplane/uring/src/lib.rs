@@ -1,0 +1,1 @@
+//! The kernel: rings, registered buffers, sockets, and the plain-syscall engine.

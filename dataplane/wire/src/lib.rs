@@ -1,0 +1,1 @@
+//! Bytes to checked views and back: RTP, RTCP, first-byte demultiplexing.

@@ -1,0 +1,1 @@
+//! Runs servers against each other on one scenario.

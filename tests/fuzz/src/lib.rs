@@ -1,0 +1,1 @@
+//! Fuzz targets as functions; corpora replayed in ordinary tests.

@@ -1,0 +1,1 @@
+//! The forwarder on one thread: simulated network, virtual clock.

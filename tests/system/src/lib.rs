@@ -1,0 +1,1 @@
+//! The real binaries, started, killed and judged from outside.
