@@ -6,8 +6,10 @@
 
 /// A record of fixed width that can be copied through shared memory word by word.
 pub trait Record: Sized {
+    /// Names of the fields, one word each, in page order.
+    const FIELDS: &'static [&'static str];
     /// Words of the record.
-    const WORDS: usize;
+    const WORDS: usize = Self::FIELDS.len();
     /// Writes the record to `words`, which has [`Record::WORDS`] words.
     fn to_words(&self, words: &mut [u64]);
     /// Reads the record from `words`, which has [`Record::WORDS`] words.
@@ -23,7 +25,7 @@ macro_rules! record {
         }
 
         impl Record for $name {
-            const WORDS: usize = [$(stringify!($field),)*].len();
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field),)*];
 
             fn to_words(&self, words: &mut [u64]) {
                 words.copy_from_slice(&[$(self.$field,)*]);

@@ -1,1 +1,19 @@
-//! Bytes to checked views and back: RTP, RTCP, first-byte demultiplexing.
+//! Bytes to checked views and back: RTP, RTCP, first-byte demultiplexing, and the arithmetic on
+//! sequence numbers, timestamps and NTP time that goes with them.
+//!
+//! Everything here is stateless and works on borrowed bytes: no clock, no socket, no allocation. A
+//! view is handed out only after every length in the packet was checked, so its accessors cannot
+//! fail. The crate stands where a packet enters a shard (sniff, view) and where it leaves (rewrite).
+#![forbid(unsafe_code)]
+
+pub mod ntp;
+pub mod rtcp;
+pub mod rtp;
+pub mod rtp_rewrite;
+pub mod sequence;
+pub mod sniff;
+
+pub use rtcp::{Compound, RtcpError};
+pub use rtp::{RtpError, RtpView};
+pub use rtp_rewrite::HeaderRewrite;
+pub use sniff::{Protocol, sniff};

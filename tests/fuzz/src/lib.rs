@@ -1,1 +1,23 @@
-//! Fuzz targets as functions; corpora replayed in ordinary tests.
+//! Fuzz targets as functions: each takes hostile bytes and panics when a promise of the code under
+//! test is broken.
+//!
+//! They run twice: `harness/` gives them to libFuzzer, which looks for new bytes, and
+//! `tests/replay.rs` gives them every file of `corpus/`, which is how yesterday's finds stay found
+//! in an ordinary `cargo test`. A new target is one file here with one function of the same name, a
+//! row in [`TARGETS`], a folder in `corpus/` and a file in `harness/fuzz_targets/`.
+#![forbid(unsafe_code)]
+
+mod rtcp;
+mod rtp;
+mod sniff;
+
+pub use rtcp::rtcp;
+pub use rtp::rtp;
+pub use sniff::sniff;
+
+/// A target: it panics when a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// Every target by the name of its corpus folder. The targets that map shared memory belong here as
+/// well: they read files as region bytes.
+pub const TARGETS: &[(&str, Target)] = &[("rtcp", rtcp), ("rtp", rtp), ("sniff", sniff)];

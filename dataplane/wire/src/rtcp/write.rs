@@ -1,0 +1,206 @@
+//! Writers of RTCP packets into a buffer of the caller.
+//!
+//! Each writes one packet at the start of `out` and returns its length; a compound is several calls,
+//! each with what the one before left free. They are written out here because the builders of
+//! rtcp-types keep reports and entries in vectors. A compound that is not reduced-size begins with a
+//! report and has a CNAME (RFC 3550 section 6.1): the caller sees to that.
+
+use super::feedback::{FIR_FORMAT, FirEntry, NACK_FORMAT, NackEntry, PLI_FORMAT, Pli};
+use super::report::{
+    CUMULATIVE_LOST_MAX, CUMULATIVE_LOST_MIN, ReceiverReport, ReportBlock, SenderReport,
+};
+use super::source::CNAME;
+use super::{
+    GOODBYE, HEADER_BYTES, MAX_COUNT, PAYLOAD_FEEDBACK, RECEIVER_REPORT, SENDER_REPORT,
+    SOURCE_DESCRIPTION, TRANSPORT_FEEDBACK,
+};
+
+/// The longest packet: its length field counts up to 2^16 words.
+const MAX_PACKET_BYTES: usize = 4 << 16;
+
+/// Why a packet could not be written. Nothing of it is in the buffer then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The buffer is too small.
+    #[error("an RTCP packet of {needed} bytes does not fit into {available}")]
+    Room {
+        /// Bytes of the packet.
+        needed: usize,
+        /// Bytes of the buffer.
+        available: usize,
+    },
+    /// More entries, or bytes of text, than one packet can carry.
+    #[error("{given} entries in one RTCP packet, at most {most} fit")]
+    Count {
+        /// How many were given.
+        given: usize,
+        /// How many one packet can carry.
+        most: usize,
+    },
+}
+
+/// Writes a sender report with up to 31 blocks (RFC 3550 section 6.4.1).
+pub fn write_sender_report(
+    out: &mut [u8],
+    report: &SenderReport,
+    blocks: &[ReportBlock],
+) -> Result<usize, WriteError> {
+    let count = five_bits(blocks.len())?;
+    let mut packet = Frame::begin(out, SENDER_REPORT, count, 28 + 24 * blocks.len())?;
+    packet.put(report.ssrc.to_be_bytes());
+    packet.put(report.ntp.to_be_bytes());
+    packet.put(report.rtp_timestamp.to_be_bytes());
+    packet.put(report.packet_count.to_be_bytes());
+    packet.put(report.octet_count.to_be_bytes());
+    blocks.iter().for_each(|block| packet.put_block(block));
+    Ok(packet.end())
+}
+
+/// Writes a receiver report with up to 31 blocks (RFC 3550 section 6.4.2).
+pub fn write_receiver_report(
+    out: &mut [u8],
+    report: &ReceiverReport,
+    blocks: &[ReportBlock],
+) -> Result<usize, WriteError> {
+    let count = five_bits(blocks.len())?;
+    let mut packet = Frame::begin(out, RECEIVER_REPORT, count, 8 + 24 * blocks.len())?;
+    packet.put(report.ssrc.to_be_bytes());
+    blocks.iter().for_each(|block| packet.put_block(block));
+    Ok(packet.end())
+}
+
+/// Writes a source description of one source with its canonical name, up to 255 bytes
+/// (RFC 3550 section 6.5.1).
+pub fn write_sdes_cname(out: &mut [u8], ssrc: u32, cname: &[u8]) -> Result<usize, WriteError> {
+    let Ok(cname_len) = u8::try_from(cname.len()) else {
+        return Err(WriteError::Count { given: cname.len(), most: usize::from(u8::MAX) });
+    };
+    // Header, SSRC, item header, text, and the null octet that ends the list.
+    let len = (4 + 4 + 2 + cname.len() + 1).next_multiple_of(4);
+    let mut packet = Frame::begin(out, SOURCE_DESCRIPTION, 1, len)?;
+    packet.put(ssrc.to_be_bytes());
+    packet.put([CNAME, cname_len]);
+    packet.put_slice(cname);
+    packet.rest().fill(0);
+    Ok(len)
+}
+
+/// Writes a goodbye of up to 31 sources, without a reason (RFC 3550 section 6.6).
+pub fn write_bye(out: &mut [u8], sources: &[u32]) -> Result<usize, WriteError> {
+    let count = five_bits(sources.len())?;
+    let mut packet = Frame::begin(out, GOODBYE, count, 4 + 4 * sources.len())?;
+    sources.iter().for_each(|ssrc| packet.put(ssrc.to_be_bytes()));
+    Ok(packet.end())
+}
+
+/// Writes a picture loss indication (RFC 4585 section 6.3.1).
+pub fn write_pli(out: &mut [u8], pli: &Pli) -> Result<usize, WriteError> {
+    let mut packet = Frame::begin(out, PAYLOAD_FEEDBACK, PLI_FORMAT, 12)?;
+    packet.put(pli.sender_ssrc.to_be_bytes());
+    packet.put(pli.media_ssrc.to_be_bytes());
+    Ok(packet.end())
+}
+
+/// Writes a full intra request; the media source is 0 as RFC 5104 section 4.3.1.2 demands, and at
+/// least one entry is the caller's duty.
+pub fn write_fir(
+    out: &mut [u8],
+    sender_ssrc: u32,
+    entries: &[FirEntry],
+) -> Result<usize, WriteError> {
+    let mut packet = Frame::begin(out, PAYLOAD_FEEDBACK, FIR_FORMAT, 12 + 8 * entries.len())?;
+    packet.put(sender_ssrc.to_be_bytes());
+    packet.put([0; 4]);
+    for entry in entries {
+        packet.put(entry.ssrc.to_be_bytes());
+        packet.put([entry.sequence, 0, 0, 0]);
+    }
+    Ok(packet.end())
+}
+
+/// Writes a generic NACK (RFC 4585 section 6.2.1); at least one entry is the caller's duty.
+pub fn write_nack(
+    out: &mut [u8],
+    sender_ssrc: u32,
+    media_ssrc: u32,
+    entries: &[NackEntry],
+) -> Result<usize, WriteError> {
+    let mut packet = Frame::begin(out, TRANSPORT_FEEDBACK, NACK_FORMAT, 12 + 4 * entries.len())?;
+    packet.put(sender_ssrc.to_be_bytes());
+    packet.put(media_ssrc.to_be_bytes());
+    for entry in entries {
+        packet.put(entry.packet_id.to_be_bytes());
+        packet.put(entry.bitmask.to_be_bytes());
+    }
+    Ok(packet.end())
+}
+
+/// `count` as the five bits of a header.
+fn five_bits(count: usize) -> Result<u8, WriteError> {
+    if count > MAX_COUNT {
+        return Err(WriteError::Count { given: count, most: MAX_COUNT });
+    }
+    Ok(count as u8)
+}
+
+/// One packet being written: its exact bytes, and how many of them are written.
+struct Frame<'a> {
+    bytes: &'a mut [u8],
+    written: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// Takes `len` bytes of `out`, a multiple of four, and writes the header there.
+    fn begin(
+        out: &'a mut [u8],
+        packet_type: u8,
+        count: u8,
+        len: usize,
+    ) -> Result<Self, WriteError> {
+        debug_assert!(len.is_multiple_of(4));
+        if len > MAX_PACKET_BYTES {
+            return Err(WriteError::Count { given: len / 4, most: MAX_PACKET_BYTES / 4 });
+        }
+        let available = out.len();
+        let bytes = out.get_mut(..len).ok_or(WriteError::Room { needed: len, available })?;
+        let mut frame = Self { bytes, written: 0 };
+        frame.put([0x80 | count, packet_type]);
+        frame.put(((len / 4 - 1) as u16).to_be_bytes());
+        debug_assert_eq!(frame.written, HEADER_BYTES);
+        Ok(frame)
+    }
+
+    fn put<const N: usize>(&mut self, field: [u8; N]) {
+        self.put_slice(&field);
+    }
+
+    fn put_slice(&mut self, field: &[u8]) {
+        self.bytes[self.written..self.written + field.len()].copy_from_slice(field);
+        self.written += field.len();
+    }
+
+    fn put_block(&mut self, block: &ReportBlock) {
+        self.put(block.ssrc.to_be_bytes());
+        // RFC 3550 A.3: the 24 bits are clamped "at 0x7fffff for positive loss or 0x800000 for
+        // negative loss".
+        let lost = block.cumulative_lost.clamp(CUMULATIVE_LOST_MIN, CUMULATIVE_LOST_MAX);
+        let [_, lost @ ..] = lost.to_be_bytes();
+        self.put([block.fraction_lost]);
+        self.put(lost);
+        self.put(block.extended_highest_sequence.to_be_bytes());
+        self.put(block.jitter.to_be_bytes());
+        self.put(block.last_sr.to_be_bytes());
+        self.put(block.delay_since_last_sr.to_be_bytes());
+    }
+
+    /// The bytes not written yet.
+    fn rest(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.written..]
+    }
+
+    /// The length of the packet, all of which is written.
+    fn end(self) -> usize {
+        debug_assert_eq!(self.written, self.bytes.len());
+        self.written
+    }
+}
