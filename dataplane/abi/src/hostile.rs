@@ -139,6 +139,7 @@ fn words_of(bytes: &[u8], count: usize) -> Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slot::SLOT_BYTES;
     use proptest::prelude::*;
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
         #[test]
         fn any_slots_behind_plausible_cursors(
             tail in 0..6u64,
-            bytes in proptest::collection::vec(any::<u8>(), SLOTS * 128),
+            bytes in proptest::collection::vec(any::<u8>(), SLOTS * SLOT_BYTES),
             tag in 0..8u8,
         ) {
             let mut memory = vec![0; 3 * LINE_WORDS * 8];

@@ -33,6 +33,7 @@
 //!
 //! [`Event::Resync`]: crate::message::Event::Resync
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 
 use crate::memory::Words;
@@ -64,8 +65,9 @@ struct End<M> {
     other: u64,
     closed: bool,
     scratch: Box<[u64]>,
-    // `fn() -> M` leaves Send to the words; the cell takes Sync away: one thread has an end.
-    message: PhantomData<(fn() -> M, std::cell::Cell<()>)>,
+    message: PhantomData<fn() -> M>,
+    /// Takes `Sync` away: one thread at a time has an end.
+    one_thread: PhantomData<Cell<()>>,
 }
 
 impl<M: Message> End<M> {
@@ -80,11 +82,12 @@ impl<M: Message> End<M> {
             closed: false,
             scratch: vec![0; M::WORDS].into(),
             message: PhantomData,
+            one_thread: PhantomData,
         }
     }
 
     /// Slot of the message that our cursor stands at.
-    fn slot<'a>(words: &'a Words, slots: u64, cursor: u64) -> &'a [AtomicU64] {
+    fn slot(words: &Words, slots: u64, cursor: u64) -> &[AtomicU64] {
         let first = SLOTS + (cursor & (slots - 1)) as usize * M::WORDS;
         &words[first..first + M::WORDS]
     }

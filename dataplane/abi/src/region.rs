@@ -161,7 +161,7 @@ pub(crate) fn join(fd: BorrowedFd<'_>, kind: RegionKind) -> Result<(Words, u64),
     // The seals hold from here on, so that the size stays what it is.
     let bytes = rustix::fs::fstat(fd).map_err(failed("fstat"))?.st_size as u64;
     let words = usize::try_from(bytes / 8).unwrap_or(0);
-    if words < HEADER_WORDS || bytes % 8 != 0 {
+    if words < HEADER_WORDS || !bytes.is_multiple_of(8) {
         return Err(RegionError::Size { found: bytes, expected: HEADER_WORDS as u64 * 8 });
     }
     let access = match kind {

@@ -1,1 +1,27 @@
-//! One core's world and the loop that turns it.
+//! One core's world: forwards, destinations, and what becomes of each datagram.
+//!
+//! Sans-IO: the binary's turn loop feeds arrivals, commands and time in, and takes runs, events and
+//! records out. `tests/sim` does the same with a simulated network. Only [`egress`] knows the
+//! engines' batch type.
+//!
+//! - [`shard`]: the world, and where each kind of input goes.
+//! - [`home`]: the input half of a forward, on the shard that owns its sockets.
+//! - [`branch`]: the output half, on every shard that serves destinations of it.
+//! - [`egress`]: the packets of a turn become runs.
+//! - [`mailbox`]: commands of the control plane, and the answers.
+//! - [`handoff`]: lanes between shards: packet references one way, buffers back.
+//! - [`feedback`]: RTCP in both directions.
+//! - [`publish`]: records and counters become visible to other programs.
+#![forbid(unsafe_code)]
+
+pub mod branch;
+pub mod clock;
+pub mod egress;
+pub mod feedback;
+pub mod handoff;
+pub mod home;
+pub mod mailbox;
+pub mod publish;
+pub mod shard;
+pub mod slab;
+pub mod sockets;

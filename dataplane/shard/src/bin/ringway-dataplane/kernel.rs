@@ -1,0 +1,52 @@
+//! Real sockets on an engine, as the shard asks for them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ringway_shard::sockets::{OpenError, Opened, Sockets};
+use ringway_uring::{BindError, Engine, SocketId, SocketOptions, bind};
+use std::net::UdpSocket;
+
+/// An engine and how its sockets are opened.
+pub(crate) struct Kernel<'a> {
+    pub(crate) engine: &'a mut Engine,
+    pub(crate) options: &'a SocketOptions,
+}
+
+impl Sockets for Kernel<'_> {
+    type Handle = Arc<UdpSocket>;
+
+    fn open(&mut self, address: SocketAddr) -> Result<Opened<Self::Handle>, OpenError> {
+        let bound = bind(address, self.options).map_err(bind_error)?;
+        let handle = bound.socket;
+        let id = self.engine.attach(handle.clone(), true).map_err(attach_error)?;
+        Ok(Opened { id, handle, address: bound.local })
+    }
+
+    fn adopt(&mut self, handle: &Self::Handle) -> Result<SocketId, OpenError> {
+        self.engine.attach(handle.clone(), false).map_err(attach_error)
+    }
+
+    fn close(&mut self, id: SocketId) {
+        self.engine.detach(id);
+    }
+}
+
+fn bind_error(error: BindError) -> OpenError {
+    tracing::debug!(%error, "a socket was not opened");
+    match error {
+        BindError::InUse(_) => OpenError::InUse,
+        BindError::NotAvailable(_) => OpenError::NotAvailable,
+        BindError::Permission(_) => OpenError::Denied,
+        BindError::Files(_) => OpenError::TableFull,
+        BindError::Other { source, .. } => OpenError::Io(source.raw_os_error().unwrap_or(0)),
+    }
+}
+
+fn attach_error(error: std::io::Error) -> OpenError {
+    match error.raw_os_error() {
+        Some(errno) => OpenError::Io(errno),
+        // `ErrorKind::QuotaExceeded`: the engine's own table.
+        None => OpenError::TableFull,
+    }
+}

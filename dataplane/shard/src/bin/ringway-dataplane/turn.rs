@@ -1,0 +1,277 @@
+//! The turn: the one loop of a shard, and the only file that knows its order.
+//!
+//! 1. Sleep until something arrives, the bell rings or the tick is due; not at all while there is
+//!    work.
+//! 2. Read the clocks, once.
+//! 3. Take arrivals, what other shards sent, commands of the control plane.
+//! 4. On the tick: publish a stripe of the records, report to a share of the sources.
+//! 5. Send. After that every byte of this turn is free again.
+//! 6. Release buffers, wake other shards, tell the control plane.
+//!
+//! Nothing here allocates per packet; only commands do.
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+use ringway_abi::counters::Counter;
+use ringway_abi::door::ShardLink;
+use ringway_abi::latency::latency_histogram;
+use ringway_abi::pages::ShardPages;
+use ringway_shard::clock::Now;
+use ringway_shard::feedback::MAX_DOWNSTREAM;
+use ringway_shard::publish::TICK_NS;
+use ringway_shard::shard::{Datagram, Shard, TURN_PACKETS};
+use ringway_uring::{
+    Batch, BufferId, Engine, EngineConfig, Failure, SocketOptions, Tally, ring_bell,
+};
+use rtrb::Consumer;
+use std::net::UdpSocket;
+
+use crate::clocks;
+use crate::kernel::Kernel;
+use crate::shards::{ControlChange, Start, Together, engine_size};
+
+/// Runs in one batch. More saves system calls; fewer lets arrivals in sooner while a large fan-out
+/// is sent, and buffers go back sooner.
+const BATCH_RUNS: usize = 256;
+/// Pieces in one batch: a whole turn's packets with a header of their own, several times.
+const BATCH_PIECES: usize = TURN_PACKETS * 8;
+/// Scratch octets in one batch: headers of as many packets, and RTCP.
+const BATCH_SCRATCH: usize = 64 * 1024;
+const _: () = assert!(
+    BATCH_PIECES > TURN_PACKETS * 2 && BATCH_SCRATCH >= TURN_PACKETS * 12 + MAX_DOWNSTREAM,
+    "one destination's share of the largest turn fits into an empty batch"
+);
+
+/// Commands taken in one turn: each may open sockets, and media waits meanwhile.
+const TURN_COMMANDS: usize = 16;
+/// Ticks of an idle shard are this many times longer.
+const IDLE_TICKS: u64 = 5;
+/// Ticks between two publications of the latency histogram.
+const LATENCY_TICKS: u64 = 25;
+
+/// One shard with all it needs to turn.
+pub(crate) struct Turn {
+    shard: Shard<Arc<UdpSocket>>,
+    engine: Engine,
+    options: SocketOptions,
+    index: usize,
+    buffers: u32,
+    together: Arc<Together>,
+    pages: ShardPages,
+    changes: Consumer<ControlChange>,
+    control: Option<ShardLink>,
+    batch: Batch,
+    failures: Vec<Failure>,
+    arrivals: Vec<BufferId>,
+    tally: Tally,
+    latency: Histogram<u64>,
+    ticks: u64,
+    next_tick_ns: u64,
+    packets_at_tick: u64,
+}
+
+impl Turn {
+    /// Builds the engine and the world, on the thread that will turn them.
+    pub(crate) fn new(start: Start) -> anyhow::Result<Self> {
+        let (kind, sockets) = engine_size(&start);
+        let index = usize::from(start.config.index);
+        let bell = start.together.bells[index].clone();
+        let mut config = EngineConfig::new(start.pools, start.config.index, bell);
+        config.sockets = sockets;
+        config.batch_pieces = BATCH_PIECES;
+        let engine = Engine::new(kind, config).context("cannot start the engine of a shard")?;
+        Ok(Self {
+            shard: Shard::new(start.config, start.peers),
+            engine,
+            options: start.options,
+            index,
+            buffers: start.buffers,
+            together: start.together,
+            pages: start.pages,
+            changes: start.changes,
+            control: None,
+            batch: Batch::with_capacity(BATCH_RUNS, BATCH_PIECES, BATCH_SCRATCH),
+            failures: Vec::with_capacity(BATCH_RUNS),
+            arrivals: Vec::with_capacity(TURN_PACKETS),
+            tally: Tally::default(),
+            latency: latency_histogram(),
+            ticks: 0,
+            next_tick_ns: 0,
+            packets_at_tick: 0,
+        })
+    }
+
+    /// Turns until the program stops.
+    pub(crate) fn run(&mut self) {
+        while !self.together.stopping.load(Ordering::Relaxed) {
+            self.sleep();
+            let now = clocks::now();
+            self.take_arrivals(now);
+            let mut kernel = Kernel { engine: &mut self.engine, options: &self.options };
+            self.shard.handle_peers(now, &mut kernel);
+            self.take_commands();
+            if now.mono_ns >= self.next_tick_ns {
+                self.tick(now);
+            }
+            self.send(now);
+            self.release();
+            self.wake_peers();
+            self.tell_control();
+            self.shard.counters.add(Counter::Turns, 1);
+        }
+        self.shard.publish_all(clocks::now(), &mut self.pages);
+        self.pages.publish_counters(self.shard.counters.words());
+    }
+
+    /// Waits for work. Whoever brings some looks at the flags only after it has brought it, and
+    /// this looks for work only after it has set them: one of the two sees the other.
+    fn sleep(&mut self) {
+        let asleep = &self.together.asleep[self.index];
+        asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let lane_idle = self.control.as_mut().is_none_or(|c| c.commands.prepare_sleep());
+        let idle = lane_idle && self.shard.peers_idle() && self.changes.is_empty();
+        let wait = if idle {
+            let now_ns = clocks::now().mono_ns;
+            Duration::from_nanos(self.next_tick_ns.saturating_sub(now_ns))
+        } else {
+            Duration::ZERO
+        };
+        if let Err(error) = self.engine.wait(Some(wait)) {
+            panic!("the engine of shard {} cannot wait: {error}", self.index);
+        }
+        self.together.asleep[self.index].store(false, Ordering::Relaxed);
+        if let Some(control) = &mut self.control {
+            control.commands.awake();
+        }
+    }
+
+    fn take_arrivals(&mut self, now: Now) {
+        while self.arrivals.len() < TURN_PACKETS
+            && self.shard.has_room()
+            && let Some(arrival) = self.engine.next_arrival()
+        {
+            let datagram = Datagram {
+                socket: arrival.socket,
+                from: arrival.from,
+                buffer: arrival.buffer.0,
+                offset: arrival.offset,
+                kernel_ns: arrival.kernel_ns,
+                truncated: arrival.truncated,
+                bytes: self.engine.bytes(&arrival),
+            };
+            self.shard.handle_datagram(now, &datagram);
+            self.arrivals.push(arrival.buffer);
+        }
+    }
+
+    fn take_commands(&mut self) {
+        while let Ok(change) = self.changes.pop() {
+            self.shard.reset_events();
+            self.control = match change {
+                ControlChange::Joined(link) => Some(link),
+                ControlChange::Left => None,
+            };
+        }
+        for _ in 0..TURN_COMMANDS {
+            let Some(control) = &mut self.control else { return };
+            match control.commands.try_receive() {
+                None => return,
+                Some(Ok(command)) => {
+                    let mut kernel = Kernel { engine: &mut self.engine, options: &self.options };
+                    self.shard.apply(command, &mut kernel);
+                }
+                Some(Err(_)) => self.shard.handle_invalid_command(),
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.shard.handle_tick(now, self.ticks, &mut self.pages);
+        let engine = self.engine.tally();
+        let counters = &mut self.shard.counters;
+        counters.set(Counter::BusyNs, clocks::thread_ns());
+        counters.set(Counter::Syscalls, engine.syscalls);
+        counters.set(Counter::Wakeups, engine.wakeups);
+        counters.set(Counter::ReceiveStalls, engine.receive_stalls);
+        counters.set(Counter::GsoFallbacks, self.tally.gso_fallbacks);
+        counters.set(Counter::BuffersFree, self.engine.buffers_free().into());
+        counters.set(Counter::BuffersTotal, self.buffers.into());
+        let packets = counters.get(Counter::PacketsReceived) + counters.get(Counter::PacketsSent);
+        self.pages.publish_counters(counters.words());
+        if self.ticks.is_multiple_of(LATENCY_TICKS) {
+            self.pages.publish_latency(&self.latency);
+        }
+        self.pages.beat(now.mono_ns);
+        self.together.beats[self.index].store(now.mono_ns, Ordering::Relaxed);
+        let idle = packets == self.packets_at_tick;
+        self.packets_at_tick = packets;
+        self.ticks += 1;
+        self.next_tick_ns = now.mono_ns + TICK_NS * if idle { IDLE_TICKS } else { 1 };
+    }
+
+    fn send(&mut self, now: Now) {
+        loop {
+            let more = self.shard.poll_transmit(now, &mut self.batch);
+            if !self.batch.is_empty() {
+                self.engine.send(&mut self.batch, &mut self.failures, &mut self.tally);
+                let sent_ns = clocks::unix_ns();
+                let latency = &mut self.latency;
+                self.shard.take_deliveries(|kernel_ns, destinations| {
+                    let ns = sent_ns.saturating_sub(kernel_ns);
+                    latency.saturating_record_n(ns, destinations.into());
+                });
+                self.shard.handle_failures(&self.failures);
+                self.failures.clear();
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        let engine = &mut self.engine;
+        self.shard.take_retained(|buffer| engine.retain(BufferId(buffer)));
+        for buffer in self.arrivals.drain(..) {
+            engine.release(buffer);
+        }
+        self.shard.take_returned(|buffer| engine.release(BufferId(buffer)));
+        self.shard.end_turn();
+    }
+
+    fn wake_peers(&mut self) {
+        let together = &self.together;
+        let mut fenced = false;
+        self.shard.take_touched(|peer| {
+            if !fenced {
+                fence(Ordering::SeqCst);
+                fenced = true;
+            }
+            // Once per sleep: whoever clears the flag rings.
+            let asleep = &together.asleep[usize::from(peer)];
+            if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::Relaxed) {
+                ring_bell(&together.bells[usize::from(peer)]);
+            }
+        });
+    }
+
+    fn tell_control(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        let mut told = false;
+        while let Some(event) = self.shard.next_event() {
+            if control.events.try_send(event).is_err() {
+                break;
+            }
+            self.shard.event_sent();
+            told = true;
+        }
+        if told && control.events.reader_sleeps() {
+            ring_bell(&control.bell);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Sockets as the shard sees them: opened, shared with another shard, closed.
+//!
+//! The binary opens real ones on the engine; `tests/sim` hands out simulated ones.
+
+use std::net::SocketAddr;
+
+use crate::egress::SocketId;
+
+/// A socket that was opened.
+#[derive(Debug)]
+pub struct Opened<H> {
+    /// Its name on this shard.
+    pub id: SocketId,
+    /// What another shard needs to send from it.
+    pub handle: H,
+    /// Where it is bound.
+    pub address: SocketAddr,
+}
+
+/// Why a socket was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// Someone else has the port.
+    InUse,
+    /// The address is not one of this machine's.
+    NotAvailable,
+    /// The port needs a privilege.
+    Denied,
+    /// The engine's table of sockets is full.
+    TableFull,
+    /// Any other error of the kernel.
+    Io(i32),
+}
+
+/// Opens and closes sockets.
+pub trait Sockets {
+    /// What another shard needs to send from a socket of this one.
+    type Handle: Clone;
+
+    /// Binds a UDP socket and receives from it.
+    fn open(&mut self, address: SocketAddr) -> Result<Opened<Self::Handle>, OpenError>;
+
+    /// Names a socket of another shard here, to send from it.
+    fn adopt(&mut self, handle: &Self::Handle) -> Result<SocketId, OpenError>;
+
+    /// Closes a socket. What is still on its way from it is dropped.
+    fn close(&mut self, id: SocketId);
+}

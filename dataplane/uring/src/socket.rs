@@ -1,0 +1,180 @@
+#![allow(unsafe_code)] // Two socket options that no library sets.
+//! Binding UDP sockets the way the packet path needs them.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+
+use rustix::net::sockopt;
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+
+/// How a socket is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Bytes that the kernel may keep before they are read.
+    pub receive_buffer_bytes: usize,
+    /// Bytes that may wait to be sent. A fan-out sends bursts: this must hold the largest.
+    pub send_buffer_bytes: usize,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self { receive_buffer_bytes: 4 << 20, send_buffer_bytes: 4 << 20 }
+    }
+}
+
+/// A bound socket and what the kernel granted.
+#[derive(Clone, Debug)]
+pub struct BoundSocket {
+    /// The socket, non-blocking.
+    pub socket: Arc<UdpSocket>,
+    /// Its address; the port is the kernel's choice if 0 was asked for.
+    pub local: SocketAddr,
+    /// Receive buffer obtained, in the unit of [`SocketOptions`]. Less than asked for means that
+    /// `net.core.rmem_max` is lower and the process lacks `CAP_NET_ADMIN`.
+    pub receive_buffer_bytes: usize,
+    /// Send buffer obtained; limited by `net.core.wmem_max`.
+    pub send_buffer_bytes: usize,
+}
+
+/// Why an address cannot be bound.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// Someone else listens there.
+    #[error("{0} is already in use: choose another port, or find its user with `ss -ulpn`")]
+    InUse(SocketAddr),
+    /// No interface has the address, or the machine lacks the address family.
+    #[error("{0} is not an address of this machine: see `ip address`")]
+    NotAvailable(SocketAddr),
+    /// A privileged port, or a policy.
+    #[error("no permission to bind {0}: choose a port above 1023 or grant CAP_NET_BIND_SERVICE")]
+    Permission(SocketAddr),
+    /// No file descriptors left.
+    #[error("no file descriptor left to bind {0}: raise `LimitNOFILE=` of the service")]
+    Files(SocketAddr),
+    /// Anything else.
+    #[error("{step} for {address}: {source}")]
+    Other {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What was tried.
+        step: &'static str,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+/// Binds a UDP socket. `[::]` takes IPv4 too. A port in use is an error: no address is shared.
+pub fn bind(address: SocketAddr, options: &SocketOptions) -> Result<BoundSocket, BindError> {
+    let fail = |step| move |source| bind_error(address, step, source);
+    let kind = Type::DGRAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))
+        .map_err(fail("opening a socket"))?;
+    if let IpAddr::V6(ip) = address.ip() {
+        socket.set_only_v6(!ip.is_unspecified()).map_err(fail("choosing IPv6 or both"))?;
+    }
+    let receive_buffer_bytes = size_receive_buffer(&socket, options.receive_buffer_bytes)
+        .map_err(fail("sizing the receive buffer"))?;
+    let send_buffer_bytes = size_send_buffer(&socket, options.send_buffer_bytes)
+        .map_err(fail("sizing the send buffer"))?;
+    switch_on(&socket, libc::SO_TIMESTAMPNS).map_err(fail("asking for time stamps"))?;
+    switch_on(&socket, libc::SO_RXQ_OVFL).map_err(fail("asking for drop counts"))?;
+    forbid_fragments(&socket, address).map_err(fail("forbidding fragments"))?;
+    socket.bind(&address.into()).map_err(fail("binding"))?;
+    let local = socket.local_addr().map_err(fail("asking for the address"))?;
+    let local = local.as_socket().unwrap_or(address);
+    let socket = Arc::new(UdpSocket::from(socket));
+    Ok(BoundSocket { socket, local, receive_buffer_bytes, send_buffer_bytes })
+}
+
+fn bind_error(address: SocketAddr, step: &'static str, source: io::Error) -> BindError {
+    match source.raw_os_error() {
+        Some(libc::EADDRINUSE) => BindError::InUse(address),
+        Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT) => BindError::NotAvailable(address),
+        Some(libc::EACCES | libc::EPERM) => BindError::Permission(address),
+        Some(libc::EMFILE | libc::ENFILE) => BindError::Files(address),
+        _ => BindError::Other { address, step, source },
+    }
+}
+
+/// Privileged processes may exceed the system's limit; others get at most the limit. The kernel
+/// keeps twice the size, for its own bookkeeping, and tells that.
+fn size_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<usize> {
+    if sockopt::set_socket_recv_buffer_size_force(socket, bytes).is_err() {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    Ok(socket.recv_buffer_size()? / 2)
+}
+
+fn size_send_buffer(socket: &Socket, bytes: usize) -> io::Result<usize> {
+    if sockopt::set_socket_send_buffer_size_force(socket, bytes).is_err() {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    Ok(socket.send_buffer_size()? / 2)
+}
+
+/// Media must not be fragmented: a lost fragment loses the packet, and segmentation refuses it.
+fn forbid_fragments(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() {
+        sockopt::set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::DO)?;
+        // IPv4 peers of a dual-stack socket; an IPv6-only machine refuses, and has none.
+        let _ = sockopt::set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DO);
+        return Ok(());
+    }
+    Ok(sockopt::set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::DO)?)
+}
+
+fn switch_on(socket: &impl AsFd, option: i32) -> io::Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    let on: libc::c_int = 1;
+    let (value, len) = ((&raw const on).cast(), size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: the kernel reads `len` bytes of an integer that is alive.
+    let outcome = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value, len) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(address: &str) -> Result<BoundSocket, BindError> {
+        bind(address.parse().unwrap(), &SocketOptions::default())
+    }
+
+    #[test]
+    fn a_port_in_use_is_an_error() {
+        let first = local("127.0.0.1:0").unwrap();
+        let second = local(&first.local.to_string());
+        assert!(matches!(second, Err(BindError::InUse(address)) if address == first.local));
+        drop(first);
+    }
+
+    #[test]
+    fn foreign_addresses_are_named() {
+        for address in ["192.0.2.7:0", "[2001:db8::7]:0"] {
+            let error = local(address).unwrap_err();
+            assert!(matches!(error, BindError::NotAvailable(_)), "{error}");
+            assert!(error.to_string().contains(address), "{error}");
+        }
+    }
+
+    #[test]
+    fn buffers_are_reported_as_obtained() {
+        let options = SocketOptions { receive_buffer_bytes: 100_000, send_buffer_bytes: 50_000 };
+        let bound = bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        assert_eq!((bound.receive_buffer_bytes, bound.send_buffer_bytes), (100_000, 50_000));
+        assert_ne!(bound.local.port(), 0);
+    }
+
+    #[test]
+    fn unspecified_ipv6_takes_both_families() {
+        let Ok(both) = local("[::]:0") else { return };
+        let port = both.local.port();
+        assert!(matches!(local(&format!("127.0.0.92:{port}")), Err(BindError::InUse(_))));
+        let six = local("[::1]:0").unwrap();
+        local(&format!("127.0.0.92:{}", six.local.port())).unwrap();
+    }
+}

@@ -1,0 +1,6 @@
+//! Both engines over the loopback, by the same functions: what goes in comes out.
+
+mod receiving;
+mod rig;
+mod sending;
+mod sockets;
