@@ -244,14 +244,16 @@ impl<H> Peer<H> {
 
 /// All shards' ends: `mesh(n)[i][j]` is what shard `i` holds toward shard `j`; `None` for itself.
 pub fn mesh<H>(shards: usize, buffers: usize) -> Vec<Vec<Option<Peer<H>>>> {
-    let mut ends: Vec<Vec<Option<Peer<H>>>> =
-        (0..shards).map(|_| (0..shards).map(|_| None).collect()).collect();
-    for a in 0..shards {
-        for b in a + 1..shards {
+    let mut ends: Vec<Vec<Option<Peer<H>>>> = Vec::with_capacity(shards);
+    for shard in 0..shards {
+        let mut own = Vec::with_capacity(shards);
+        for earlier in &mut ends {
             let (near, far) = Peer::pair(buffers);
-            ends[a][b] = Some(near);
-            ends[b][a] = Some(far);
+            earlier[shard] = Some(near);
+            own.push(Some(far));
         }
+        own.resize_with(shards, || None);
+        ends.push(own);
     }
     ends
 }

@@ -21,6 +21,7 @@ pub mod feedback;
 pub mod handoff;
 pub mod home;
 pub mod mailbox;
+mod ports;
 pub mod publish;
 pub mod shard;
 pub mod slab;

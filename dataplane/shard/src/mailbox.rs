@@ -3,8 +3,6 @@
 //! Every command ends in one [`Event::Done`]. Most end at once; a destination that another shard
 //! serves ends when that shard has answered.
 
-use std::net::SocketAddr;
-
 use ringway_abi::counters::Counter;
 use ringway_abi::message::{
     Bound, Command, DestinationKey, DestinationSpec, Event, ForwardKey, ForwardSpec, InputPolicy,
@@ -17,9 +15,10 @@ use crate::branch::{self, Branch, Served};
 use crate::egress::SocketId;
 use crate::handoff::{Cname, Order};
 use crate::home::{self, Home, Port, Remote};
+use crate::ports::{self, Ports};
 use crate::shard::{Place, Shard, SocketUse, push_event};
 use crate::slab::SlotId;
-use crate::sockets::{OpenError, Opened, Sockets};
+use crate::sockets::{OpenError, Sockets};
 
 /// A snapshot that is being told: what is still to be said.
 #[derive(Debug)]
@@ -121,19 +120,17 @@ impl<H: Clone> Shard<H> {
         if self.homes.len() >= self.config.forwards {
             return Err((Refusal::TableFull, 0));
         }
-        let (rtp, rtcp) = if spec.rtp_port == 0 {
-            self.open_any(&spec, sockets)?
+        let ports = if spec.rtp_port == 0 {
+            ports::open_any(&spec, self.config.ports, &mut self.next_port, sockets)?
         } else {
-            open_pair(&spec, spec.rtp_port, sockets)?
+            ports::open(&spec, spec.rtp_port, sockets)?
         };
-        spec.rtp_port = rtp.address.port();
-        if let (RtcpInput::Port(_), Some(rtcp)) = (spec.rtcp, &rtcp) {
-            spec.rtcp = RtcpInput::Port(rtcp.address.port());
-        }
-        Ok(self.insert_home(spec, rtp, rtcp))
+        spec.rtp_port = ports.rtp.address.port();
+        Ok(self.insert_home(spec, ports))
     }
 
-    fn insert_home(&mut self, spec: ForwardSpec, rtp: Opened<H>, rtcp: Option<Opened<H>>) -> Bound {
+    fn insert_home(&mut self, spec: ForwardSpec, ports: Ports<H>) -> Bound {
+        let Ports { rtp, rtcp } = ports;
         let mut bound = Bound {
             rtp: rtp.address,
             rtcp: rtcp.as_ref().map_or(rtp.address, |rtcp| rtcp.address),
@@ -183,27 +180,6 @@ impl<H: Clone> Shard<H> {
         home.spec.policy = spec.policy;
         home.input.set_policy(home::policy(spec.policy));
         Ok(home.bound)
-    }
-
-    /// Opens a pair of ports from the configured range: the first even one that is free.
-    fn open_any<S: Sockets<Handle = H>>(
-        &mut self,
-        spec: &ForwardSpec,
-        sockets: &mut S,
-    ) -> Result<(Opened<H>, Option<Opened<H>>), (Refusal, i32)> {
-        let (first, last) = self.config.ports;
-        // RFC 3550 11: RTP on an even port, RTCP on the next one.
-        let first = u32::from(first).next_multiple_of(2);
-        let pairs = (u32::from(last) + 1).saturating_sub(first) / 2;
-        for _ in 0..pairs {
-            let port = first + self.next_port % pairs * 2;
-            self.next_port = self.next_port.wrapping_add(1);
-            match open_pair(spec, port as u16, sockets) {
-                Err((Refusal::PortInUse, _)) => {}
-                done => return done,
-            }
-        }
-        Err((Refusal::PortRangeExhausted, 0))
     }
 
     fn update(
@@ -309,7 +285,7 @@ impl<H: Clone> Shard<H> {
         let id = match self.branch_of.get(&place.forward) {
             Some(&id) => id,
             None => {
-                let (rtp, rtcp) = sockets_of(sockets).map_err(|error| refusal(error).0)?;
+                let (rtp, rtcp) = sockets_of(sockets).map_err(|error| ports::refusal(error).0)?;
                 let branch = Branch::new(place.forward, place.home, rtp, rtcp, place.ipv6);
                 let id = self.branches.insert(branch).map_err(|_| Refusal::TableFull)?;
                 self.branch_of.insert(place.forward, id);
@@ -458,38 +434,5 @@ impl<H: Clone> Shard<H> {
     fn count_tables(&mut self) {
         self.counters.set(Counter::Forwards, self.homes.len().into());
         self.counters.set(Counter::Destinations, self.places.len().into());
-    }
-}
-
-/// Opens the RTP socket on `port` and the RTCP socket beside it; both or none.
-fn open_pair<S: Sockets>(
-    spec: &ForwardSpec,
-    port: u16,
-    sockets: &mut S,
-) -> Result<(Opened<S::Handle>, Option<Opened<S::Handle>>), (Refusal, i32)> {
-    let rtcp_port = match spec.rtcp {
-        RtcpInput::Mux => None,
-        RtcpInput::NextPort => Some(port.checked_add(1).ok_or((Refusal::Invalid, 0))?),
-        RtcpInput::Port(rtcp) if rtcp == port => None,
-        RtcpInput::Port(rtcp) => Some(rtcp),
-    };
-    let rtp = sockets.open(SocketAddr::new(spec.address, port)).map_err(refusal)?;
-    let Some(rtcp_port) = rtcp_port else { return Ok((rtp, None)) };
-    match sockets.open(SocketAddr::new(spec.address, rtcp_port)) {
-        Ok(rtcp) => Ok((rtp, Some(rtcp))),
-        Err(error) => {
-            sockets.close(rtp.id);
-            Err(refusal(error))
-        }
-    }
-}
-
-fn refusal(error: OpenError) -> (Refusal, i32) {
-    match error {
-        OpenError::InUse => (Refusal::PortInUse, 0),
-        OpenError::NotAvailable => (Refusal::AddressNotAvailable, 0),
-        OpenError::Denied => (Refusal::PermissionDenied, 0),
-        OpenError::TableFull => (Refusal::TableFull, 0),
-        OpenError::Io(errno) => (Refusal::Io, errno),
     }
 }

@@ -103,6 +103,8 @@ pub struct Datagram<'a> {
     pub kernel_ns: u64,
     /// The kernel had more of it than fits into a buffer.
     pub truncated: bool,
+    /// Datagrams the kernel has dropped on this socket so far because its buffer was full; wraps.
+    pub queue_drops: u32,
     /// Its octets.
     pub bytes: &'a [u8],
 }
@@ -112,6 +114,14 @@ pub struct Datagram<'a> {
 pub(crate) enum SocketUse {
     Rtp(SlotId),
     Rtcp(SlotId),
+}
+
+/// A socket as the shard knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketState {
+    pub(crate) socket_use: SocketUse,
+    /// The kernel's count of drops that is in the counters already.
+    queue_drops: u32,
 }
 
 /// Where a destination served here is to be found.
@@ -131,7 +141,7 @@ pub struct Shard<H> {
     pub(crate) branch_of: HashMap<ForwardKey, SlotId>,
     pub(crate) places: Slab<Place>,
     /// By socket; sparse, but small: the engine numbers its sockets from 0.
-    pub(crate) uses: Vec<Option<SocketUse>>,
+    pub(crate) uses: Vec<Option<SocketState>>,
     pub(crate) peers: Vec<Option<Peer<H>>>,
     pub(crate) egress: Egress,
     pub(crate) events: VecDeque<Event>,
@@ -187,11 +197,18 @@ impl<H: Clone> Shard<H> {
     pub fn handle_datagram(&mut self, now: Now, datagram: &Datagram<'_>) {
         self.counters.add(Counter::PacketsReceived, 1);
         self.counters.add(Counter::BytesReceived, datagram.bytes.len() as u64);
-        let Some(&Some(socket_use)) = self.uses.get(datagram.socket.slot() as usize) else {
+        let Some(Some(state)) = self.uses.get_mut(datagram.socket.slot() as usize) else {
             // The forward was removed while the datagram was under way.
             self.counters.add(Counter::DropNoForward, 1);
             return;
         };
+        let socket_use = state.socket_use;
+        let dropped = datagram.queue_drops.wrapping_sub(state.queue_drops);
+        // Datagrams may arrive out of order where several were under way: never count backwards.
+        if dropped != 0 && dropped < u32::MAX / 2 {
+            state.queue_drops = datagram.queue_drops;
+            self.counters.add(Counter::SocketOverflow, dropped.into());
+        }
         if datagram.truncated {
             self.malformed(socket_use, Counter::DropTruncated);
             return;
@@ -445,7 +462,7 @@ impl<H: Clone> Shard<H> {
         if index >= self.uses.len() {
             self.uses.resize(index + 1, None);
         }
-        self.uses[index] = socket_use;
+        self.uses[index] = socket_use.map(|socket_use| SocketState { socket_use, queue_drops: 0 });
     }
 
     /// The next number of the shard's own random line, for SSRCs and ports.

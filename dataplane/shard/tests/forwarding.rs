@@ -53,11 +53,9 @@ impl Plane {
         if lane.commands.reader_sleeps() {
             bell::ring(&lane.bell);
         }
-        until("the command ends", || {
-            match lane.events.try_receive()?.expect("a valid event") {
-                Event::Done { request: done, outcome } if done == request => Some(outcome),
-                _ => None,
-            }
+        until("the command ends", || match lane.events.try_receive()?.expect("a valid event") {
+            Event::Done { request: done, outcome } if done == request => Some(outcome),
+            _ => None,
         })
     }
 

@@ -188,7 +188,6 @@ fn socket_options(config: &Config) -> SocketOptions {
     SocketOptions {
         receive_buffer_bytes: config.receive_buffer_bytes as usize,
         send_buffer_bytes: config.send_buffer_bytes as usize,
-        ..SocketOptions::default()
     }
 }
 

@@ -162,6 +162,7 @@ impl Turn {
                 offset: arrival.offset,
                 kernel_ns: arrival.kernel_ns,
                 truncated: arrival.truncated,
+                queue_drops: arrival.queue_drops,
                 bytes: self.engine.bytes(&arrival),
             };
             self.shard.handle_datagram(now, &datagram);
