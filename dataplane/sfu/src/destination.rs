@@ -76,8 +76,11 @@ impl Destination {
 
     /// Replaces what is rewritten; a line already begun goes on.
     pub fn set_rewrite(&mut self, rewrite: Rewrite) {
+        let goes_on = rewrite.contiguous && self.rewrite.contiguous;
+        if !goes_on || rewrite.ssrc != self.rewrite.ssrc {
+            self.line_ssrc = rewrite.ssrc;
+        }
         self.rewrite = rewrite;
-        self.line_ssrc = rewrite.ssrc;
     }
 
     /// What is rewritten.

@@ -127,9 +127,16 @@ impl Input {
         }
         let sequence = rtp.sequence();
         let reception = self.reception.get_or_insert_with(|| Reception::new(sequence));
+        let lost = reception.cumulative_lost();
         let step = reception.receive(sequence);
-        // A jump breaks the line at once, and so does a return from a jump that nothing confirmed.
-        if step == Step::Stray || (self.stray && step != Step::Restarted) {
+        let restarted = step == Step::Restarted;
+        if restarted {
+            // The reception starts over and forgets what was lost until now.
+            self.counts.lost_before += lost.max(0) as u64;
+        }
+        // A jump breaks the line at once. The packet that confirms it goes on from there, any other
+        // breaks it again; and so does a confirmation with other packets in between.
+        if step == Step::Stray || self.stray != restarted {
             self.epoch += 1;
         }
         self.stray = step == Step::Stray;

@@ -8,10 +8,10 @@
 
 use ringway_abi::counters::{Counter, run_counter};
 use ringway_sfu::input::Mark;
-pub use ringway_uring::{Batch, Failure, Piece, Run, SocketId, Target};
-use ringway_uring::{MAX_RUN_BYTES, MAX_SEGMENTS};
+use ringway_uring::MAX_SEGMENTS;
+pub use ringway_uring::{Batch, Failure, MAX_RUN_BYTES, Piece, Run, SCRATCH, SocketId, Target};
 
-use crate::branch::{Branch, NIL};
+use crate::branch::{Branch, NIL, Served};
 use crate::feedback;
 use crate::handoff::Downstream;
 use crate::shard::Counters;
@@ -87,6 +87,8 @@ pub struct Egress {
     at: usize,
     /// Which of its destinations comes next, and whether its packets are gathered and cut.
     destination: usize,
+    /// Which of its runs comes next, if it gets them in several batches.
+    next_cut: usize,
     planned: bool,
     gathered: Vec<Outgoing>,
     cuts: Vec<Cut>,
@@ -104,6 +106,7 @@ impl Egress {
             own: Vec::with_capacity(64),
             at: 0,
             destination: 0,
+            next_cut: 0,
             planned: false,
             gathered: Vec::with_capacity(packets),
             cuts: Vec::with_capacity(packets),
@@ -204,6 +207,7 @@ impl Egress {
     fn next_branch(&mut self) {
         self.at += 1;
         self.destination = 0;
+        self.next_cut = 0;
         self.planned = false;
     }
 
@@ -230,84 +234,95 @@ impl Egress {
         batch: &mut Batch,
         counters: &mut Counters,
     ) -> bool {
-        let first = self.destination;
+        let mut whole = 0;
         let mut shared = None;
         let mut full = false;
         while self.destination < branch.served.len() {
-            if !self.send_destination(now_ns, branch, batch, counters, &mut shared) {
+            if self.next_cut == 0 && self.fits_whole(batch) {
+                self.send_whole(branch, batch, &mut shared);
+                send_downstream(now_ns, branch, self.destination, batch, counters);
+                whole += 1;
+            } else if self.next_cut == 0 && !batch.is_empty()
+                || !self.send_part(now_ns, branch, batch, counters)
+            {
                 full = true;
                 break;
             }
             self.destination += 1;
+            self.next_cut = 0;
         }
-        let destinations = (self.destination - first) as u32;
-        if destinations > 0 && !self.gathered.is_empty() {
+        if whole > 0 && !self.gathered.is_empty() {
             for cut in &self.cuts {
-                count_run(counters, cut.end - cut.first, cut.bytes.into(), destinations.into());
+                count_run(counters, cut.end - cut.first, cut.bytes.into(), whole.into());
             }
-            self.deliver(destinations);
+            self.deliver(whole);
         }
         full
     }
 
-    fn send_destination(
+    /// Whether all that goes to one destination fits: at worst every packet is rewritten, and there
+    /// is one datagram of RTCP.
+    fn fits_whole(&self, batch: &Batch) -> bool {
+        let packets = self.gathered.len();
+        let scratch = packets * HEAD as usize + feedback::MAX_DOWNSTREAM;
+        batch.has_room(self.cuts.len() + 1, packets * 2 + 1, scratch)
+    }
+
+    fn send_whole(&self, branch: &mut Branch, batch: &mut Batch, shared: &mut Option<u32>) {
+        let rtp = branch.rtp;
+        let served = &mut branch.served[self.destination];
+        if served.needs_header() {
+            for cut in &self.cuts {
+                push_rewritten_run(batch, rtp, served, cut, &self.gathered);
+            }
+        } else {
+            let base = *shared.get_or_insert_with(|| push_pieces(batch, &self.gathered));
+            for cut in &self.cuts {
+                push_run(batch, rtp, served, cut, base + cut.first as u32, 1);
+            }
+        }
+        let counts = &mut served.state.counts;
+        counts.packets += self.gathered.len() as u64;
+        counts.bytes += self.gathered_bytes;
+        counts.octets += self.gathered_octets;
+    }
+
+    /// Sends run by run to a destination whose share of the turn is more than an empty batch holds:
+    /// packets whose lengths form no runs. `false` when some are left for the next batch.
+    fn send_part(
         &mut self,
         now_ns: u64,
         branch: &mut Branch,
         batch: &mut Batch,
         counters: &mut Counters,
-        shared: &mut Option<u32>,
     ) -> bool {
-        let packets = self.gathered.len();
-        // Worst case: every packet rewritten, and one datagram of RTCP.
-        let scratch = packets * HEAD as usize + feedback::MAX_DOWNSTREAM;
-        if !batch.has_room(self.cuts.len() + 1, packets * 2 + 1, scratch) {
+        let rtp = branch.rtp;
+        let served = &mut branch.served[self.destination];
+        while let Some(cut) = self.cuts.get(self.next_cut) {
+            let packets = &self.gathered[cut.first..cut.end];
+            if !batch.has_room(1, packets.len() * 2, packets.len() * HEAD as usize) {
+                assert!(!batch.is_empty(), "a batch holds at least one run");
+                return false;
+            }
+            if served.needs_header() {
+                push_rewritten_run(batch, rtp, served, cut, &self.gathered);
+            } else {
+                let first = push_pieces(batch, packets);
+                push_run(batch, rtp, served, cut, first, 1);
+            }
+            let counts = &mut served.state.counts;
+            counts.packets += packets.len() as u64;
+            counts.bytes += u64::from(cut.bytes);
+            counts.octets += packets.iter().map(|packet| u64::from(packet.octets)).sum::<u64>();
+            count_run(counters, packets.len(), cut.bytes.into(), 1);
+            self.next_cut += 1;
+        }
+        if branch.downstream.is_some() && !batch.has_room(1, 1, feedback::MAX_DOWNSTREAM) {
+            assert!(!batch.is_empty(), "a batch holds at least one report");
             return false;
         }
-        let served = &mut branch.served[self.destination];
-        if served.needs_header() {
-            for cut in &self.cuts {
-                let first = batch.pieces().len() as u32;
-                for packet in &self.gathered[cut.first..cut.end] {
-                    let head = served.header_rewrite(&packet.mark).copy(&packet.head);
-                    push_rewritten(batch, packet, &head);
-                }
-                push_run(batch, branch.rtp, served.rtp, served.slot, cut, first, 2);
-            }
-        } else {
-            let base = *shared.get_or_insert_with(|| {
-                let base = batch.pieces().len() as u32;
-                for packet in &self.gathered {
-                    batch.push_piece(Piece {
-                        pool: packet.pool,
-                        offset: packet.offset,
-                        len: packet.len,
-                    });
-                }
-                base
-            });
-            for cut in &self.cuts {
-                let first = base + cut.first as u32;
-                push_run(batch, branch.rtp, served.rtp, served.slot, cut, first, 1);
-            }
-        }
-        let counts = &mut served.state.counts;
-        counts.packets += packets as u64;
-        counts.bytes += self.gathered_bytes;
-        counts.octets += self.gathered_octets;
-        if let Some(downstream) = &branch.downstream {
-            let mut octets = [0; feedback::MAX_DOWNSTREAM];
-            let len =
-                feedback::write_downstream(&mut octets, downstream, &mut served.state, now_ns);
-            if len > 0 {
-                let socket = if served.mux { branch.rtp } else { branch.rtcp };
-                let tag = served.slot | TAG_RTCP;
-                push_datagram(batch, socket, served.rtcp, &octets[..len], tag);
-                served.state.counts.rtcp_packets += 1;
-                count_run(counters, 1, len as u64, 1);
-                counters.add(Counter::RtcpSent, 1);
-            }
-        }
+        send_downstream(now_ns, branch, self.destination, batch, counters);
+        self.deliver(1);
         true
     }
 
@@ -366,22 +381,42 @@ fn cut(packets: &[Outgoing], cuts: &mut Vec<Cut>) {
     }
 }
 
-fn push_rewritten(batch: &mut Batch, packet: &Outgoing, head: &[u8; 12]) {
-    let piece = batch.push_scratch(head).expect("room was asked for");
-    batch.push_piece(piece);
-    // A packet without payload or extension is all head; a piece of nothing keeps two per packet.
-    batch.push_piece(Piece {
-        pool: packet.pool,
-        offset: packet.offset + HEAD,
-        len: packet.len - HEAD,
-    });
+/// Queues a piece per packet, each a whole packet; the index of the first.
+fn push_pieces(batch: &mut Batch, packets: &[Outgoing]) -> u32 {
+    let base = batch.pieces().len() as u32;
+    for packet in packets {
+        batch.push_piece(Piece { pool: packet.pool, offset: packet.offset, len: packet.len });
+    }
+    base
+}
+
+fn push_rewritten_run(
+    batch: &mut Batch,
+    socket: SocketId,
+    served: &mut Served,
+    cut: &Cut,
+    gathered: &[Outgoing],
+) {
+    let first = batch.pieces().len() as u32;
+    for packet in &gathered[cut.first..cut.end] {
+        let head = served.header_rewrite(&packet.mark).copy(&packet.head);
+        let piece = batch.push_scratch(&head).expect("room was asked for");
+        batch.push_piece(piece);
+        // A packet without payload or extension is all head; a piece of nothing keeps two per
+        // packet.
+        batch.push_piece(Piece {
+            pool: packet.pool,
+            offset: packet.offset + HEAD,
+            len: packet.len - HEAD,
+        });
+    }
+    push_run(batch, socket, served, cut, first, 2);
 }
 
 fn push_run(
     batch: &mut Batch,
     socket: SocketId,
-    to: Target,
-    tag: u32,
+    served: &Served,
     cut: &Cut,
     first: u32,
     pieces_per_packet: u32,
@@ -389,14 +424,35 @@ fn push_run(
     let packets = (cut.end - cut.first) as u32;
     batch.push_run(Run {
         socket,
-        to,
+        to: served.rtp,
         first,
         end: first + packets * pieces_per_packet,
         segment: cut.segment,
         packets: packets as u16,
         bytes: cut.bytes,
-        tag,
+        tag: served.slot,
     });
+}
+
+/// Queues the source's RTCP, if any waits, for one destination of a branch.
+fn send_downstream(
+    now_ns: u64,
+    branch: &mut Branch,
+    destination: usize,
+    batch: &mut Batch,
+    counters: &mut Counters,
+) {
+    let Some(downstream) = &branch.downstream else { return };
+    let served = &mut branch.served[destination];
+    let mut octets = [0; feedback::MAX_DOWNSTREAM];
+    let len = feedback::write_downstream(&mut octets, downstream, &mut served.state, now_ns);
+    if len > 0 {
+        let socket = if served.mux { branch.rtp } else { branch.rtcp };
+        push_datagram(batch, socket, served.rtcp, &octets[..len], served.slot | TAG_RTCP);
+        served.state.counts.rtcp_packets += 1;
+        count_run(counters, 1, len as u64, 1);
+        counters.add(Counter::RtcpSent, 1);
+    }
 }
 
 /// Queues a datagram from scratch memory; `false` when the batch is full.

@@ -150,7 +150,7 @@ fn handle_source<H: Clone>(shard: &mut Shard<H>, now: Now, id: SlotId, compound:
     let downstream = Downstream { report: said.report, ssrc, cname: said.cname, bye: said.bye };
     for remote in &home.remotes {
         if let Some(peer) = &mut shard.peers[usize::from(remote.shard)] {
-            peer.order(Order::Downstream { branch: remote.branch, downstream });
+            peer.order_lossy(Order::Downstream { branch: remote.branch, downstream });
         }
     }
     if let Some(branch_id) = home.branch
@@ -224,7 +224,7 @@ fn reported<H: Clone>(
     } else if let Some(&remote) = home.remote(served_by)
         && let Some(peer) = &mut shard.peers[usize::from(served_by)]
     {
-        peer.order(Order::Reported { branch: remote.branch, destination, block });
+        peer.order_lossy(Order::Reported { branch: remote.branch, destination, block });
     }
 }
 

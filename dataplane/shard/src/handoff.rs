@@ -7,7 +7,7 @@
 //!
 //! - packets: lossy. Full means the other shard is behind: dropped and counted, the home goes on.
 //! - returns: as many slots as the home has buffers, so it can never be full.
-//! - orders: must not be lost; what does not fit waits in the sender's backlog for the next turn.
+//! - orders: RTCP among them may be lost, the rest must not: what does not fit waits in the sender's backlog for the next turn.
 
 use std::collections::VecDeque;
 
@@ -155,6 +155,9 @@ pub struct Peer<H> {
     orders_out: Producer<Order<H>>,
     orders_in: Consumer<Order<H>>,
     backlog: VecDeque<Order<H>>,
+    /// Loans that have not come back, and how many there may be.
+    lent: usize,
+    most_lent: usize,
     touched: bool,
 }
 
@@ -175,6 +178,9 @@ impl<H> Peer<H> {
             orders_out,
             orders_in,
             backlog: VecDeque::new(),
+            lent: 0,
+            // A shard that stands still must not sit on all buffers of one that works.
+            most_lent: (buffers / 2).max(1),
             touched: false,
         };
         (
@@ -186,7 +192,9 @@ impl<H> Peer<H> {
     /// Lends a packet; `false` when the other shard is too far behind.
     pub fn lend(&mut self, loan: Loan) -> bool {
         self.touched = true;
-        self.packets_out.push(loan).is_ok()
+        let lent = self.lent < self.most_lent && self.packets_out.push(loan).is_ok();
+        self.lent += usize::from(lent);
+        lent
     }
 
     /// A packet that the other shard lent.
@@ -203,13 +211,24 @@ impl<H> Peer<H> {
 
     /// A buffer that came back.
     pub fn returned(&mut self) -> Option<u32> {
-        self.returns_in.pop().ok()
+        let buffer = self.returns_in.pop().ok()?;
+        self.lent = self.lent.saturating_sub(1);
+        Some(buffer)
     }
 
     /// Sends an order, at the latest when the other shard has room again.
     pub fn order(&mut self, order: Order<H>) {
         self.backlog.push_back(order);
         self.push_backlog();
+    }
+
+    /// Sends an order that a later one replaces anyway; lost when the other shard is far behind.
+    pub fn order_lossy(&mut self, order: Order<H>) {
+        self.touched = true;
+        if self.backlog.is_empty() {
+            // Nobody misses it: see above.
+            let _ = self.orders_out.push(order);
+        }
     }
 
     /// Sends what waits in the backlog as far as there is room.

@@ -13,6 +13,7 @@ use ringway_sfu::report::Reported;
 
 use crate::egress::SocketId;
 use crate::handoff::Cname;
+use crate::shard::canonical;
 use crate::slab::SlotId;
 
 /// A socket of a forward.
@@ -104,16 +105,21 @@ impl<H> Home<H> {
 
     /// Puts a destination into the register.
     pub fn register(&mut self, spec: DestinationSpec, slot: Option<u32>) {
-        self.by_address.insert(spec.rtp, spec.key);
-        self.by_address.insert(spec.rtcp, spec.key);
-        let reported = self.registered.get(&spec.key).and_then(|before| before.reported);
+        let reported = self.unregister(spec.key).and_then(|before| before.reported);
+        self.by_address.insert(canonical(spec.rtp), spec.key);
+        self.by_address.insert(canonical(spec.rtcp), spec.key);
         self.registered.insert(spec.key, Registered { spec, slot, reported });
     }
 
     /// Takes a destination out of the register.
     pub fn unregister(&mut self, key: DestinationKey) -> Option<Registered> {
         let registered = self.registered.remove(&key)?;
-        self.by_address.retain(|_, of| *of != key);
+        for address in [registered.spec.rtp, registered.spec.rtcp].map(canonical) {
+            // Another destination may have taken the address over.
+            if self.by_address.get(&address) == Some(&key) {
+                self.by_address.remove(&address);
+            }
+        }
         Some(registered)
     }
 

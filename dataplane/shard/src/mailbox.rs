@@ -216,7 +216,6 @@ impl<H: Clone> Shard<H> {
         }
         let here = self.config.index;
         let home = self.home_mut(forward).ok_or(Refusal::NoSuchForward)?;
-        home.by_address.retain(|_, of| *of != spec.key);
         let (rtp, rtcp) = (home.rtp.id, home.rtcp_socket());
         let attach = Attach { forward, home: here, ipv6: home.ipv6() };
         if spec.shard != here {
@@ -250,17 +249,28 @@ impl<H: Clone> Shard<H> {
         destination: DestinationKey,
         result: Result<(SlotId, u32), Refusal>,
     ) {
-        let outcome = match (result, self.home_mut(forward)) {
-            (_, None) => Outcome::Refused { reason: Refusal::NoSuchForward, errno: 0 },
-            (Err(reason), Some(home)) => {
-                home.unregister(destination);
+        let home = self.home_mut(forward);
+        let known = home.is_some();
+        // Since it was asked, the destination may have been removed or gone to another shard: then
+        // the answer changes nothing, and an order behind it undoes what it tells of.
+        let home = home.filter(|home| {
+            home.registered.get(&destination).is_some_and(|now| now.spec.shard == shard)
+        });
+        let outcome = match result {
+            _ if !known => Outcome::Refused { reason: Refusal::NoSuchForward, errno: 0 },
+            Err(reason) => {
+                if let Some(home) = home {
+                    home.unregister(destination);
+                }
                 Outcome::Refused { reason, errno: 0 }
             }
-            (Ok((branch, slot)), Some(home)) => {
-                home.remotes.retain(|remote| remote.shard != shard);
-                home.remotes.push(Remote { shard, branch });
-                if let Some(registered) = home.registered.get_mut(&destination) {
-                    registered.slot = Some(slot);
+            Ok((branch, slot)) => {
+                if let Some(home) = home {
+                    home.remotes.retain(|remote| remote.shard != shard);
+                    home.remotes.push(Remote { shard, branch });
+                    if let Some(registered) = home.registered.get_mut(&destination) {
+                        registered.slot = Some(slot);
+                    }
                 }
                 Outcome::Destination { stats_slot: slot }
             }

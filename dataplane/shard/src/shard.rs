@@ -14,7 +14,7 @@ use ringway_wire::sniff::{self, Protocol};
 
 use crate::branch::Branch;
 use crate::clock::Now;
-use crate::egress::{Batch, Egress, Failure, Outgoing, SocketId, TAG_NONE, TAG_RTCP};
+use crate::egress::{Batch, Egress, Failure, MAX_RUN_BYTES, Outgoing, SocketId, TAG_NONE, TAG_RTCP};
 use crate::feedback;
 use crate::handoff::{Loan, Order, Peer};
 use crate::home::Home;
@@ -209,7 +209,8 @@ impl<H: Clone> Shard<H> {
             state.queue_drops = datagram.queue_drops;
             self.counters.add(Counter::SocketOverflow, dropped.into());
         }
-        if datagram.truncated {
+        // What no run can carry is as good as truncated.
+        if datagram.truncated || datagram.bytes.len() > MAX_RUN_BYTES as usize {
             self.malformed(socket_use, Counter::DropTruncated);
             return;
         }

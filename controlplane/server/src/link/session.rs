@@ -1,0 +1,217 @@
+//! One joined data plane: commands out, events in, until it is gone.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use ringway_abi::{ControlLane, Joined, bell};
+use ringway_room::plane::{Command, Event};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::{Commands, LinkEvent, Plane, translate};
+
+/// A shard beats ten times a second or more; one that is silent for this long is lost. Lower: a
+/// machine that is choking loses its calls twice. Higher: clients wait longer for the truth.
+const BEAT_AGE_MAX: Duration = Duration::from_secs(2);
+/// How often heartbeats are looked at.
+const BEAT_INTERVAL: Duration = Duration::from_millis(250);
+/// How often heartbeats are looked at before the data plane counts as joined.
+const FIRST_BEAT_INTERVAL: Duration = Duration::from_millis(5);
+/// Pause before a full lane is tried again: nobody rings when there is room.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+/// Events taken from one lane before the next lane has its turn.
+const EVENTS_PER_ROUND: usize = 256;
+
+struct Lane {
+    lane: ControlLane,
+    /// Commands that found the lane full.
+    waiting: VecDeque<Command>,
+}
+
+struct Session<'a> {
+    lanes: Vec<Lane>,
+    /// An eventfd: to the reactor it is a pipe out of which come 8 bytes at a time.
+    bell: pipe::Receiver,
+    /// Readable at its end only.
+    socket: UnixStream,
+    commands: mpsc::UnboundedReceiver<(u16, Command)>,
+    events: &'a mpsc::Sender<LinkEvent>,
+    plane: &'a Plane,
+}
+
+/// Serves one joined data plane until it is lost. Whether it ever was alive.
+pub(super) async fn run(joined: Joined, events: &mpsc::Sender<LinkEvent>, plane: &Plane) -> bool {
+    let Joined { pages, control: Some(control), socket } = joined else { return false };
+    let boot = pages.boot().clone();
+    let shards = boot.limits.shards;
+    let watched = socket.set_nonblocking(true).and_then(|()| {
+        let bell = pipe::Receiver::from_owned_fd_unchecked(control.bell)?;
+        Ok((UnixStream::from_std(socket)?, bell))
+    });
+    let (socket, bell) = match watched {
+        Ok(watched) => watched,
+        Err(error) => {
+            tracing::error!(%error, "cannot watch the data plane's descriptors");
+            return false;
+        }
+    };
+    if !wait_for_beats(&pages, shards, &socket).await {
+        tracing::warn!(pid = boot.pid, "a shard of the data plane does not beat");
+        return false;
+    }
+    let (sender, commands) = mpsc::unbounded_channel();
+    let lanes = control.shards.into_iter();
+    let lanes = lanes.map(|lane| Lane { lane, waiting: VecDeque::new() }).collect();
+    plane.set(Some(pages));
+    tracing::info!(
+        pid = boot.pid,
+        version = boot.version,
+        shards,
+        boot_id = format_args!("{:016x}", boot.boot_id),
+        "joined the data plane"
+    );
+    let mut session = Session { lanes, bell, socket, commands, events, plane };
+    let joined = LinkEvent::Joined { shards, commands: Commands(sender) };
+    let reason = match events.send(joined).await {
+        Ok(()) => session.serve().await,
+        Err(_) => "the driver has ended",
+    };
+    plane.set(None);
+    tracing::warn!(pid = boot.pid, reason, "lost the data plane");
+    // An error means that the driver has ended.
+    let _ = events.send(LinkEvent::Lost).await;
+    true
+}
+
+async fn wait_for_beats(pages: &ringway_abi::PagesView, shards: u16, socket: &UnixStream) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < BEAT_AGE_MAX {
+        if (0..shards).all(|shard| is_fresh(pages.beat_ns(shard))) {
+            return true;
+        }
+        tokio::select! {
+            _ = socket.readable() => return false,
+            () = sleep(FIRST_BEAT_INTERVAL) => {}
+        }
+    }
+    false
+}
+
+fn is_fresh(beat_ns: u64) -> bool {
+    beat_ns != 0 && u128::from(translate::age_ns(beat_ns)) < BEAT_AGE_MAX.as_nanos()
+}
+
+impl Session<'_> {
+    /// Moves messages until the data plane is lost; says why it is.
+    async fn serve(&mut self) -> &'static str {
+        let mut beat = tokio::time::interval(BEAT_INTERVAL);
+        loop {
+            let heard = match self.hear().await {
+                Ok(heard) => heard,
+                Err(reason) => return reason,
+            };
+            let full = self.speak();
+            // Between the last look and this a shard may have written without ringing.
+            if heard || !self.lanes.iter_mut().all(|lane| lane.lane.events.prepare_sleep()) {
+                self.wake();
+                // Other tasks, and the end of this one, must have their turn.
+                tokio::task::yield_now().await;
+                if self.socket_ended() {
+                    return "its socket closed";
+                }
+                continue;
+            }
+            let ended = tokio::select! {
+                _ = self.bell.readable() => {
+                    // Nothing to read only means that it was silenced before.
+                    let _ = self.bell.try_read(&mut [0; 8]);
+                    None
+                }
+                command = self.commands.recv() => match command {
+                    Some((shard, command)) => {
+                        self.queue(shard, command);
+                        None
+                    }
+                    None => Some("the driver has ended"),
+                },
+                _ = self.socket.readable() => Some("its socket closed"),
+                _ = beat.tick() => self.stale(),
+                () = sleep(FULL_PAUSE), if full => None,
+            };
+            self.wake();
+            if let Some(reason) = ended {
+                return reason;
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| lane.lane.events.awake());
+    }
+
+    fn stale(&self) -> Option<&'static str> {
+        let fresh = (0..self.lanes.len())
+            .all(|shard| self.plane.beat_ns(shard as u16).is_some_and(is_fresh));
+        if fresh { None } else { Some("a shard has not beaten for 2 s") }
+    }
+
+    fn socket_ended(&self) -> bool {
+        let read = self.socket.try_read(&mut [0; 1]);
+        !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Passes on what the shards said. Whether there may be more.
+    async fn hear(&mut self) -> Result<bool, &'static str> {
+        let mut more = false;
+        for index in 0..self.lanes.len() {
+            let shard = index as u16;
+            for count in 1..=EVENTS_PER_ROUND {
+                let Some(received) = self.lanes[index].lane.events.try_receive() else { break };
+                let event = match received {
+                    Ok(event) => translate::event(event),
+                    Err(error) => {
+                        tracing::warn!(shard, ?error, "a shard sent what is no event");
+                        Event::Resync
+                    }
+                };
+                if self.events.send(LinkEvent::Said(shard, event)).await.is_err() {
+                    return Err("the driver has ended");
+                }
+                more |= count == EVENTS_PER_ROUND;
+            }
+        }
+        Ok(more)
+    }
+
+    /// Sends what is waiting. Whether a lane was full.
+    fn speak(&mut self) -> bool {
+        while let Ok((shard, command)) = self.commands.try_recv() {
+            self.queue(shard, command);
+        }
+        let mut full = false;
+        for Lane { lane, waiting } in &mut self.lanes {
+            let mut sent = false;
+            while let Some(command) = waiting.front() {
+                if lane.commands.try_send(&translate::command(command)).is_err() {
+                    full = true;
+                    break;
+                }
+                waiting.pop_front();
+                sent = true;
+            }
+            if sent && lane.commands.reader_sleeps() {
+                bell::ring(&lane.bell);
+            }
+        }
+        full
+    }
+
+    fn queue(&mut self, shard: u16, command: Command) {
+        if let Some(lane) = self.lanes.get_mut(usize::from(shard)) {
+            lane.waiting.push_back(command);
+        }
+    }
+}
