@@ -14,7 +14,9 @@ use ringway_wire::sniff::{self, Protocol};
 
 use crate::branch::Branch;
 use crate::clock::Now;
-use crate::egress::{Batch, Egress, Failure, MAX_RUN_BYTES, Outgoing, SocketId, TAG_NONE, TAG_RTCP};
+use crate::egress::{
+    Batch, Egress, Failure, MAX_RUN_BYTES, Outgoing, SocketId, TAG_NONE, TAG_RTCP,
+};
 use crate::feedback;
 use crate::handoff::{Loan, Order, Peer};
 use crate::home::Home;

@@ -1,0 +1,109 @@
+//! `ringway-load`: drives a forwarder with a scenario and prints one JSON object of results.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use ringway_loadgen::kernel;
+use ringway_loadgen::ports::Targets;
+use ringway_loadgen::receive::ReceiveEngine;
+use ringway_loadgen::run::{Plan, run};
+use ringway_loadgen::scenario::Scenario;
+
+/// Sends a scenario's inputs to a forwarder and measures what its receivers get.
+///
+/// The forwarder must already forward each input to its receivers: `--list` prints who is where.
+#[derive(Parser)]
+#[command(version, after_help = "Example:\n  ringway-load rtp-1x100-video --seconds 5 --core 1")]
+struct Options {
+    /// Scenario: a name from the scenario folder, or a .yaml file.
+    scenario: String,
+    /// Folder of the scenarios.
+    #[arg(long, default_value = "perf/scenarios")]
+    scenarios: PathBuf,
+    /// Where the inputs are sent, in order; one per input [default: loopback ports, see --list].
+    #[arg(long = "input", value_name = "ADDRESS")]
+    inputs: Vec<SocketAddr>,
+    /// The same, one address per line.
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
+    inputs_file: Option<PathBuf>,
+    /// Length of the measured window in seconds.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Load before the window in seconds.
+    #[arg(long, default_value_t = 1.0)]
+    warmup: f64,
+    /// Packets per second to be delivered instead of the scenario's own rate.
+    #[arg(long)]
+    load_pps: Option<f64>,
+    /// SSRC of all inputs, instead of one for each.
+    #[arg(long)]
+    ssrc: Option<u32>,
+    /// How the receivers are drained.
+    #[arg(long, value_enum, default_value = "auto")]
+    engine: ReceiveEngine,
+    /// Pin to this core.
+    #[arg(long)]
+    core: Option<usize>,
+    /// Print inputs and receivers as JSON and end.
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let mut scenario = Scenario::load(&options.scenarios, &options.scenario)?;
+    if let Some(pps) = options.load_pps {
+        ensure!(pps > 0.0, "--load-pps must be above 0");
+        scenario = scenario.at_delivered_pps(pps);
+    }
+    let targets = targets(&options, &scenario)?;
+    if options.list {
+        let streams: Vec<_> = (0..targets.inputs.len())
+            .map(|at| {
+                serde_json::json!({
+                "input": targets.inputs[at], "receivers": targets.receivers_of(at) })
+            })
+            .collect();
+        println!("{}", serde_json::Value::from(streams));
+        return Ok(());
+    }
+    ensure!(options.seconds > 0.0 && options.warmup >= 0.0, "--seconds must be above 0");
+    if let Some(core) = options.core {
+        kernel::pin(core).with_context(|| format!("cannot pin to core {core}"))?;
+    }
+    let plan = Plan {
+        scenario,
+        targets,
+        warmup: Duration::from_secs_f64(options.warmup),
+        window: Duration::from_secs_f64(options.seconds),
+        engine: options.engine,
+    };
+    let report = run(&plan, &AtomicBool::new(false), |_| {})?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+fn targets(options: &Options, scenario: &Scenario) -> anyhow::Result<Targets> {
+    let mut inputs = options.inputs.clone();
+    if let Some(file) = &options.inputs_file {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            inputs.push(line.trim().parse().with_context(|| format!("{line} is no address"))?);
+        }
+    }
+    let mut targets = Targets::for_scenario(scenario);
+    if !inputs.is_empty() {
+        let (want, got) = (scenario.inputs, inputs.len());
+        ensure!(got == want as usize, "{want} inputs are needed, {got} were given");
+        targets.inputs = inputs;
+    }
+    if let Some(ssrc) = options.ssrc {
+        (targets.first_ssrc, targets.ssrc_step) = (ssrc, 0);
+    }
+    Ok(targets)
+}

@@ -1,0 +1,262 @@
+//! The order of a comparison: A/B/A/B. In every round every server is started afresh, loaded,
+//! billed and ended, so that whatever else the machine does meets all of them alike.
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use ringway_loadgen::kernel;
+use ringway_loadgen::receive::ReceiveEngine;
+use ringway_loadgen::report::Report;
+use ringway_loadgen::run::{Mark, Plan, RunError, run};
+use ringway_loadgen::scenario::Scenario;
+
+use crate::options::Options;
+use crate::row::{Row, Sample, median};
+use crate::servers::{Running, Server, Setting, StartError, remove_leftovers};
+use crate::usage::Usage;
+
+/// A comparison under way.
+pub struct Comparison<'a> {
+    options: &'a Options,
+    setting: Setting,
+    scenario: Scenario,
+    generator_core: usize,
+    contestants: Vec<Contestant>,
+    _alone: UnixListener,
+}
+
+/// One thing that is started every round.
+struct Contestant {
+    server: Server,
+    samples: Vec<Sample>,
+    notes: Vec<String>,
+    cannot_run: Option<String>,
+}
+
+impl<'a> Comparison<'a> {
+    /// Prepares a comparison; nothing is started yet.
+    pub fn new(options: &'a Options, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
+        options.check()?;
+        let alone = claim_machine()?;
+        remove_leftovers();
+        let mut scenario = Scenario::load(&options.scenarios, &options.scenario)?;
+        if let Some(pps) = options.load_pps {
+            scenario = scenario.at_delivered_pps(pps);
+        }
+        let (core, generator_core) = options.cores()?;
+        let programs = match &options.programs {
+            Some(folder) => folder.clone(),
+            None => std::env::current_exe()?.parent().context("no folder of its own")?.to_owned(),
+        };
+        let setting = Setting {
+            core,
+            programs,
+            scenarios: options.scenarios.clone(),
+            may_install: !options.no_install,
+            stop,
+        };
+        let listed = options.servers();
+        let mut servers: Vec<Server> = Vec::new();
+        for server in listed.iter().flat_map(|server| server.contestants()) {
+            if !servers.contains(server) {
+                servers.push(*server);
+            }
+        }
+        let contestants = servers.into_iter().map(Contestant::new).collect();
+        Ok(Self { options, setting, scenario, generator_core, contestants, _alone: alone })
+    }
+
+    /// Runs all rounds; one row per listed server.
+    pub fn run(&mut self) -> anyhow::Result<Vec<Row>> {
+        if self.options.latency {
+            self.set_half_load()?;
+        }
+        let (server, generator) = (self.setting.core, self.generator_core);
+        let (name, summary) = (&self.scenario.name, &self.scenario.summary);
+        let (pps, rounds) = (self.scenario.delivered_pps(), self.options.rounds);
+        eprintln!("{name}: {summary}");
+        eprintln!(
+            "{pps:.0} packets/s delivered, {rounds} rounds of {} s; servers on core {server}, \
+             generator on core {generator}",
+            self.options.seconds
+        );
+        for round in 1..=self.options.rounds {
+            for at in 0..self.contestants.len() {
+                self.run_contestant(at, round)?;
+            }
+        }
+        Ok(self.rows())
+    }
+
+    fn run_contestant(&mut self, at: usize, round: usize) -> anyhow::Result<()> {
+        let server = self.contestants[at].server;
+        if self.contestants[at].cannot_run.is_some() {
+            return Ok(());
+        }
+        let result = self.measure(server, self.options.seconds);
+        self.setting.check_stop()?;
+        let (contestant, name) = (&mut self.contestants[at], server.name());
+        match result {
+            Ok((sample, notes)) => {
+                eprintln!(
+                    "round {round}: {name}: {:.3} us a packet, {} lost, p99 {:.0} us",
+                    sample.cpu_us_per_packet, sample.lost, sample.p99_us
+                );
+                contestant.samples.push(sample);
+                contestant.notes = notes;
+            }
+            Err(error) => {
+                eprintln!("round {round}: {name}: cannot run here: {error:#}");
+                contestant.cannot_run = Some(format!("{error:#}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a server, loads it once and ends it.
+    fn measure(&self, server: Server, seconds: f64) -> Result<(Sample, Vec<String>), StartError> {
+        let mut running = server.start(&self.setting, &self.scenario)?;
+        let (report, before, after) = self.load(&running, seconds)?;
+        running.check_alive()?;
+        let (cpu_ns, coarse_clock) = after.cpu_ns_since(&before);
+        if report.received == 0 {
+            let said: Vec<_> = running.programs.iter().map(|it| it.last_output()).collect();
+            let said = said.join("; ");
+            return Err(anyhow::anyhow!("no packet reached a receiver; {said}").into());
+        }
+        let sample = Sample {
+            cpu_us_per_packet: cpu_ns as f64 / 1000.0 / report.delivered.max(1) as f64,
+            packets: report.delivered,
+            expected: report.expected,
+            lost: report.lost,
+            p50_us: report.p50_us,
+            p99_us: report.p99_us,
+            p999_us: report.p999_us,
+            rss_kib: after.rss_kib,
+            load_pps: report.load_pps,
+            generator_saturated: report.saturated,
+            coarse_clock,
+        };
+        Ok((sample, running.notes.clone()))
+    }
+
+    /// Runs the generator on its core, and reads the server's usage at the edges of the window.
+    fn load(&self, running: &Running, seconds: f64) -> anyhow::Result<(Report, Usage, Usage)> {
+        let plan = Plan {
+            scenario: self.scenario.clone(),
+            targets: running.targets.clone(),
+            warmup: Duration::from_secs_f64(self.options.warmup),
+            window: Duration::from_secs_f64(seconds),
+            engine: ReceiveEngine::Auto,
+        };
+        let (tell, told) = channel();
+        let (core, stop) = (self.generator_core, Arc::clone(&self.setting.stop));
+        let generator = std::thread::spawn(move || -> Result<Report, RunError> {
+            kernel::pin(core).map_err(RunError::Inputs)?;
+            run(&plan, &stop, |mark| {
+                // Nobody listens any more only when the comparison is being given up.
+                let _ = tell.send(mark);
+            })
+        });
+        let pids = running.pids();
+        let (mut before, mut after) = (None, None);
+        loop {
+            match told.recv_timeout(Duration::from_millis(200)) {
+                Ok(Mark::Opened) => before = Some(Usage::read(&pids)),
+                Ok(Mark::Closed) => after = Some(Usage::read(&pids)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let Ok(report) = generator.join() else { bail!("the load generator panicked") };
+        let (report, before) = (report?, before.context("no window was opened")?);
+        Ok((report, before, after.context("no window was closed")?))
+    }
+
+    /// Half of what one core could do at the cost that the scenario's own load shows.
+    fn set_half_load(&mut self) -> anyhow::Result<()> {
+        let (sample, _) = self
+            .measure(Server::Ringway, self.options.seconds.min(3.0))
+            .context("--latency needs ringway's capacity")?;
+        let capacity_pps = 1e6 / sample.cpu_us_per_packet.max(0.001);
+        eprintln!(
+            "ringway's capacity: {capacity_pps:.0} packets/s, from {:.3} us a packet; the load is \
+             half of it",
+            sample.cpu_us_per_packet
+        );
+        self.scenario = self.scenario.at_delivered_pps(capacity_pps / 2.0);
+        Ok(())
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let row = |server: Server| self.row(server);
+        let mut rows: Vec<Row> = self.options.servers().into_iter().map(row).collect();
+        let cost = |server: Server| {
+            rows.iter().find(|row| row.server == server).and_then(|row| row.cpu_us_per_packet)
+        };
+        let (floor, ringway) = (cost(Server::Floor), cost(Server::Ringway));
+        rows.iter_mut().for_each(|row| row.compare(floor, ringway));
+        rows
+    }
+
+    fn row(&self, server: Server) -> Row {
+        let name = &self.scenario.name;
+        let own = server.contestants();
+        let ran = self.contestants.iter().filter(|it| own.contains(&it.server));
+        // The floor is the cheaper of its engines.
+        let best = ran.clone().filter_map(|it| Some((it.cost()?, it)));
+        let Some((_, best)) = best.min_by(|a, b| a.0.total_cmp(&b.0)) else {
+            let reasons: Vec<&str> = ran.filter_map(|it| it.cannot_run.as_deref()).collect();
+            return Row::cannot_run(server, name, &reasons.join("; "));
+        };
+        let mut row = Row::from_samples(server, name, &best.samples);
+        row.notes.extend(best.notes.iter().cloned());
+        if let Some(reason) = &best.cannot_run {
+            row.notes.push(format!("a round failed: {reason}"));
+        }
+        for other in ran.filter(|it| it.server != best.server) {
+            let cost = other.cost().map_or("cannot run".to_owned(), |cost| format!("{cost:.3} us"));
+            let (best, other) = (best.server.name(), other.server.name());
+            row.notes.push(format!("{best} is the cheaper; {other}: {cost}"));
+        }
+        row
+    }
+}
+
+impl Contestant {
+    fn new(server: Server) -> Self {
+        Self { server, samples: Vec::new(), notes: Vec::new(), cannot_run: None }
+    }
+
+    fn cost(&self) -> Option<f64> {
+        median(self.samples.iter().map(|sample| sample.cpu_us_per_packet).collect())
+    }
+}
+
+/// Two comparisons at once would send into each other's servers. An abstract socket is a lock that
+/// leaves no file behind, not even after SIGKILL.
+fn claim_machine() -> anyhow::Result<UnixListener> {
+    let name = SocketAddr::from_abstract_name("ringway-compare")?;
+    UnixListener::bind_addr(&name).context("another comparison is running; wait until it is done")
+}
+
+/// A flag that Ctrl-C, SIGTERM and a closed terminal raise; everything long looks at it.
+pub fn stop_flag() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in
+        [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP]
+    {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// Whether the run was stopped from outside.
+pub fn was_stopped(stop: &AtomicBool) -> bool {
+    stop.load(Ordering::Relaxed)
+}
