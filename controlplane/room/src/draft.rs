@@ -3,6 +3,10 @@
 //! Numbers are wide and addresses are text here, so that [`crate::validate`] can name the field and
 //! say what it should be, where a parser could only say that something does not fit.
 
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::spec::Rtcp;
@@ -16,8 +20,10 @@ pub struct ForwardDraft {
     /// What the operator calls it.
     pub name: Option<String>,
     /// Where packets come in.
+    #[serde(default, deserialize_with = "object")]
     pub input: Option<InputDraft>,
     /// Where packets go.
+    #[serde(default, deserialize_with = "objects")]
     pub destinations: Option<Vec<DestinationDraft>>,
 }
 
@@ -64,7 +70,8 @@ pub struct DestinationDraft {
 #[serde(deny_unknown_fields)]
 pub struct DestinationsDraft {
     /// The destinations.
-    pub destinations: Vec<DestinationDraft>,
+    #[serde(default, deserialize_with = "objects")]
+    pub destinations: Option<Vec<DestinationDraft>>,
 }
 
 /// A field of a patch: absent leaves it, `null` sets the default, a value sets the value.
@@ -78,6 +85,7 @@ pub struct ForwardPatch {
     #[serde(default, deserialize_with = "present")]
     pub name: Change<String>,
     /// New input policy.
+    #[serde(default, deserialize_with = "object")]
     pub input: Option<InputPatch>,
 }
 
@@ -124,6 +132,49 @@ pub struct DestinationPatch {
     pub contiguous: Change<bool>,
 }
 
+/// A `T` that is written as an object: serde takes a list of a structure's fields as well, which no
+/// client means.
+#[derive(Clone, Debug, Default)]
+pub struct Object<T>(pub T);
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+fn object<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let object = Option::<Object<T>>::deserialize(deserializer)?;
+    Ok(object.map(|object| object.0))
+}
+
+fn objects<'de, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let list = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(|object| object.0).collect()))
+}
+
 fn present<'de, T, D>(deserializer: D) -> Result<Change<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -135,6 +186,20 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_no_objects() {
+        let check = |json: &str, valid: bool| {
+            let read = serde_json::from_str::<Object<ForwardDraft>>(json);
+            assert_eq!(read.is_ok(), valid, "{json} {read:?}");
+        };
+        check(r#"{"input":{},"destinations":[{}]}"#, true);
+        check(r#"{"input":null,"destinations":null}"#, true);
+        check("[]", false);
+        check(r#"{"input":[]}"#, false);
+        check(r#"{"destinations":[[]]}"#, false);
+        check(r#"{"destinations":{}}"#, false);
+    }
 
     #[test]
     fn absent_null_and_value_differ() {

@@ -7,9 +7,9 @@
 //! before any [`Effect::Send`] or [`Effect::Answer`] that comes out with or after it: that is what
 //! makes a 201 a promise, and a deletion final even if the control plane dies next.
 //!
-//! One operation per forward is carried out at a time, others wait in its queue; a command in flight
-//! is a state, and nothing blocks. A forward that exists is never given up: what a shard refuses is
-//! tried again, and what a shard has beyond that is removed.
+//! One operation per forward is carried out at a time, others wait in its queue; a command in
+//! flight is a state, and nothing blocks. A forward that exists is never given up: what a shard
+//! refuses is tried again, and what a shard has beyond that is removed.
 
 mod converge;
 mod operate;

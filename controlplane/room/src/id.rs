@@ -1,9 +1,9 @@
-//! Names of forwards and destinations: a prefix and 12 base62 characters, and the 64-bit key that the
-//! data plane knows them by.
+//! Names of forwards and destinations: a prefix and 12 base62 characters, and the 64-bit key that
+//! the data plane knows them by.
 //!
-//! The key is the low 64 bits of the base62 number. About 175 texts share a key, so whoever adds an id
-//! must refuse one whose key is taken. The derivation must never change: keys outlive a restart of
-//! the control plane inside the data plane.
+//! The key is the low 64 bits of the base62 number. About 175 texts share a key, so whoever adds an
+//! id must refuse one whose key is taken. The derivation must never change: keys outlive a restart
+//! of the control plane inside the data plane.
 
 use std::fmt;
 use std::str::FromStr;

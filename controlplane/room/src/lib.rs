@@ -4,9 +4,10 @@
 //! Nothing here reads a clock, a socket, a file or a random device: `now_ms`, bytes and seeds are
 //! arguments, and everything that should happen comes out as an [`Effect`].
 //!
-//! - [`draft`]: requests as a client writes them; [`validate`] and [`patch`] make [`spec`]s of them.
-//! - [`plane`]: what the room asks of a shard and hears from it. Only the server's `link` translates
-//!   these to the shared-memory contract.
+//! - [`draft`]: requests as a client writes them; [`validate`] and [`patch`] make [`spec`]s of
+//!   them.
+//! - [`plane`]: what the room asks of a shard and hears from it. Only the server's `link`
+//!   translates these to the shared-memory contract.
 //! - [`placement`]: which shard serves what.
 //! - [`Forwards`]: the state machine.
 

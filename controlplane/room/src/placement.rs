@@ -1,14 +1,14 @@
 //! Which shard serves what.
 //!
 //! A forward goes to the least loaded shard. Its destinations stay with it until the shard has its
-//! share ([`SHARE`]), then fill the least loaded other shard, and so on: few shards per forward, none
-//! of them overlong.
+//! share ([`SHARE`]), then fill the least loaded other shard, and so on: few shards per forward,
+//! none of them overlong.
 
 /// Destinations of one forward that one shard serves before the next shard gets some.
 ///
-/// Higher: the last receiver of a packet waits longer behind the others (at about 0.6 µs a send, 128
-/// receivers wait 80 µs, half of the 150 µs that p99 may take). Lower: more shards are woken for each
-/// packet, and a hand-over costs about as much as a send.
+/// Higher: the last receiver of a packet waits longer behind the others (at about 0.6 µs a send,
+/// 128 receivers wait 80 µs, half of the 150 µs that p99 may take). Lower: more shards are woken
+/// for each packet, and a hand-over costs about as much as a send.
 pub const SHARE: u32 = 128;
 
 /// How loaded one shard is.
@@ -40,8 +40,9 @@ pub fn forward(loads: &mut [Load]) -> u16 {
     least as u16
 }
 
-/// Chooses a shard for one more destination of a forward that lives on `owner`, counts it in `loads`
-/// and in `counts`, the forward's destinations per shard. Both slices are as long as there are shards.
+/// Chooses a shard for one more destination of a forward that lives on `owner`, counts it in
+/// `loads` and in `counts`, the forward's destinations per shard. Both slices are as long as there
+/// are shards.
 pub fn destination(owner: u16, counts: &mut [u32], loads: &mut [Load]) -> u16 {
     let owner = usize::from(owner);
     let round = counts.iter().map(|count| count / SHARE).min().unwrap_or(0);

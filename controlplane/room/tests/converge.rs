@@ -1,5 +1,5 @@
-//! Random operations, refusals, lost events, deaths of either program: what was promised to clients,
-//! what is stored and what a model data plane does always become the same.
+//! Random operations, refusals, lost events, deaths of either program: what was promised to
+//! clients, what is stored and what a model data plane does always become the same.
 
 mod model;
 

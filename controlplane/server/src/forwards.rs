@@ -102,7 +102,11 @@ async fn add_destinations(
     let many = json::has_key(&bytes, "destinations");
     let new = if many {
         let draft: DestinationsDraft = json::parse(&bytes)?;
-        validate::destinations(draft.destinations, app.domain_limits(), &mut random)?
+        validate::destinations(
+            draft.destinations.unwrap_or_default(),
+            app.domain_limits(),
+            &mut random,
+        )?
     } else {
         let draft: DestinationDraft = json::parse(&bytes)?;
         vec![validate::destination(draft, String::new(), &mut random)?]

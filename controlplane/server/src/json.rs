@@ -1,4 +1,5 @@
-//! Request bodies: bounded in size and time, and errors that name the field and the nearest valid one.
+//! Request bodies: bounded in size and time, and errors that name the field and the nearest valid
+//! one.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use ringway_room::draft::Object;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::ApiError;
@@ -54,10 +56,10 @@ pub fn has_key(bytes: &[u8], key: &str) -> bool {
     top.is_ok_and(|top| top.contains_key(key))
 }
 
-/// Makes a `T` of a document.
+/// Makes a `T` of a document that is one object.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         explain(if path == "." { "" } else { &path }, &error.into_inner())
     })?;
@@ -130,7 +132,8 @@ mod tests {
         check(r#"{"name":"a","name":"b"}"#, "malformed_json", None, "duplicate field");
         check("{", "malformed_json", None, "line 1");
         check("", "malformed_json", None, "EOF");
-        check("[]", "malformed_json", None, "");
+        check("[]", "malformed_json", None, "expected an object");
+        check(r#"{"input":[]}"#, "invalid_field", Some("input"), "expected an object");
         check("{} x", "malformed_json", None, "trailing");
     }
 

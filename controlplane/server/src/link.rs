@@ -1,8 +1,8 @@
 //! The link to the data plane: the only place that knows the shared-memory contract.
 //!
-//! One task ([`run`]) joins, and joins again when the data plane has gone. While joined, [`session`]
-//! moves commands and events and watches the heartbeats. The rest of the server sees the room's words
-//! ([`translate`]) and what [`Plane`] reads from the pages.
+//! One task ([`run`]) joins, and joins again when the data plane has gone. While joined,
+//! [`session`] moves commands and events and watches the heartbeats. The rest of the server sees
+//! the room's words ([`translate`]) and what [`Plane`] reads from the pages.
 
 mod pages;
 mod session;

@@ -20,7 +20,8 @@ const CONNECTIONS_MAX: usize = 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a client may leave what was sent to it unread.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long requests in progress may take once the program is asked to stop: more than an operation.
+/// How long requests in progress may take once the program is asked to stop: more than an
+/// operation.
 const FAREWELL: Duration = Duration::from_secs(6);
 /// Pause after accepting failed, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -105,13 +106,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until `stop` becomes true; then lets requests in progress end.
-pub async fn serve(
-    listeners: Vec<TcpListener>,
-    router: Router,
-    stop: watch::Receiver<bool>,
-    connections: Option<usize>,
-) {
-    let places = Arc::new(Semaphore::new(connections.unwrap_or(CONNECTIONS_MAX)));
+pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = Arc::new(GracefulShutdown::new());
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {

@@ -55,7 +55,7 @@ pub async fn until_stopped(config: Config) -> Result<(), ServeError> {
         limits: config.limits,
     });
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(listener::serve(listeners, router(app), stopped, None));
+    let serving = tokio::spawn(listener::serve(listeners, router(app), stopped));
     tell(&[NotifyState::Ready]);
     let watchdog = tokio::spawn(watch_over(driver));
     let ended = tokio::select! {

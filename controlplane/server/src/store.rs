@@ -1,7 +1,7 @@
 //! The store: forwards in an embedded database, durable before anybody is told.
 //!
-//! One table, id → JSON of a [`Record`] with a version, so that a later release can read what this one
-//! wrote, and this one can say that it cannot read what a later one wrote.
+//! One table, id → JSON of a [`Record`] with a version, so that a later release can read what this
+//! one wrote, and this one can say that it cannot read what a later one wrote.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};

@@ -357,7 +357,8 @@ async fn a_control_plane_that_crashed_comes_back_to_what_it_promised() {
     server.check("POST /v1/forwards", json!({"id": "FW_bbbbbbbbbbbb"}), 201, "", "").await;
     let kept = ports(&plane);
     server.crash().await;
-    // What a crash between "done" and "stored" leaves: a forward, and a destination, that nobody knows.
+    // What a crash between "done" and "stored" leaves: a forward, and a destination, that nobody
+    // knows.
     {
         let mut world = plane.world.lock().unwrap();
         let mut orphan = world.forwards.values().next().unwrap().clone();

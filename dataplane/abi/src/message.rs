@@ -70,7 +70,7 @@ pub enum Command {
         destination: DestinationKey,
     },
     /// Report all forwards of this shard and their destinations: [`Event::ForwardIs`],
-    /// [`Event::DestinationIs`], then [`Outcome::SnapshotEnd`].
+    /// [`Event::SourceIs`], [`Event::DestinationIs`], then [`Outcome::SnapshotEnd`].
     Snapshot {
         /// Repeated by the answers.
         request: u64,
@@ -193,7 +193,8 @@ pub enum Event {
         /// Its record in the pages of shard `spec.shard`, see [`crate::stats`].
         stats_slot: u32,
     },
-    /// A forward began to follow another source.
+    /// The source that a forward follows: told when it changes, and in a snapshot after its
+    /// forward.
     SourceIs {
         /// Which forward.
         forward: ForwardKey,

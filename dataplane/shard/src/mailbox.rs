@@ -422,6 +422,10 @@ impl<H: Clone> Shard<H> {
         let mut events = Vec::new();
         for (_, home) in self.homes.iter() {
             events.push(Event::ForwardIs { request, spec: home.spec.clone(), bound: home.bound });
+            if let Some(source) = home.input.admission().source() {
+                let (address, ssrc) = (source.address, source.ssrc);
+                events.push(Event::SourceIs { forward: home.spec.key, address, ssrc });
+            }
             for registered in home.registered.values() {
                 // One that its shard has not answered for yet is told by its own `Done`.
                 let Some(stats_slot) = registered.slot else { continue };

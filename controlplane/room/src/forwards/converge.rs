@@ -163,7 +163,8 @@ impl Forwards {
         }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if entry.wanted.is_some() && !entry.input_settled() {
-            // The shard bound something else than was asked: going round at full speed helps no one.
+            // The shard bound something else than was asked: going round at full speed helps no
+            // one.
             let message = format!("the data plane bound {} instead", bound.rtp);
             self.fail_input(now_ms, id, message);
         } else {

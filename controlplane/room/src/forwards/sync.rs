@@ -10,8 +10,8 @@ use crate::entry::Here;
 use crate::plane::{Ask, Bound, Command, Served};
 use crate::spec::Policy;
 
-/// Entries of one snapshot that are listened to. A shard's tables are far smaller; whoever says more
-/// is broken and must not fill our memory.
+/// Entries of one snapshot that are listened to. A shard's tables are far smaller; whoever says
+/// more is broken and must not fill our memory.
 const SNAPSHOT_ENTRIES: usize = 1 << 20;
 
 /// How long a shard may take to answer a command before it is asked for a snapshot instead.

@@ -6,7 +6,8 @@ use ringway_abi::{Counter, PagesView, counters::Kind};
 
 use super::translate;
 
-/// Upper ends of the latency buckets, ns. Dense around the 150 µs that the 99th percentile may take.
+/// Upper ends of the latency buckets, ns. Dense around the 150 µs that the 99th percentile may
+/// take.
 const LATENCY_BUCKETS_NS: [u64; 16] = [
     5_000,
     10_000,
