@@ -8,8 +8,9 @@ use crate::plane::{Bound, Served};
 use crate::spec::{Forward, Policy};
 
 /// First pause before a refused command is tried again, doubled each time. Lower: a port that stays
-/// taken costs more; higher: a port that frees up is noticed later.
-const RETRY_FIRST_MS: u64 = 500;
+/// taken costs more; higher: forwards are back later after a data plane that was killed, whose
+/// sockets the kernel closes in the background, after its successor has started.
+const RETRY_FIRST_MS: u64 = 50;
 /// Longest such pause.
 const RETRY_LAST_MS: u64 = 30_000;
 

@@ -140,7 +140,10 @@ impl DriverTask {
             let deadline = self.forwards.deadline().map(|ms| self.at(ms));
             tokio::select! {
                 ask = self.asks.recv() => match ask {
-                    Some(ask) => self.take_ask(ask),
+                    Some(ask) => {
+                        self.take_events();
+                        self.take_ask(ask);
+                    }
                     None => return Ok(()),
                 },
                 Some(event) = self.link.recv() => self.take_event(event),
@@ -151,15 +154,21 @@ impl DriverTask {
                 () = sleep_until(self.sampled + LOAD_INTERVAL) => self.sample_loads(),
             }
             for _ in 1..BATCH_MAX {
-                match (self.link.try_recv(), self.asks.try_recv()) {
-                    (Err(_), Err(_)) => break,
-                    (event, ask) => {
-                        event.into_iter().for_each(|event| self.take_event(event));
-                        ask.into_iter().for_each(|ask| self.take_ask(ask));
-                    }
-                }
+                let ask = self.asks.try_recv();
+                self.take_events();
+                let Ok(ask) = ask else { break };
+                self.take_ask(ask);
             }
             self.carry_out().await?;
+        }
+    }
+
+    /// Takes what the link has said by now. An ask that is already here may follow from it: a client
+    /// that heard that the data plane is there asks for something at once.
+    fn take_events(&mut self) {
+        for _ in 0..self.link.len() {
+            let Ok(event) = self.link.try_recv() else { return };
+            self.take_event(event);
         }
     }
 

@@ -145,8 +145,10 @@ mod tests {
     #[test]
     fn uniform_bytes() {
         for byte in [0, 1, 2, 4, 0x7f, 0x80, 0xff] {
-            for length in [0, 1, 8, 64, 400, 1000] {
-                all(&vec![byte; length]);
+            // Miri is slow, and looks for other things than the values.
+            let lengths: &[usize] = if cfg!(miri) { &[400] } else { &[0, 1, 8, 64, 400, 1000] };
+            for length in lengths {
+                all(&vec![byte; *length]);
             }
         }
     }

@@ -26,6 +26,16 @@ enum Memory {
     Mapped(Mapping),
 }
 
+impl Memory {
+    fn words(&self) -> &[AtomicU64] {
+        match self {
+            Memory::Heap(words) => words,
+            #[cfg(not(loom))]
+            Memory::Mapped(mapping) => mapping.words(),
+        }
+    }
+}
+
 impl Words {
     /// `count` words on the heap, all 0.
     pub fn zeroed(count: usize) -> Self {
@@ -66,12 +76,7 @@ impl Deref for Words {
     type Target = [AtomicU64];
 
     fn deref(&self) -> &[AtomicU64] {
-        let all = match &*self.memory {
-            Memory::Heap(words) => words,
-            #[cfg(not(loom))]
-            Memory::Mapped(mapping) => mapping.words(),
-        };
-        &all[self.first..self.first + self.count]
+        &self.memory.words()[self.first..self.first + self.count]
     }
 }
 

@@ -48,8 +48,9 @@ pub enum Unread {
 pub fn publish(page: &[AtomicU64], values: &[u64]) {
     let (sequence, words) = page.split_first().expect("a page has a sequence");
     assert!(values.len() <= words.len(), "{} words into {}", values.len(), words.len());
-    let odd = sequence.load(Ordering::Relaxed) | 1;
-    sequence.store(odd, Ordering::Relaxed);
+    // One read-modify-write instead of a load and a store: loom keeps only the last access to a word,
+    // and a load of the writer's own would hide the race with the readers from it.
+    let odd = sequence.fetch_or(1, Ordering::Relaxed) | 1;
     fence(Ordering::Release);
     for (word, value) in words.iter().zip(values) {
         word.store(*value, Ordering::Relaxed);

@@ -4,7 +4,7 @@
 //! else can have the descriptor. Peers get the descriptor over the hand-over socket and map it.
 //!
 //! **Header** (words): magic, `ABI_VERSION`, layout hash, kind, bytes, creator's pid, boot id. What
-//! follows is at offsets computed from the kind and the limits; there are no pointers. [`join`]
+//! follows is at offsets computed from the kind and the limits; there are no pointers. `join`
 //! refuses whatever does not match, and says why.
 //!
 //! **Size.** Sealed with `SHRINK`, `GROW` and `SEAL` at birth, so that no peer can cut the memory away

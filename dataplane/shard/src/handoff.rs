@@ -3,11 +3,13 @@
 //!
 //! A forward's home shard receives; the shards that serve its other destinations get references to
 //! the packets, send straight from the home's memory and give the buffers back. Nothing is copied
-//! and no count is atomic: only the home counts its buffers, one for each shard it lent a packet to.
+//! and no count is atomic: only the home counts its buffers, one for each shard it lent a packet
+//! to.
 //!
 //! - packets: lossy. Full means the other shard is behind: dropped and counted, the home goes on.
 //! - returns: as many slots as the home has buffers, so it can never be full.
-//! - orders: RTCP among them may be lost, the rest must not: what does not fit waits in the sender's backlog for the next turn.
+//! - orders: RTCP among them may be lost; the rest must not, and what does not fit waits in the
+//!   sender's backlog for the next turn.
 
 use std::collections::VecDeque;
 
@@ -299,6 +301,56 @@ mod tests {
         assert!(a.is_idle() && b.is_idle());
         assert!(a.take_touched());
         assert!(!a.take_touched());
+    }
+
+    #[test]
+    fn a_shard_that_stands_still_holds_half_of_the_buffers_at_most() {
+        let (mut home, mut other) = Peer::<()>::pair(8);
+        let mark = Mark { epoch: 1, ssrc: 1, sequence: 0, timestamp: 0, now_ns: 0, clock_hz: None };
+        let branch = SlotId { slot: 0, generation: 1 };
+        let loan = |buffer| Loan {
+            branch,
+            buffer,
+            offset: 0,
+            len: 12,
+            head: [0; 12],
+            octets: 0,
+            mark,
+            kernel_ns: 0,
+        };
+        let lent: Vec<bool> = (0..6).map(|buffer| home.lend(loan(buffer))).collect();
+        assert_eq!(lent, [true, true, true, true, false, false]);
+        // Taken is not yet given back.
+        let taken = other.borrowed().expect("a loan");
+        assert!(!home.lend(loan(6)));
+        other.give_back(taken.buffer);
+        assert_eq!(home.returned(), Some(0));
+        assert!(home.lend(loan(7)) && !home.lend(loan(0)));
+    }
+
+    #[test]
+    fn rtcp_for_a_shard_that_stands_still_is_lost_and_other_orders_are_not() {
+        let (mut home, mut other) = Peer::<()>::pair(8);
+        let downstream = Downstream { report: None, ssrc: 1, cname: None, bye: false };
+        let branch = SlotId { slot: 0, generation: 1 };
+        for _ in 0..1000 {
+            home.order_lossy(Order::Downstream { branch, downstream });
+        }
+        home.order(Order::RemoveAll { forward: 7 });
+        home.order_lossy(Order::Downstream { branch, downstream });
+        let mut reports = 0;
+        let mut removals = 0;
+        for _ in 0..2 {
+            while let Some(order) = other.ordered() {
+                match order {
+                    Order::RemoveAll { forward: 7 } => removals += 1,
+                    _ => reports += 1,
+                }
+            }
+            home.push_backlog();
+        }
+        assert_eq!((reports, removals), (ORDERS, 1));
+        assert!(home.is_idle());
     }
 
     #[test]

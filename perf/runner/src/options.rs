@@ -52,6 +52,9 @@ pub struct Options {
     /// Packets per second to deliver, instead of the scenario's rate.
     #[arg(long)]
     pub load_pps: Option<f64>,
+    /// A line of ringway's dataplane.yaml, to measure another setting: `--set 'coalesce_us: 0'`.
+    #[arg(long, value_name = "KEY: VALUE")]
+    pub set: Vec<String>,
     /// Never install a missing peer.
     #[arg(long)]
     pub no_install: bool,

@@ -54,6 +54,7 @@ impl<'a> Comparison<'a> {
             None => std::env::current_exe()?.parent().context("no folder of its own")?.to_owned(),
         };
         let setting = Setting {
+            dataplane_lines: options.set.clone(),
             core,
             programs,
             scenarios: options.scenarios.clone(),

@@ -65,7 +65,6 @@ pub(super) async fn run(joined: Joined, events: &mpsc::Sender<LinkEvent>, plane:
     let (sender, commands) = mpsc::unbounded_channel();
     let lanes = control.shards.into_iter();
     let lanes = lanes.map(|lane| Lane { lane, waiting: VecDeque::new() }).collect();
-    plane.set(Some(pages));
     tracing::info!(
         pid = boot.pid,
         version = boot.version,
@@ -76,7 +75,12 @@ pub(super) async fn run(joined: Joined, events: &mpsc::Sender<LinkEvent>, plane:
     let mut session = Session { lanes, bell, socket, commands, events, plane };
     let joined = LinkEvent::Joined { shards, commands: Commands(sender) };
     let reason = match events.send(joined).await {
-        Ok(()) => session.serve().await,
+        Ok(()) => {
+            // Now and not before: whoever is told that the data plane is there may ask for
+            // something at once, and must not be told that it is away.
+            plane.set(Some(pages));
+            session.serve().await
+        }
         Err(_) => "the driver has ended",
     };
     plane.set(None);

@@ -62,6 +62,8 @@ pub struct Setting {
     pub programs: PathBuf,
     /// Folder of the scenarios.
     pub scenarios: PathBuf,
+    /// Further lines of ringway's dataplane.yaml.
+    pub dataplane_lines: Vec<String>,
     /// Missing peers may be installed.
     pub may_install: bool,
     /// Set when the run is to end.

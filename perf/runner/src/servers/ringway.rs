@@ -25,7 +25,7 @@ pub(super) fn start(
     engine: &str,
 ) -> Result<Running, StartError> {
     let port = free_tcp_port()?;
-    write_settings(&running, setting.core, engine, port)?;
+    write_settings(&running, setting, engine, port)?;
     let folder = running.folder.path().to_owned();
     for (program, file) in
         [("ringway-dataplane", "dataplane.yaml"), ("ringway-controlplane", "controlplane.yaml")]
@@ -44,13 +44,21 @@ pub(super) fn start(
     Ok(running)
 }
 
-fn write_settings(running: &Running, core: usize, engine: &str, port: u16) -> anyhow::Result<()> {
+fn write_settings(
+    running: &Running,
+    setting: &Setting,
+    engine: &str,
+    port: u16,
+) -> anyhow::Result<()> {
+    let core = setting.core;
     let folder = running.folder.path();
     let socket = folder.join("dataplane.sock");
     let (socket, data) = (socket.display(), folder.join("data"));
     std::fs::create_dir(&data)?;
     let data = data.display();
-    let dataplane = format!("socket: {socket}\ncores: [{core}]\nengine: {engine}\nlog: warn\n");
+    let further = setting.dataplane_lines.join("\n");
+    let dataplane =
+        format!("socket: {socket}\ncores: [{core}]\nengine: {engine}\nlog: warn\n{further}\n");
     let controlplane = format!(
         "port: {port}\nbind_addresses: [\"127.0.0.1\"]\nkeys:\n  {KEY}: {SECRET}\n\
          socket: {socket}\ndata_dir: {data}\nlog: warn\n"

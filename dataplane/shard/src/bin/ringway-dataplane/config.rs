@@ -15,6 +15,8 @@ pub(crate) struct Config {
     pub(crate) cores: Cores,
     /// How shards talk to the kernel.
     pub(crate) engine: EngineChoice,
+    /// Longest time packets may gather before a shard looks at its sockets again, µs.
+    pub(crate) coalesce_us: u32,
     /// Ports for forwards that name none.
     pub(crate) port_range: PortRange,
     /// Receive buffers per shard.
@@ -84,6 +86,7 @@ impl Default for Config {
             socket: "/run/ringway/dataplane.sock".into(),
             cores: Cores::Word(AutoWord::Auto),
             engine: EngineChoice::Auto,
+            coalesce_us: 100,
             port_range: PortRange::default(),
             buffers: 4096,
             buffer_bytes: 2048,
@@ -120,6 +123,7 @@ impl Config {
         );
         in_range("receive_buffer_bytes", self.receive_buffer_bytes, 65_536, 1 << 30)?;
         in_range("send_buffer_bytes", self.send_buffer_bytes, 65_536, 1 << 30)?;
+        in_range("coalesce_us", self.coalesce_us, 0, 5_000)?;
         in_range("max_forwards", self.max_forwards, 1, 65_536)?;
         in_range("max_destinations", self.max_destinations, 1, 1 << 20)?;
         let PortRange { first, last } = self.port_range;

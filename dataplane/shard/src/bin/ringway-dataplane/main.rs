@@ -4,6 +4,7 @@
 //! for the signal to stop. What a shard does is in the library; what order it does it in, in `turn`.
 
 mod clocks;
+mod coalesce;
 mod config;
 mod cores;
 mod kernel;

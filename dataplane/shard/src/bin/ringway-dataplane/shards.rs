@@ -1,5 +1,6 @@
 //! The threads of the shards: started together, joined by control planes, stopped together.
 
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use ringway_shard::shard::ShardConfig;
 use ringway_uring::{PoolTable, SocketOptions, new_bell, ring_bell};
 use rtrb::{Consumer, Producer, RingBuffer};
 use rustix::process::{Resource, getrlimit};
+use rustix::thread::set_current_timer_slack;
 use std::net::UdpSocket;
 
 use crate::clocks;
@@ -48,6 +50,7 @@ pub(crate) struct Start {
     pub(crate) pools: Arc<PoolTable>,
     pub(crate) options: SocketOptions,
     pub(crate) buffers: u32,
+    pub(crate) coalesce_ns: u64,
     pub(crate) peers: Vec<Option<Peer<Arc<UdpSocket>>>>,
     pub(crate) pages: ShardPages,
     pub(crate) changes: Consumer<ControlChange>,
@@ -96,6 +99,7 @@ impl Shards {
                 pools: pools.clone(),
                 options: socket_options(config),
                 buffers: config.buffers,
+                coalesce_ns: u64::from(config.coalesce_us) * 1_000,
                 peers,
                 pages: pages.shard(index as u16),
                 changes: consumer,
@@ -159,6 +163,10 @@ impl Controls {
 
 fn run(start: Start, ready: &Sender<anyhow::Result<()>>) {
     let pinned = start.plan.core.map_or(Ok(()), cores::pin);
+    // Sleeps end when they are due: the default slack of 50 µs is longer than most of them.
+    if let Err(error) = set_current_timer_slack(NonZeroU64::new(1)) {
+        tracing::warn!(%error, "cannot set the timer slack of a shard");
+    }
     let turn = pinned.and_then(|()| Turn::new(start));
     match turn {
         Ok(mut turn) => {

@@ -1,6 +1,7 @@
 //! The turn: the one loop of a shard, and the only file that knows its order.
 //!
-//! 1. Sleep until something arrives, the bell rings or the tick is due; not at all while there is
+//! 1. Let packets gather for a moment where they come fast enough that this saves wake-ups, then
+//!    sleep until something arrives, the bell rings or the tick is due; not at all while there is
 //!    work.
 //! 2. Read the clocks, once.
 //! 3. Take arrivals, what other shards sent, commands of the control plane.
@@ -31,6 +32,7 @@ use rtrb::Consumer;
 use std::net::UdpSocket;
 
 use crate::clocks;
+use crate::coalesce::Coalesce;
 use crate::kernel::Kernel;
 use crate::shards::{ControlChange, Start, Together, engine_size};
 
@@ -68,6 +70,7 @@ pub(crate) struct Turn {
     failures: Vec<Failure>,
     arrivals: Vec<BufferId>,
     tally: Tally,
+    coalesce: Coalesce,
     latency: Histogram<u64>,
     ticks: u64,
     next_tick_ns: u64,
@@ -98,6 +101,7 @@ impl Turn {
             failures: Vec::with_capacity(BATCH_RUNS),
             arrivals: Vec::with_capacity(TURN_PACKETS),
             tally: Tally::default(),
+            coalesce: Coalesce::new(start.coalesce_ns),
             latency: latency_histogram(),
             ticks: 0,
             next_tick_ns: 0,
@@ -111,6 +115,7 @@ impl Turn {
             self.sleep();
             let now = clocks::now();
             self.take_arrivals(now);
+            self.coalesce.observe(now.mono_ns, self.arrivals.len());
             let mut kernel = Kernel { engine: &mut self.engine, options: &self.options };
             self.shard.handle_peers(now, &mut kernel);
             self.take_commands();
@@ -130,6 +135,9 @@ impl Turn {
     /// Waits for work. Whoever brings some looks at the flags only after it has brought it, and
     /// this looks for work only after it has set them: one of the two sees the other.
     fn sleep(&mut self) {
+        if let Some(rest) = self.coalesce.rest(|| clocks::now().mono_ns) {
+            clocks::sleep(rest);
+        }
         let asleep = &self.together.asleep[self.index];
         asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
