@@ -7,10 +7,12 @@
 //! row in [`TARGETS`], a folder in `corpus/` and a file in `harness/fuzz_targets/`.
 #![forbid(unsafe_code)]
 
+mod region;
 mod rtcp;
 mod rtp;
 mod sniff;
 
+pub use region::region;
 pub use rtcp::rtcp;
 pub use rtp::rtp;
 pub use sniff::sniff;
@@ -18,6 +20,6 @@ pub use sniff::sniff;
 /// A target: it panics when a promise is broken.
 pub type Target = fn(&[u8]);
 
-/// Every target by the name of its corpus folder. The targets that map shared memory belong here as
-/// well: they read files as region bytes.
-pub const TARGETS: &[(&str, Target)] = &[("rtcp", rtcp), ("rtp", rtp), ("sniff", sniff)];
+/// Every target by the name of its corpus folder.
+pub const TARGETS: &[(&str, Target)] =
+    &[("region", region), ("rtcp", rtcp), ("rtp", rtp), ("sniff", sniff)];
