@@ -2,6 +2,11 @@
 //!
 //! The door runs on a thread of its own, sleeps in `poll` and never makes a shard wait: it makes the
 //! lanes, sends the descriptors and then tells its owner, who passes the shards' ends on.
+//!
+//! It also rings for both sides. The flags and the count of an eventfd belong to everyone who has it,
+//! so a hostile control peer that had a shard's bell could make that shard wait in a read or a write.
+//! Control gets a bell of its own instead, which the door hears and passes on, and is rung through a
+//! socket whose writes never wait.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -10,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketFlags};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use crate::bell;
 use crate::credentials::Credentials;
@@ -62,8 +67,17 @@ pub struct ShardLink {
     pub commands: Receiver<Command>,
     /// Events from the shard.
     pub events: Sender<Event>,
-    /// Control's bell, to ring with [`crate::bell::ring`] when `events.reader_sleeps()`.
+    /// The door's bell, to ring with [`crate::bell::ring`] when `events.reader_sleeps()`: the door
+    /// wakes control.
     pub bell: Arc<OwnedFd>,
+}
+
+/// How the control peer of now is woken, and how it wakes.
+struct ControlBells {
+    /// An eventfd that control rings when a shard sleeps that it has commands for.
+    commands: OwnedFd,
+    /// Our end of a socket pair whose other end control waits for.
+    events: OwnedFd,
 }
 
 /// The listening end of the hand-over.
@@ -71,6 +85,9 @@ pub struct Door {
     listener: Listener,
     pages: Arc<PagesOwner>,
     shard_bells: Vec<Arc<OwnedFd>>,
+    /// Rung by shards that have told a sleeping control something. Never leaves this process.
+    own_bell: Arc<OwnedFd>,
+    control_bells: Option<ControlBells>,
     stop: StopHandle,
     own: Credentials,
     peers: Vec<Peer>,
@@ -109,11 +126,13 @@ enum State {
 struct Ready {
     stop: bool,
     listener: bool,
+    events: bool,
+    commands: bool,
     peers: Vec<bool>,
 }
 
 impl Door {
-    /// Listens at `path`. `shard_bells` has one bell per shard, which control gets to ring.
+    /// Listens at `path`. `shard_bells` has one bell per shard, which the door rings for control.
     pub fn bind(
         path: &Path,
         pages: Arc<PagesOwner>,
@@ -128,6 +147,8 @@ impl Door {
             listener: Listener::bind(path)?,
             pages,
             shard_bells,
+            own_bell: Arc::new(bell::bell().map_err(DoorError::Wait)?),
+            control_bells: None,
             stop: StopHandle(Arc::new(stop)),
             own: Credentials::own(),
             peers: Vec::new(),
@@ -149,6 +170,7 @@ impl Door {
             if ready.stop {
                 return Ok(());
             }
+            self.pass_bells_on(&ready);
             let now = Instant::now();
             // Who joined goes first, so that the end of a control peer is known before the next asks.
             for joined_first in [true, false] {
@@ -164,6 +186,9 @@ impl Door {
             }
             self.let_silent_go(now, &mut on);
             self.peers.retain(|peer| peer.state != State::Gone);
+            if !self.peers.iter().any(|peer| peer.state == State::Joined(Role::Control)) {
+                self.control_bells = None;
+            }
         }
     }
 
@@ -185,7 +210,11 @@ impl Door {
         let mut fds = vec![
             PollFd::new(&*self.stop.0, PollFlags::IN),
             PollFd::new(&self.listener.socket, listening),
+            PollFd::new(&*self.own_bell, PollFlags::IN),
         ];
+        if let Some(bells) = &self.control_bells {
+            fds.push(PollFd::new(&bells.commands, PollFlags::IN));
+        }
         fds.extend(self.peers.iter().map(|peer| PollFd::new(&peer.socket, PollFlags::IN)));
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -195,8 +224,27 @@ impl Door {
         Ok(Ready {
             stop: ready.next().unwrap_or(false),
             listener: ready.next().unwrap_or(false),
+            events: ready.next().unwrap_or(false),
+            commands: self.control_bells.is_some() && ready.next().unwrap_or(false),
             peers: ready.collect(),
         })
+    }
+
+    /// Wakes the shards for control, and control for the shards.
+    fn pass_bells_on(&self, ready: &Ready) {
+        if ready.events {
+            bell::silence(&*self.own_bell);
+        }
+        let Some(bells) = &self.control_bells else { return };
+        if ready.commands {
+            bell::silence_foreign(&bells.commands);
+            self.shard_bells.iter().for_each(bell::ring);
+        }
+        if ready.events {
+            // A full socket is a bell that rings already.
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let _ = rustix::net::send(&bells.events, &[0], flags);
+        }
     }
 
     fn accept(&mut self, now: Instant) {
@@ -300,18 +348,18 @@ impl Door {
         }
         let boot = self.pages.boot();
         let (region, ends) = lanes::create(boot.limits.shards, boot.boot_id).map_err(failed)?;
-        let control_bell = Arc::new(bell::bell().map_err(errno_failed)?);
-        let mut fds = vec![self.pages.fd(), region.fd(), control_bell.as_fd()];
-        fds.extend(self.shard_bells.iter().map(|bell| bell.as_fd()));
+        let commands = bell::bell().map_err(errno_failed)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (events, control_end) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
+                .map_err(errno_failed)?;
+        let mut fds = vec![self.pages.fd(), region.fd(), control_end.as_fd()];
+        fds.extend(self.shard_bells.iter().map(|_| commands.as_fd()));
         self.welcome(index, &fds)?;
-        Ok(ends
-            .into_iter()
-            .map(|(commands, events)| ShardLink {
-                commands,
-                events,
-                bell: Arc::clone(&control_bell),
-            })
-            .collect())
+        self.control_bells = Some(ControlBells { commands, events });
+        let link =
+            |(commands, events)| ShardLink { commands, events, bell: Arc::clone(&self.own_bell) };
+        Ok(ends.into_iter().map(link).collect())
     }
 
     fn welcome(&self, index: usize, fds: &[BorrowedFd<'_>]) -> Result<(), JoinRefusal> {

@@ -15,7 +15,7 @@
 //! | 5, 6 | | boot id, 0 | the reason's numbers |
 //!
 //! **Descriptors** of a welcome, in this order: the pages; for control also the lanes, control's own
-//! bell, and the bell of every shard.
+//! bell, and for every shard the bell to ring for it (one and the same).
 //!
 //! **Overrun.** One control peer at a time, a bounded number of observers; the next one is refused.
 //! A peer that says nothing is let go after a while and delays nobody.

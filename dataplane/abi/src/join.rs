@@ -99,7 +99,8 @@ pub struct Joined {
 pub struct ControlLink {
     /// One for each shard, in shard order.
     pub shards: Vec<ControlLane>,
-    /// The bell that the shards ring when a receiver of events sleeps.
+    /// Readable when a receiver of events slept and there are some; silence it with
+    /// [`crate::bell::silence`].
     pub bell: OwnedFd,
 }
 
@@ -109,7 +110,8 @@ pub struct ControlLane {
     pub commands: Sender<Command>,
     /// Events from the shard.
     pub events: Receiver<Event>,
-    /// The shard's bell, to ring with [`crate::bell::ring`] when `commands.reader_sleeps()`.
+    /// To ring with [`crate::bell::ring`] when `commands.reader_sleeps()`; one bell stands for all
+    /// shards.
     pub bell: OwnedFd,
 }
 
