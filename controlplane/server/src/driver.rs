@@ -163,8 +163,8 @@ impl DriverTask {
         }
     }
 
-    /// Takes what the link has said by now. An ask that is already here may follow from it: a client
-    /// that heard that the data plane is there asks for something at once.
+    /// Takes what the link has said by now. An ask that is already here may follow from it: a
+    /// client that heard that the data plane is there asks for something at once.
     fn take_events(&mut self) {
         for _ in 0..self.link.len() {
             let Ok(event) = self.link.try_recv() else { return };

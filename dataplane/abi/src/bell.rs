@@ -1,15 +1,15 @@
 //! A bell: a descriptor that wakes a reader who said that it sleeps.
 //!
-//! **Who.** Shards and the door have eventfds that never leave the data plane. A control peer has two
-//! descriptors of its own: an eventfd that it rings for all shards, which the door hears and passes
-//! on, and one end of a socket pair that the door rings. Whoever sends a message asks
+//! **Who.** Shards and the door have eventfds that never leave the data plane. A control peer has
+//! two descriptors of its own: an eventfd that it rings for all shards, which the door hears and
+//! passes on, and one end of a socket pair that the door rings. Whoever sends a message asks
 //! [`crate::lane::Sender::reader_sleeps`] first, once per turn. The reader waits for the bell to be
 //! readable, then silences it *before* it looks at its lanes. A bell is only a hint: a reader that
 //! wakes without reason finds nothing and sleeps again.
 //!
 //! **Trust.** Programs that share a descriptor share its flags and its count. What a peer has is
-//! therefore only ever read with [`silence_foreign`], which does not wait whatever the flags say, and
-//! only ever written through a socket with a flag of the call's own.
+//! therefore only ever read with [`silence_foreign`], which does not wait whatever the flags say,
+//! and only ever written through a socket with a flag of the call's own.
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,7 +1,7 @@
 //! The one table of per-shard counters: page offset, Prometheus name and label, help text.
 //!
-//! A shard owns a private array of [`Counter::COUNT`] words, adds to it as it works and publishes it
-//! as one seqlock page; whoever reads the page learns every counter's meaning here.
+//! A shard owns a private array of [`Counter::COUNT`] words, adds to it as it works and publishes
+//! it as one seqlock page; whoever reads the page learns every counter's meaning here.
 
 /// What a counter's number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

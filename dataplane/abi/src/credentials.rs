@@ -1,7 +1,7 @@
 //! Who is at the other end of a Unix socket, and whether it may steer.
 //!
-//! The unsafe code: one `getsockopt`. The safe wrapper at hand types the process id as never 0, which
-//! it is for a peer in a PID namespace that ours does not see.
+//! The unsafe code: one `getsockopt`. The safe wrapper at hand types the process id as never 0,
+//! which it is for a peer in a PID namespace that ours does not see.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsFd, AsRawFd};

@@ -1,12 +1,12 @@
 //! The data plane's side of the hand-over; the protocol is in [`crate::handover`].
 //!
-//! The door runs on a thread of its own, sleeps in `poll` and never makes a shard wait: it makes the
-//! lanes, sends the descriptors and then tells its owner, who passes the shards' ends on.
+//! The door runs on a thread of its own, sleeps in `poll` and never makes a shard wait: it makes
+//! the lanes, sends the descriptors and then tells its owner, who passes the shards' ends on.
 //!
-//! It also rings for both sides. The flags and the count of an eventfd belong to everyone who has it,
-//! so a hostile control peer that had a shard's bell could make that shard wait in a read or a write.
-//! Control gets a bell of its own instead, which the door hears and passes on, and is rung through a
-//! socket whose writes never wait.
+//! It also rings for both sides. The flags and the count of an eventfd belong to everyone who has
+//! it, so a hostile control peer that had a shard's bell could make that shard wait in a read or a
+//! write. Control gets a bell of its own instead, which the door hears and passes on, and is rung
+//! through a socket whose writes never wait.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -162,8 +162,8 @@ impl Door {
         self.stop.clone()
     }
 
-    /// Serves peers until it is stopped; then all of them see their sockets end, and the socket file
-    /// is gone. `on` is called on this thread and should only pass things on.
+    /// Serves peers until it is stopped; then all of them see their sockets end, and the socket
+    /// file is gone. `on` is called on this thread and should only pass things on.
     pub fn run(mut self, mut on: impl FnMut(DoorEvent)) -> Result<(), DoorError> {
         loop {
             let ready = self.poll()?;
@@ -172,7 +172,8 @@ impl Door {
             }
             self.pass_bells_on(&ready);
             let now = Instant::now();
-            // Who joined goes first, so that the end of a control peer is known before the next asks.
+            // Who joined goes first, so that the end of a control peer is known before the next
+            // asks.
             for joined_first in [true, false] {
                 for (index, ready) in ready.peers.iter().enumerate() {
                     let joined = matches!(self.peers[index].state, State::Joined(_));

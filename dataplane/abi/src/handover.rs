@@ -1,12 +1,12 @@
 //! The hand-over: how a peer gets at the memory, and what is said on the socket.
 //!
-//! **Who.** The data plane listens at a Unix socket (`SOCK_SEQPACKET`, mode 0660) behind its [`Door`].
-//! A peer connects, says one hello and gets one answer: a welcome with descriptors, or a refusal with
-//! the reason. Nothing is said afterwards; the socket stays open, and its end is how each side learns
-//! that the other is gone, however it went.
+//! **Who.** The data plane listens at a Unix socket (`SOCK_SEQPACKET`, mode 0660) behind its
+//! [`Door`]. A peer connects, says one hello and gets one answer: a welcome with descriptors, or a
+//! refusal with the reason. Nothing is said afterwards; the socket stays open, and its end is how
+//! each side learns that the other is gone, however it went.
 //!
-//! **Messages.** All of 64 bytes, eight little-endian words. The first three (magic, version, layout
-//! hash) stand there in every version, so that strangers can be told what is wrong.
+//! **Messages.** All of 64 bytes, eight little-endian words. The first three (magic, version,
+//! layout hash) stand there in every version, so that strangers can be told what is wrong.
 //!
 //! | word | hello | welcome | refusal |
 //! |---|---|---|---|
@@ -14,15 +14,15 @@
 //! | 4 | | shards | reason |
 //! | 5, 6 | | boot id, 0 | the reason's numbers |
 //!
-//! **Descriptors** of a welcome, in this order: the pages; for control also the lanes, control's own
-//! bell, and for every shard the bell to ring for it (one and the same).
+//! **Descriptors** of a welcome, in this order: the pages; for control also the lanes, control's
+//! own bell, and for every shard the bell to ring for it (one and the same).
 //!
 //! **Overrun.** One control peer at a time, a bounded number of observers; the next one is refused.
 //! A peer that says nothing is let go after a while and delays nobody.
 //!
 //! **Death.** The kernel closes the socket. Control's lanes die with it; the next control peer gets
-//! fresh ones and asks for snapshots. **Restart** of the data plane: peers see the socket end and join
-//! again; a socket file that a dead data plane left is replaced.
+//! fresh ones and asks for snapshots. **Restart** of the data plane: peers see the socket end and
+//! join again; a socket file that a dead data plane left is replaced.
 //!
 //! [`Door`]: crate::door::Door
 

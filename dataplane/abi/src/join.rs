@@ -121,8 +121,8 @@ impl std::fmt::Debug for ControlLane {
     }
 }
 
-/// Joins the data plane that listens at `path`. Blocks, `timeout` at most for each of connecting and
-/// being answered.
+/// Joins the data plane that listens at `path`. Blocks, `timeout` at most for each of connecting
+/// and being answered.
 pub fn join(path: &Path, role: Role, timeout: Duration) -> Result<Joined, JoinError> {
     let protocol = |what| JoinError::Protocol { path: path.to_owned(), what };
     let region = |source| JoinError::Region { path: path.to_owned(), source };

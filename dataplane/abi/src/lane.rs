@@ -14,20 +14,22 @@
 //! back. The sender loads `head` (acquire) only when the slots that it knows of are used up.
 //! Each side believes only its own private copy of its own cursor and never reads it back.
 //!
-//! **Sleep.** The receiver stores `asleep`, then looks at `tail`; the sender stores `tail`, then looks
-//! at `asleep`; a sequentially consistent fence stands between on both sides. So either the receiver
-//! sees the message or the sender sees the sleeper and rings. One bell for many messages is enough.
+//! **Sleep.** The receiver stores `asleep`, then looks at `tail`; the sender stores `tail`, then
+//! looks at `asleep`; a sequentially consistent fence stands between on both sides. So either the
+//! receiver sees the message or the sender sees the sleeper and rings. One bell for many messages
+//! is enough.
 //!
 //! **Overrun.** There is none: a full lane refuses the message and the sender decides. The control
 //! plane waits; a shard drops the event, counts it and owes an [`Event::Resync`].
 //!
 //! **A peer that lies.** The other side's cursor is loaded once per call and its distance from ours
 //! bounded by the number of slots. An impossible distance closes the lane for the side that saw it:
-//! the receiver says [`Invalid::Cursor`] once and then finds nothing, the sender finds it full. A slot
-//! with bytes that are no message is skipped as [`Invalid::Archive`]. No call loops.
+//! the receiver says [`Invalid::Cursor`] once and then finds nothing, the sender finds it full. A
+//! slot with bytes that are no message is skipped as [`Invalid::Archive`]. No call loops.
 //!
-//! **A peer that dies.** Cursors stay as they are: the receiver drains what was sent whole, the sender
-//! finds the lane full in the end. Death is learnt from the hand-over socket, not from the lane.
+//! **A peer that dies.** Cursors stay as they are: the receiver drains what was sent whole, the
+//! sender finds the lane full in the end. Death is learnt from the hand-over socket, not from the
+//! lane.
 //!
 //! **Restart.** A lane is never reused: whoever joins next gets fresh, zeroed memory.
 //!
@@ -185,8 +187,8 @@ impl<M: Message> Receiver<M> {
         Some(M::from_words(scratch))
     }
 
-    /// Says that the receiver is about to sleep. True: nothing is there, and the sender will ring the
-    /// bell for the next message. False: there is something to receive, do not sleep.
+    /// Says that the receiver is about to sleep. True: nothing is there, and the sender will ring
+    /// the bell for the next message. False: there is something to receive, do not sleep.
     pub fn prepare_sleep(&mut self) -> bool {
         self.0.words[ASLEEP].store(1, Ordering::Relaxed);
         // Between our `asleep` and the sender's `tail`; see "Sleep" above.

@@ -4,8 +4,8 @@
 //! [`crate::lane`] for what is in a lane.
 //!
 //! **Who.** The door makes a fresh region for each control peer that joins, keeps one end of every
-//! lane for the shards and sends the descriptor to the peer, which takes the other ends. Both map it
-//! writable: what comes out of it is an allegation to both.
+//! lane for the shards and sends the descriptor to the peer, which takes the other ends. Both map
+//! it writable: what comes out of it is an allegation to both.
 //!
 //! **Death and restart.** The region dies with the peer: shards drop their ends when the door says
 //! that control left, and the next control peer gets zeroed memory.

@@ -1,9 +1,9 @@
 //! The latency histogram of a shard: kernel receive to send submitted, in ns.
 //!
 //! Everybody uses the bounds of [`latency_histogram`], so that histograms of shards can be added.
-//! It travels in HdrHistogram's V2 encoding, length first, in a page that the largest encoding fits;
-//! what comes back is walked with bounds of its own before the library decodes it, because the
-//! library trusts lengths and counts.
+//! It travels in HdrHistogram's V2 encoding, length first, in a page that the largest encoding
+//! fits; what comes back is walked with bounds of its own before the library decodes it, because
+//! the library trusts lengths and counts.
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
@@ -46,7 +46,8 @@ impl Encoder {
             bytes: Vec::with_capacity(MOST_BYTES),
             words: Vec::with_capacity(LATENCY_WORDS),
         };
-        // The serializer reserves by the highest value it meets; meet it now, not on a shard's turn.
+        // The serializer reserves by the highest value it meets; meet it now, not on a shard's
+        // turn.
         let mut highest = latency_histogram();
         highest.saturating_record(HIGHEST_NS);
         encoder.encode(&highest);

@@ -13,7 +13,8 @@
 //! - [`boot`]: what one start of the data plane is.
 //!
 //! How it travels:
-//! - [`lane`]: one writer, one reader, messages in order. [`page`]: one writer, any readers, the latest.
+//! - [`lane`]: one writer, one reader, messages in order. [`page`]: one writer, any readers, the
+//!   latest.
 //! - [`pages`]: where every page is; [`bell`]: how a sleeping reader is woken.
 //! - [`region`] and [`layout`]: the memory itself, and the numbers both sides must agree on.
 //! - [`memory`]: words wherever they live, so that tests, loom and miri run the same algorithms.

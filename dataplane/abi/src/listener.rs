@@ -1,8 +1,8 @@
 //! The door's socket file: made, guarded against a second data plane, and removed.
 //!
 //! A file that a dead data plane left is replaced; one that someone listens at is an error. Looking
-//! and replacing happen under a lock on the directory, so that of two data planes that start at once
-//! one wins and the other is told.
+//! and replacing happen under a lock on the directory, so that of two data planes that start at
+//! once one wins and the other is told.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;

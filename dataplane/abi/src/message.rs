@@ -1,14 +1,15 @@
-//! The messages that travel in lanes: [`Command`] from the control plane to a shard, [`Event`] back.
+//! The messages that travel in lanes: [`Command`] from the control plane to a shard, [`Event`]
+//! back.
 //!
 //! Both are rkyv archives inside fixed-size lane slots; the reader checks every archive with
 //! bytecheck on a private copy before it looks at a field. Text never appears here: names, JSON and
 //! URLs stop at the control plane.
 //!
-//! Every command carries a `request` number that the answering [`Event::Done`] repeats. Commands are
-//! idempotent by key: creating what exists with the same key succeeds and reports what is there, so
-//! that a control plane that died between asking and hearing may simply ask again.
-// The rkyv derives make public types whose fields have no documentation, and a resolver type that no
-// attribute reaches. Everything written by hand in this file is documented.
+//! Every command carries a `request` number that the answering [`Event::Done`] repeats. Commands
+//! are idempotent by key: creating what exists with the same key succeeds and reports what is
+//! there, so that a control plane that died between asking and hearing may simply ask again.
+// The rkyv derives make public types whose fields have no documentation, and a resolver type that
+// no attribute reaches. Everything written by hand in this file is documented.
 #![allow(missing_docs)]
 
 use std::net::{IpAddr, SocketAddr};
@@ -51,7 +52,8 @@ pub enum Command {
         forward: ForwardKey,
     },
     /// Add a destination, or replace the one with the same key. Answered by
-    /// [`Outcome::Destination`]. Sent to the shard that owns the forward, whichever shard serves it.
+    /// [`Outcome::Destination`]. Sent to the shard that owns the forward, whichever shard serves
+    /// it.
     AddDestination {
         /// Repeated by the answer.
         request: u64,

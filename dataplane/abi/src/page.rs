@@ -1,14 +1,14 @@
 //! A page: a few words that one program writes now and then and any number of others read.
 //!
-//! **Who.** One writer, the shard that owns the page. Readers have the memory mapped read-only, cost
-//! the writer nothing and are unknown to it.
+//! **Who.** One writer, the shard that owns the page. Readers have the memory mapped read-only,
+//! cost the writer nothing and are unknown to it.
 //!
 //! **Order** (a seqlock, all of it atomics). Word 0 is the sequence: 0 before the first publishing,
-//! odd while the writer is at work. The writer makes it odd, then a release fence, stores the words,
-//! and makes the sequence even again with a release store. A reader loads the sequence, acquire
-//! fence, loads the words, acquire fence, loads the sequence again: equal and even means that the
-//! words belong together. Readers load relaxed and fence, because that is the only kind of atomic
-//! access that Rust promises to work on memory mapped read-only.
+//! odd while the writer is at work. The writer makes it odd, then a release fence, stores the
+//! words, and makes the sequence even again with a release store. A reader loads the sequence,
+//! acquire fence, loads the words, acquire fence, loads the sequence again: equal and even means
+//! that the words belong together. Readers load relaxed and fence, because that is the only kind of
+//! atomic access that Rust promises to work on memory mapped read-only.
 //!
 //! **Overrun.** A newer publishing replaces the older; readers that were at it try again, a bounded
 //! number of times, then say [`Unread::Torn`].
@@ -48,8 +48,8 @@ pub enum Unread {
 pub fn publish(page: &[AtomicU64], values: &[u64]) {
     let (sequence, words) = page.split_first().expect("a page has a sequence");
     assert!(values.len() <= words.len(), "{} words into {}", values.len(), words.len());
-    // One read-modify-write instead of a load and a store: loom keeps only the last access to a word,
-    // and a load of the writer's own would hide the race with the readers from it.
+    // One read-modify-write instead of a load and a store: loom keeps only the last access to a
+    // word, and a load of the writer's own would hide the race with the readers from it.
     let odd = sequence.fetch_or(1, Ordering::Relaxed) | 1;
     fence(Ordering::Release);
     for (word, value) in words.iter().zip(values) {

@@ -12,11 +12,11 @@
 //! **Order.** Every part but the heartbeat is a [`page`]; parts are consistent in themselves and
 //! not with each other. The heartbeat is one word.
 //!
-//! **Overrun.** A later publishing replaces the earlier one. A record slot is reused after its forward
-//! or destination is gone: the record carries its key, and another key means "not there".
+//! **Overrun.** A later publishing replaces the earlier one. A record slot is reused after its
+//! forward or destination is gone: the record carries its key, and another key means "not there".
 //!
-//! **Death.** The pages stay readable and stop changing: the heartbeat grows old. **Restart.** A new
-//! region with a new boot id; whoever holds the old one joins again.
+//! **Death.** The pages stay readable and stop changing: the heartbeat grows old. **Restart.** A
+//! new region with a new boot id; whoever holds the old one joins again.
 
 use std::ops::Range;
 use std::os::fd::BorrowedFd;

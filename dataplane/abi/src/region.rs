@@ -7,10 +7,10 @@
 //! follows is at offsets computed from the kind and the limits; there are no pointers. `join`
 //! refuses whatever does not match, and says why.
 //!
-//! **Size.** Sealed with `SHRINK`, `GROW` and `SEAL` at birth, so that no peer can cut the memory away
-//! under the other (which would be SIGBUS) or take the seals off. A region for readers is also sealed
-//! with `FUTURE_WRITE`: only the creator's mapping, which is older than the seal, can write, whatever
-//! the peer does with its descriptor.
+//! **Size.** Sealed with `SHRINK`, `GROW` and `SEAL` at birth, so that no peer can cut the memory
+//! away under the other (which would be SIGBUS) or take the seals off. A region for readers is also
+//! sealed with `FUTURE_WRITE`: only the creator's mapping, which is older than the seal, can write,
+//! whatever the peer does with its descriptor.
 //!
 //! **Death and restart.** The memory lives as long as someone maps it or holds the descriptor. A
 //! restarted data plane makes new regions; the boot id tells old from new.

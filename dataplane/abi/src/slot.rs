@@ -1,10 +1,10 @@
 //! How a message gets into a lane's slot and out of it again.
 //!
 //! The writer archives the message with rkyv into a private buffer whose words are then stored into
-//! the slot. The reader copies the slot's words into a private aligned buffer *first* and checks that
-//! copy with bytecheck, so that a peer that rewrites the slot meanwhile changes nothing: what was
-//! checked is what is used. Archives have no out-of-line data, so that an archive is exactly its
-//! archived type and a slot needs no length. Nothing here allocates.
+//! the slot. The reader copies the slot's words into a private aligned buffer *first* and checks
+//! that copy with bytecheck, so that a peer that rewrites the slot meanwhile changes nothing: what
+//! was checked is what is used. Archives have no out-of-line data, so that an archive is exactly
+//! its archived type and a slot needs no length. Nothing here allocates.
 
 use rkyv::api::low::{self, LowDeserializer, LowSerializer, LowValidator};
 use rkyv::bytecheck::CheckBytes;

@@ -78,9 +78,9 @@ fn messages_arrive_whole_and_in_order_while_slots_are_reused() {
     });
 }
 
-/// In loom no load sees a later store, so that a slot overwritten too early does not show by itself.
-/// This shows that whatever the receiver did before it gave the slot back, reading it included, is
-/// over for the sender that uses the slot again.
+/// In loom no load sees a later store, so that a slot overwritten too early does not show by
+/// itself. This shows that whatever the receiver did before it gave the slot back, reading it
+/// included, is over for the sender that uses the slot again.
 #[test]
 fn a_slot_is_given_back_after_it_was_read() {
     check(["full", "given back"], None, || {

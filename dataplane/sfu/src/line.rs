@@ -125,7 +125,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn always_one_more(epochs in proptest::collection::vec((any::<u16>(), any::<u32>(), 1_u16..50), 1..20)) {
+        fn always_one_more(
+            epochs in proptest::collection::vec((any::<u16>(), any::<u32>(), 1_u16..50), 1..20)
+        ) {
             let mut line = Line::default();
             let mut last: Option<u16> = None;
             let mut now = 0;

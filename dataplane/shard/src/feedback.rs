@@ -1,8 +1,8 @@
 //! RTCP of a forward, in both directions.
 //!
 //! Downstream: the source's sender reports, name and goodbye go to every destination in that
-//! destination's own terms. Upstream: what destinations report is remembered and aggregated into one
-//! report to the source; requests for a key frame are passed on, throttled.
+//! destination's own terms. Upstream: what destinations report is remembered and aggregated into
+//! one report to the source; requests for a key frame are passed on, throttled.
 
 use ringway_abi::counters::Counter;
 use ringway_abi::message::DestinationKey;

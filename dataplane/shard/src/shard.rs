@@ -1,7 +1,7 @@
 //! The shard: one core's world, and where each kind of input goes.
 //!
-//! The order of a turn is the binary's business (`turn.rs`); this file only knows what an arrival, a
-//! loan or a failure means.
+//! The order of a turn is the binary's business (`turn.rs`); this file only knows what an arrival,
+//! a loan or a failure means.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;

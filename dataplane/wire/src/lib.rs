@@ -3,7 +3,8 @@
 //!
 //! Everything here is stateless and works on borrowed bytes: no clock, no socket, no allocation. A
 //! view is handed out only after every length in the packet was checked, so its accessors cannot
-//! fail. The crate stands where a packet enters a shard (sniff, view) and where it leaves (rewrite).
+//! fail. The crate stands where a packet enters a shard (sniff, view) and where it leaves
+//! (rewrite).
 #![forbid(unsafe_code)]
 
 pub mod ntp;

@@ -10,7 +10,8 @@ const NS_PER_S: u64 = 1_000_000_000;
 
 /// How far a round trip may come out negative before the report is taken for nonsense, in 1/65536 s
 /// (here 1/8 s). Peers round their delay to milliseconds or more, which on a fast path is longer
-/// than the trip. Raised, nonsense passes for "no delay"; lowered, coarse clocks show no round trip.
+/// than the trip. Raised, nonsense passes for "no delay"; lowered, coarse clocks show no round
+/// trip.
 const ROUNDING_SLACK: i32 = 1 << 13;
 
 /// The 64-bit NTP time of `unix_ns`, nanoseconds since the Unix epoch. Wraps into era 1 in 2036.

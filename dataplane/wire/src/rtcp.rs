@@ -174,8 +174,8 @@ impl<'a> RawPacket<'a> {
         self.bytes[1]
     }
 
-    /// The five bits beside the padding bit: a count of reports, sources or chunks, or the format of
-    /// feedback.
+    /// The five bits beside the padding bit: a count of reports, sources or chunks, or the format
+    /// of feedback.
     pub fn count(&self) -> u8 {
         self.bytes[0] & 0x1f
     }

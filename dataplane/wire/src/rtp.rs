@@ -157,7 +157,8 @@ mod tests {
         0x5e, 0xcc, 0xe0, 0x00, 0x2c, 0xc7, 0x10, 0x18, 0x28, 0x4e, 0x74, 0x9e, 0x0b, 0x80,
     ];
 
-    // Two CSRCs, a one-byte extension (RFC 8285) of one word, three bytes of payload, two of padding.
+    // Two CSRCs, a one-byte extension (RFC 8285) of one word, three bytes of payload, two of
+    // padding.
     const FULL: [u8; 33] = [
         0xb2, 0x60, 0xff, 0xff, 0, 0, 0, 1, 0xde, 0xad, 0xbe, 0xef, // fixed
         0, 0, 0, 7, 0, 0, 0, 8, // CSRCs

@@ -40,8 +40,8 @@ pub fn sniff(datagram: &[u8]) -> Protocol {
     }
 }
 
-/// Whether `second`, the second byte of a datagram that is RTP or RTCP, marks it as RTCP: the packet
-/// types 192–223 (RFC 5761 section 4).
+/// Whether `second`, the second byte of a datagram that is RTP or RTCP, marks it as RTCP: the
+/// packet types 192–223 (RFC 5761 section 4).
 #[inline]
 pub const fn is_rtcp_type(second: u8) -> bool {
     matches!(second, 192..=223)

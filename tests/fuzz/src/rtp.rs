@@ -2,7 +2,8 @@
 
 use ringway_wire::{HeaderRewrite, RtpError, RtpView};
 
-/// Parses `data` as RTP, compares with a slow second reading, then rewrites the header and parses again.
+/// Parses `data` as RTP, compares with a slow second reading, then rewrites the header and parses
+/// again.
 pub fn rtp(data: &[u8]) {
     let view = match (RtpView::parse(data), layout(data)) {
         (Err(found), Err(expect)) => return assert_eq!(found, expect),

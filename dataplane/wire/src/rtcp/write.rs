@@ -1,9 +1,9 @@
 //! Writers of RTCP packets into a buffer of the caller.
 //!
-//! Each writes one packet at the start of `out` and returns its length; a compound is several calls,
-//! each with what the one before left free. They are written out here because the builders of
-//! rtcp-types keep reports and entries in vectors. A compound that is not reduced-size begins with a
-//! report and has a CNAME (RFC 3550 section 6.1): the caller sees to that.
+//! Each writes one packet at the start of `out` and returns its length; a compound is several
+//! calls, each with what the one before left free. They are written out here because the builders
+//! of rtcp-types keep reports and entries in vectors. A compound that is not reduced-size begins
+//! with a report and has a CNAME (RFC 3550 section 6.1): the caller sees to that.
 
 use super::feedback::{FIR_FORMAT, FirEntry, NACK_FORMAT, NackEntry, PLI_FORMAT, Pli};
 use super::report::{

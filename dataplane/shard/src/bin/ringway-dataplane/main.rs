@@ -1,7 +1,8 @@
 //! `ringway-dataplane`: the program that forwards packets, one pinned thread per core.
 //!
 //! Starts the shards, opens the door for the control plane and observers, tells systemd, and waits
-//! for the signal to stop. What a shard does is in the library; what order it does it in, in `turn`.
+//! for the signal to stop. What a shard does is in the library; what order it does it in, in
+//! `turn`.
 
 mod clocks;
 mod coalesce;
@@ -88,7 +89,8 @@ fn serve(config: &Config, signals: &mut Signals) -> anyhow::Result<()> {
         .spawn(move || door.run(|event| on_door(&mut controls, event)))
         .context("cannot start the thread of the door")?;
     for (index, shard) in plan.shards.iter().enumerate() {
-        tracing::info!(shard = index, core = ?shard.core, engine = shard.engine.name(), "shard runs");
+        let engine = shard.engine.name();
+        tracing::info!(shard = index, core = ?shard.core, engine, "shard runs");
     }
     tracing::info!(socket = %path.display(), version = %boot.version, "data plane ready");
     let watchdog = watchdog::start(shards.beats())?;
