@@ -4,7 +4,7 @@
 //! a loan or a failure means.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ringway_abi::counters::Counter;
 use ringway_abi::message::{DestinationKey, Event, ForwardKey};
@@ -187,6 +187,12 @@ impl<H: Clone> Shard<H> {
             peers,
             config,
         }
+    }
+
+    /// Arrivals that one turn takes. Where there are other shards it leaves room for what they lend,
+    /// or a shard that is busy with its own forwards would starve theirs.
+    pub fn arrivals_per_turn(&self) -> usize {
+        if self.config.shards > 1 { TURN_PACKETS * 3 / 4 } else { TURN_PACKETS }
     }
 
     /// Whether this turn can take another arrival.
@@ -500,7 +506,11 @@ pub(crate) fn push_event(
 
 /// Addresses compare equal whichever family the socket is of.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        // As it is: a link-local address is nothing without its scope.
+        IpAddr::V6(_) => address,
+    }
 }
 
 fn drop_reason(error: RtpError) -> Counter {

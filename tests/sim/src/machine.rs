@@ -182,7 +182,7 @@ impl Machine {
     }
 
     fn take_arrivals(&mut self, around: &mut Around<'_>) {
-        while self.arrivals.len() < TURN_PACKETS
+        while self.arrivals.len() < self.shard.arrivals_per_turn()
             && self.shard.has_room()
             && let Some(waiting) = self.queue.front()
         {

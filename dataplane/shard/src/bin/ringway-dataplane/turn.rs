@@ -159,7 +159,7 @@ impl Turn {
     }
 
     fn take_arrivals(&mut self, now: Now) {
-        while self.arrivals.len() < TURN_PACKETS
+        while self.arrivals.len() < self.shard.arrivals_per_turn()
             && self.shard.has_room()
             && let Some(arrival) = self.engine.next_arrival()
         {
