@@ -416,6 +416,7 @@ impl<H: Clone> Shard<H> {
             let packets = u64::from(failure.packets);
             self.counters.add(failure_reason(failure.errno), packets);
             self.counters.subtract(Counter::PacketsSent, packets);
+            self.counters.subtract(Counter::BytesSent, failure.bytes.into());
             if failure.tag == TAG_NONE {
                 continue;
             }
@@ -426,7 +427,9 @@ impl<H: Clone> Shard<H> {
             counts.dropped += packets;
             if failure.tag & TAG_RTCP == 0 {
                 counts.packets = counts.packets.saturating_sub(packets);
+                counts.bytes = counts.bytes.saturating_sub(failure.bytes.into());
             } else {
+                self.counters.subtract(Counter::RtcpSent, packets);
                 counts.rtcp_packets = counts.rtcp_packets.saturating_sub(packets);
             }
         }

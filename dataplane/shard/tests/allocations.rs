@@ -259,7 +259,7 @@ impl World {
                     && let Some(run) = self.batch.runs().first()
                 {
                     let (tag, packets) = (run.tag, run.packets);
-                    self.failures.push(Failure { tag, packets, errno: 11 });
+                    self.failures.push(Failure { tag, packets, bytes: run.bytes, errno: 11 });
                 }
                 self.batch.clear();
                 shard.take_deliveries(|_, _| {});

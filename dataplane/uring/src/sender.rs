@@ -135,8 +135,9 @@ impl Account<'_> {
             // The packets of one run fail one after the other: one entry for all of them.
             Some(last) if last.tag == tag && last.errno == errno => {
                 last.packets = last.packets.saturating_add(packets);
+                last.bytes = last.bytes.saturating_add(bytes);
             }
-            _ => self.failures.push(Failure { tag, packets, errno }),
+            _ => self.failures.push(Failure { tag, packets, bytes, errno }),
         }
     }
 }
@@ -249,8 +250,9 @@ mod tests {
         fixture.run(1, 2, 100, &[150]);
         fixture.run(0, 3, 0, &[70]);
         fixture.send(&mut fake(libc::ENOBUFS));
-        let failed = |tag, packets, errno| Failure { tag, packets, errno };
-        assert_eq!(fixture.failures, [failed(2, 2, libc::EBADF), failed(1, 3, libc::ENOBUFS)]);
+        let failed = |tag, packets, bytes, errno| Failure { tag, packets, bytes, errno };
+        let expect = [failed(2, 2, 150, libc::EBADF), failed(1, 3, 250, libc::ENOBUFS)];
+        assert_eq!(fixture.failures, expect);
         let tally = fixture.tally;
         assert_eq!((tally.runs, tally.messages), (3, 2));
         assert_eq!((tally.packets, tally.bytes, tally.failed_packets), (1, 70, 5));
@@ -263,7 +265,7 @@ mod tests {
         fake.refuse_packets_over = (60, libc::EMSGSIZE);
         fixture.run(0, 9, 100, &[250]);
         fixture.send(&mut fake);
-        let failure = Failure { tag: 9, packets: 2, errno: libc::EMSGSIZE };
+        let failure = Failure { tag: 9, packets: 2, bytes: 200, errno: libc::EMSGSIZE };
         assert_eq!(fixture.failures, [failure], "the last packet of 50 bytes passed");
         assert_eq!((fixture.tally.packets, fixture.tally.bytes), (1, 50));
     }

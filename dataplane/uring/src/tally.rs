@@ -7,6 +7,8 @@ pub struct Failure {
     pub tag: u32,
     /// Packets of that run that were not sent.
     pub packets: u16,
+    /// Payload bytes of those packets.
+    pub bytes: u32,
     /// The kernel's reason, a positive `errno`; `EBADF` if the socket is detached.
     pub errno: i32,
 }

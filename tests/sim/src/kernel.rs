@@ -67,7 +67,7 @@ impl Wire<'_> {
             let failed = self.faults.random.chance(self.faults.permille);
             if failed {
                 let (tag, packets, errno) = (run.tag, run.packets, self.faults.errno);
-                failures.push(Failure { tag, packets, errno });
+                failures.push(Failure { tag, packets, bytes: run.bytes, errno });
             }
             for bytes in self.datagrams(batch, run) {
                 let packet = Packet { from, to, bytes };

@@ -144,6 +144,8 @@ impl Program {
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("NOTIFY_SOCKET", notify)
+            // A test that is killed leaves nobody behind who pins a core or holds a port.
+            .env("RINGWAY_DIE_WITH_PARENT", std::process::id().to_string())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);

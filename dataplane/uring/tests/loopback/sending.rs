@@ -133,7 +133,7 @@ fn failures_name_their_run_at_once() {
         assert_eq!(rig.failures.len(), 300 * 4);
         for (index, failures) in rig.failures.chunks(4).enumerate() {
             let tag = 10 * index as u32;
-            let expect = |tag, packets, errno| Failure { tag, packets, errno };
+            let expect = |tag, packets, errno| Failure { tag, packets, bytes: 100, errno };
             assert_eq!(failures[0], expect(tag, 1, libc::EACCES));
             assert_eq!(failures[1], expect(tag + 2, 4, libc::EACCES));
             assert_eq!(failures[2], expect(tag + 3, 4, libc::EBADF));
