@@ -189,8 +189,8 @@ impl<H: Clone> Shard<H> {
         }
     }
 
-    /// Arrivals that one turn takes. Where there are other shards it leaves room for what they lend,
-    /// or a shard that is busy with its own forwards would starve theirs.
+    /// Arrivals that one turn takes. Where there are other shards it leaves room for what they
+    /// lend, or a shard that is busy with its own forwards would starve theirs.
     pub fn arrivals_per_turn(&self) -> usize {
         if self.config.shards > 1 { TURN_PACKETS * 3 / 4 } else { TURN_PACKETS }
     }

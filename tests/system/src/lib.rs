@@ -11,7 +11,8 @@
 //! - [`steering`]: the test as the control plane, over the real shared memory.
 //! - [`token`]: API tokens, good and bad ones.
 //!
-//! `cargo test -p ringway-system` builds the programs that it judges; see [`program::binary`].
+//! `cargo test -p ringway-system` builds the programs that it judges; see [`program::binary`]. What
+//! needs root (a network namespace, becoming another user) is skipped without it, and says so.
 #![forbid(unsafe_code)]
 
 pub mod appliance;

@@ -89,6 +89,7 @@ fn check(engine: &str) {
             time
         })
         .collect();
+    println!("{engine}: restored after {times:?}");
     let best = times.iter().min().expect("at least one");
     assert!(*best <= RESTORED_WITHIN, "forwards were back after {times:?}");
 
