@@ -86,7 +86,7 @@ impl Default for Config {
             socket: "/run/ringway/dataplane.sock".into(),
             cores: Cores::Word(AutoWord::Auto),
             engine: EngineChoice::Auto,
-            coalesce_us: 100,
+            coalesce_us: 0,
             port_range: PortRange::default(),
             buffers: 4096,
             buffer_bytes: 2048,
