@@ -14,10 +14,10 @@
 use std::collections::VecDeque;
 
 use ringway_abi::message::{DestinationKey, DestinationSpec, ForwardKey, Refusal};
-use ringway_sfu::input::Mark;
 use ringway_sfu::report::SourceReport;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::egress::Outgoing;
 use crate::slab::SlotId;
 
 /// Packet references that may be under way between two shards. More lets a slow shard fall farther
@@ -33,18 +33,8 @@ pub struct Loan {
     pub branch: SlotId,
     /// The buffer to give back.
     pub buffer: u32,
-    /// Where the packet is in the home's pool.
-    pub offset: u32,
-    /// Its length, bytes.
-    pub len: u32,
-    /// Its first twelve octets.
-    pub head: [u8; 12],
-    /// Payload octets.
-    pub octets: u32,
-    /// What destinations need to know.
-    pub mark: Mark,
-    /// The kernel's receive timestamp, ns.
-    pub kernel_ns: u64,
+    /// The packet, in the home's pool.
+    pub packet: Outgoing,
 }
 
 /// Text of at most 255 octets (RFC 3550 6.5), in place.
@@ -282,6 +272,8 @@ pub fn mesh<H>(shards: usize, buffers: usize) -> Vec<Vec<Option<Peer<H>>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::branch::NIL;
+    use ringway_sfu::input::Mark;
 
     #[test]
     fn orders_survive_a_full_lane() {
@@ -308,16 +300,17 @@ mod tests {
         let (mut home, mut other) = Peer::<()>::pair(8);
         let mark = Mark { epoch: 1, ssrc: 1, sequence: 0, timestamp: 0, now_ns: 0, clock_hz: None };
         let branch = SlotId { slot: 0, generation: 1 };
-        let loan = |buffer| Loan {
-            branch,
-            buffer,
+        let packet = Outgoing {
+            pool: 0,
             offset: 0,
             len: 12,
             head: [0; 12],
             octets: 0,
             mark,
             kernel_ns: 0,
+            next: NIL,
         };
+        let loan = |buffer| Loan { branch, buffer, packet };
         let lent: Vec<bool> = (0..6).map(|buffer| home.lend(loan(buffer))).collect();
         assert_eq!(lent, [true, true, true, true, false, false]);
         // Taken is not yet given back.

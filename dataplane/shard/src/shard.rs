@@ -12,7 +12,7 @@ use ringway_sfu::admission::{Admitted, Refused};
 use ringway_wire::rtp::{RtpError, RtpView};
 use ringway_wire::sniff::{self, Protocol};
 
-use crate::branch::Branch;
+use crate::branch::{Branch, NIL};
 use crate::clock::Now;
 use crate::egress::{
     Batch, Egress, Failure, MAX_RUN_BYTES, Outgoing, SocketId, TAG_NONE, TAG_RTCP,
@@ -267,19 +267,18 @@ impl<H: Clone> Shard<H> {
         }
         let head = *datagram.bytes.first_chunk::<12>().expect("a parsed packet has a header");
         let kernel_ns = if datagram.kernel_ns == 0 { now.unix_ns } else { datagram.kernel_ns };
-        let octets = rtp.payload_range().len() as u32;
-        let len = datagram.bytes.len() as u32;
+        let packet = Outgoing {
+            pool: self.config.index,
+            offset: datagram.offset,
+            len: datagram.bytes.len() as u32,
+            head,
+            octets: rtp.payload_range().len() as u32,
+            mark: accepted.mark,
+            kernel_ns,
+            next: NIL,
+        };
         for remote in &home.remotes {
-            let loan = Loan {
-                branch: remote.branch,
-                buffer: datagram.buffer,
-                offset: datagram.offset,
-                len,
-                head,
-                octets,
-                mark: accepted.mark,
-                kernel_ns,
-            };
+            let loan = Loan { branch: remote.branch, buffer: datagram.buffer, packet };
             let peer = self.peers[usize::from(remote.shard)].as_mut();
             if peer.is_some_and(|peer| peer.lend(loan)) {
                 self.retained.push(datagram.buffer);
@@ -291,16 +290,6 @@ impl<H: Clone> Shard<H> {
         if let Some(branch_id) = home.branch
             && let Some(branch) = self.branches.get_mut(branch_id)
         {
-            let packet = Outgoing {
-                pool: self.config.index,
-                offset: datagram.offset,
-                len,
-                head,
-                octets,
-                mark: accepted.mark,
-                kernel_ns,
-                next: 0,
-            };
             self.egress.push(branch_id, branch, packet);
         }
     }
@@ -321,26 +310,16 @@ impl<H: Clone> Shard<H> {
             while self.egress.has_room() && self.borrowed.len() < self.borrowed.capacity() {
                 let Some(loan) = peer.borrowed() else { break };
                 self.borrowed.push((index as u16, loan.buffer));
-                self.handle_loan(index as u16, &loan);
+                self.handle_loan(&loan);
             }
             self.peers[index] = Some(peer);
         }
     }
 
-    fn handle_loan(&mut self, from: u16, loan: &Loan) {
+    fn handle_loan(&mut self, loan: &Loan) {
         // A branch that is gone drops the packet; the buffer goes back all the same.
         let Some(branch) = self.branches.get_mut(loan.branch) else { return };
-        let packet = Outgoing {
-            pool: from,
-            offset: loan.offset,
-            len: loan.len,
-            head: loan.head,
-            octets: loan.octets,
-            mark: loan.mark,
-            kernel_ns: loan.kernel_ns,
-            next: 0,
-        };
-        self.egress.push(loan.branch, branch, packet);
+        self.egress.push(loan.branch, branch, loan.packet);
     }
 
     fn handle_order<S: Sockets<Handle = H>>(
