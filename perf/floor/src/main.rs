@@ -2,6 +2,7 @@
 //! of a scenario.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use ringway_floor::layout::Layout;
 use ringway_floor::measure::Bench;
 use ringway_floor::{rows, serve_plain, serve_uring};
 use ringway_loadgen::kernel;
-use ringway_loadgen::ports::{FIRST_INPUT_PORT, FIRST_RECEIVER_PORT, Targets};
+use ringway_loadgen::ports::{Ends, FIRST_INPUT_PORT, FIRST_RECEIVER_PORT, Targets};
 use ringway_loadgen::scenario::Scenario;
 
 /// Measures the floors of this machine: CPU nanoseconds per packet on one pinned core.
@@ -62,6 +63,12 @@ struct ScenarioOptions {
     /// Pin to this core.
     #[arg(long)]
     core: Option<usize>,
+    /// Address of the inputs.
+    #[arg(long, default_value_t = Ends::LOOPBACK.server)]
+    server: IpAddr,
+    /// Address of the receivers.
+    #[arg(long, default_value_t = Ends::LOOPBACK.generator)]
+    receiver: IpAddr,
     /// First input port.
     #[arg(long, default_value_t = FIRST_INPUT_PORT)]
     input_port: u16,
@@ -89,7 +96,8 @@ fn serve(options: &ScenarioOptions) -> anyhow::Result<()> {
     if let Some(core) = options.core {
         kernel::pin(core).with_context(|| format!("cannot pin to core {core}"))?;
     }
-    let targets = Targets::at(&scenario, options.input_port, options.receiver_port);
+    let ends = Ends { server: options.server, generator: options.receiver };
+    let targets = Targets::at(&scenario, ends, options.input_port, options.receiver_port);
     let layout = Layout::open(&scenario, &targets).context("cannot open the scenario's sockets")?;
     println!("ready");
     std::io::stdout().flush()?;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ringway_loadgen::ports::Targets;
+use ringway_loadgen::ports::{Ends, Targets};
 use ringway_loadgen::receive::ReceiveEngine;
 use ringway_loadgen::run::{Mark, Plan, run};
 use ringway_loadgen::scenario::Scenario;
@@ -43,7 +43,7 @@ fn check(text: &str, server_engine: &str, engine: ReceiveEngine, port: u16) {
     assert_eq!(line, "ready\n");
 
     let scenario = Scenario::parse("t", text).unwrap();
-    let targets = Targets::at(&scenario, port, port + 50);
+    let targets = Targets::at(&scenario, Ends::LOOPBACK, port, port + 50);
     let plan = Plan {
         scenario,
         targets,

@@ -65,7 +65,7 @@ pub fn bound(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<Udp
 /// A non-blocking UDP socket connected to `address`; `segment_bytes` above 0 makes every longer
 /// send a GSO run of such segments.
 pub fn connected(address: SocketAddr, segment_bytes: usize) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" })?;
+    let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
     socket.connect(address)?;
     socket.set_nonblocking(true)?;
     if segment_bytes > 0 {

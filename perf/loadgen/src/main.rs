@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use ringway_loadgen::kernel;
-use ringway_loadgen::ports::Targets;
+use ringway_loadgen::ports::{Ends, Targets};
 use ringway_loadgen::receive::ReceiveEngine;
 use ringway_loadgen::run::{Plan, run};
 use ringway_loadgen::scenario::Scenario;
@@ -96,7 +96,7 @@ fn targets(options: &Options, scenario: &Scenario) -> anyhow::Result<Targets> {
             inputs.push(line.trim().parse().with_context(|| format!("{line} is no address"))?);
         }
     }
-    let mut targets = Targets::for_scenario(scenario);
+    let mut targets = Targets::for_scenario(scenario, Ends::LOOPBACK);
     if !inputs.is_empty() {
         let (want, got) = (scenario.inputs, inputs.len());
         ensure!(got == want as usize, "{want} inputs are needed, {got} were given");

@@ -1,9 +1,9 @@
-//! Which loopback ports a scenario uses: one even port per input and one per receiver.
+//! Which addresses a scenario uses: one even port per input and one per receiver.
 //!
 //! Even ports only, because servers put RTCP on the next one. Everything lies below the usual
 //! ephemeral range, so that no outgoing socket is in the way.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::scenario::Scenario;
 
@@ -11,6 +11,23 @@ use crate::scenario::Scenario;
 pub const FIRST_INPUT_PORT: u16 = 8_000;
 /// First port of the receivers.
 pub const FIRST_RECEIVER_PORT: u16 = 10_100;
+
+/// The two ends of the path between a server and the generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Where servers receive.
+    pub server: IpAddr,
+    /// Where receivers are, and where inputs come from.
+    pub generator: IpAddr,
+}
+
+impl Ends {
+    /// Both on the loopback device.
+    pub const LOOPBACK: Self = Self {
+        server: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        generator: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+}
 
 /// The addresses of one run.
 #[derive(Clone, Debug)]
@@ -27,23 +44,23 @@ pub struct Targets {
 
 impl Targets {
     /// The usual layout, with the inputs on ports that the server is told.
-    pub fn for_scenario(scenario: &Scenario) -> Self {
-        Self::at(scenario, FIRST_INPUT_PORT, FIRST_RECEIVER_PORT)
+    pub fn for_scenario(scenario: &Scenario, ends: Ends) -> Self {
+        Self::at(scenario, ends, FIRST_INPUT_PORT, FIRST_RECEIVER_PORT)
     }
 
     /// The same layout from other ports on.
-    pub fn at(scenario: &Scenario, first_input_port: u16, first_receiver_port: u16) -> Self {
+    pub fn at(
+        scenario: &Scenario,
+        ends: Ends,
+        first_input_port: u16,
+        first_receiver_port: u16,
+    ) -> Self {
         Self {
-            inputs: loopback(first_input_port, scenario.inputs),
-            receivers: loopback(first_receiver_port, scenario.receivers()),
+            inputs: addresses(ends.server, first_input_port, scenario.inputs),
+            receivers: addresses(ends.generator, first_receiver_port, scenario.receivers()),
             first_ssrc: 0x5257_0000,
             ssrc_step: 1,
         }
-    }
-
-    /// The usual receivers behind inputs on ports that the server chose.
-    pub fn with_inputs(scenario: &Scenario, inputs: Vec<SocketAddr>) -> Self {
-        Self { inputs, ..Self::for_scenario(scenario) }
     }
 
     /// The receivers of one input.
@@ -53,12 +70,12 @@ impl Targets {
     }
 }
 
-/// `count` even loopback ports from `first` on.
-pub fn loopback(first: u16, count: u32) -> Vec<SocketAddr> {
+/// `count` even ports of one address from `first` on.
+fn addresses(ip: IpAddr, first: u16, count: u32) -> Vec<SocketAddr> {
     let port = |index| u16::try_from(u32::from(first) + 2 * index);
     (0..count)
         .map(|index| port(index).expect("a checked scenario fits into the ports"))
-        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .map(|port| SocketAddr::from((ip, port)))
         .collect()
 }
 
@@ -68,9 +85,10 @@ mod tests {
 
     #[test]
     fn receivers_belong_to_their_input() {
+        let ip = Ends::LOOPBACK.server;
         let targets = Targets {
-            inputs: loopback(8000, 2),
-            receivers: loopback(9000, 6),
+            inputs: addresses(ip, 8000, 2),
+            receivers: addresses(ip, 9000, 6),
             first_ssrc: 1,
             ssrc_step: 1,
         };

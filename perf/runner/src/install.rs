@@ -16,7 +16,7 @@ pub struct Package {
     /// Program that it brings.
     pub program: &'static str,
     /// Service that it would enable.
-    pub service: &'static str,
+    pub service: Option<&'static str>,
 }
 
 /// The path of the package's program; installs it when it is missing, if that is allowed.
@@ -36,10 +36,12 @@ pub fn ensure(package: &Package, may_install: bool) -> Result<PathBuf, StartErro
         install() || (apt_get(&["update"]) && install())
     };
     // The package enables its service for the next boot; a measurement must not leave one behind.
-    quiet(Command::new("systemctl").args(["disable", "--now", package.service]));
+    if let Some(service) = package.service {
+        quiet(Command::new("systemctl").args(["disable", "--now", service]));
+    }
     match find(package.program) {
         Some(path) if installed => {
-            eprintln!("installed {}, its service is disabled", package.name);
+            eprintln!("installed {}; no service of it runs", package.name);
             Ok(path)
         }
         _ => Err(StartError::CannotRun(format!("`{command}` failed; run it to see why"))),

@@ -9,6 +9,7 @@ pub mod bencode;
 pub mod http;
 pub mod install;
 pub mod options;
+pub mod path;
 pub mod program;
 pub mod rounds;
 pub mod row;

@@ -6,6 +6,7 @@ use anyhow::{bail, ensure};
 use clap::Parser;
 use ringway_loadgen::kernel;
 
+use crate::path::PathKind;
 use crate::servers::Server;
 
 /// Runs servers against each other on one scenario and prints one row per server.
@@ -20,7 +21,8 @@ use crate::servers::Server;
     after_help = "Examples:\n  \
     perf/compare rtp-1x100-video\n  \
     perf/compare rtp-1000x1-audio --servers ringway,rtpengine --rounds 7 --json\n  \
-    perf/compare rtp-1000x1-audio --latency"
+    perf/compare rtp-1000x1-audio --latency\n  \
+    perf/compare rtp-1x100-video --path veth"
 )]
 pub struct Options {
     /// Scenario: the name of a file in perf/scenarios, without .yaml.
@@ -52,6 +54,9 @@ pub struct Options {
     /// Packets per second to deliver, instead of the scenario's rate.
     #[arg(long)]
     pub load_pps: Option<f64>,
+    /// What lies between servers and generator.
+    #[arg(long, value_enum, default_value = "loopback")]
+    pub path: PathKind,
     /// A line of ringway's dataplane.yaml, to measure another setting: `--set 'coalesce_us: 0'`.
     #[arg(long, value_name = "KEY: VALUE")]
     pub set: Vec<String>,

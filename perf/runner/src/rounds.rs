@@ -16,6 +16,7 @@ use ringway_loadgen::run::{Mark, Plan, RunError, run};
 use ringway_loadgen::scenario::Scenario;
 
 use crate::options::Options;
+use crate::path::Path;
 use crate::row::{Row, Sample, median};
 use crate::servers::{Running, Server, Setting, StartError, remove_leftovers};
 use crate::usage::Usage;
@@ -26,6 +27,7 @@ pub struct Comparison<'a> {
     setting: Setting,
     scenario: Scenario,
     generator_core: usize,
+    path: Path,
     contestants: Vec<Contestant>,
     _alone: UnixListener,
 }
@@ -49,11 +51,13 @@ impl<'a> Comparison<'a> {
             scenario = scenario.at_delivered_pps(pps);
         }
         let (core, generator_core) = options.cores()?;
+        let path = Path::open(options.path, generator_core, !options.no_install)?;
         let programs = match &options.programs {
             Some(folder) => folder.clone(),
             None => std::env::current_exe()?.parent().context("no folder of its own")?.to_owned(),
         };
         let setting = Setting {
+            ends: path.ends(),
             dataplane_lines: options.set.clone(),
             core,
             programs,
@@ -69,7 +73,7 @@ impl<'a> Comparison<'a> {
             }
         }
         let contestants = servers.into_iter().map(Contestant::new).collect();
-        Ok(Self { options, setting, scenario, generator_core, contestants, _alone: alone })
+        Ok(Self { options, setting, scenario, generator_core, path, contestants, _alone: alone })
     }
 
     /// Runs all rounds; one row per listed server.
@@ -157,7 +161,9 @@ impl<'a> Comparison<'a> {
         };
         let (tell, told) = channel();
         let (core, stop) = (self.generator_core, Arc::clone(&self.setting.stop));
+        let path = self.path.kind();
         let generator = std::thread::spawn(move || -> Result<Report, RunError> {
+            Path::enter(path).map_err(RunError::Inputs)?;
             kernel::pin(core).map_err(RunError::Inputs)?;
             run(&plan, &stop, |mark| {
                 // Nobody listens any more only when the comparison is being given up.

@@ -18,7 +18,9 @@ pub(super) fn start(
     let mut command = Command::new(setting.program("ringway-floor")?);
     command
         .args(["scenario", &scenario.name, "--engine", engine, "--scenarios"])
-        .arg(&setting.scenarios);
+        .arg(&setting.scenarios)
+        .args(["--server", &setting.ends.server.to_string()])
+        .args(["--receiver", &setting.ends.generator.to_string()]);
     let folder = running.folder.path().to_owned();
     running.programs.push(Program::start(command, setting.core, &folder)?);
     let log = folder.join("ringway-floor.log");

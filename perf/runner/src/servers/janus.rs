@@ -17,7 +17,8 @@ use crate::http::Client;
 use crate::install::{self, Package};
 use crate::program::Program;
 
-const PACKAGE: Package = Package { name: "janus", program: "janus", service: "janus.service" };
+const PACKAGE: Package =
+    Package { name: "janus", program: "janus", service: Some("janus.service") };
 const ROOM: u64 = 1;
 /// A remote publisher's first stream must have this SSRC.
 const SSRC: u32 = 1000;
@@ -123,11 +124,12 @@ impl<'a> Room<'a> {
             "port": input.port(), "rtcp_port": input.port() + 1,
             "streams": [{ "type": media, "mindex": 0, "mid": "0", "codec": codec }],
         }))?;
+        let host = receivers.first().map_or(input.ip(), SocketAddr::ip);
         for part in receivers.chunks(FORWARDS_PER_REQUEST) {
             let streams: Vec<Value> = part.iter().map(to_receiver).collect();
             self.request(json!({
                 "request": "rtp_forward", "room": ROOM, "publisher_id": publisher,
-                "host": "127.0.0.1", "streams": streams,
+                "host": host, "streams": streams,
             }))?;
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use ringway_loadgen::ports::Targets;
+use ringway_loadgen::ports::{Ends, Targets};
 use ringway_loadgen::scenario::Scenario;
 use serde::Serialize;
 use tempfile::TempDir;
@@ -56,6 +56,8 @@ pub fn remove_leftovers() {
 
 /// What starting a server needs to know.
 pub struct Setting {
+    /// Addresses of servers and generator.
+    pub ends: Ends,
     /// Core of all processes of the server.
     pub core: usize,
     /// Folder of our own programs.
@@ -132,7 +134,7 @@ impl Server {
         let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir()?;
         let running = Running {
             programs: Vec::new(),
-            targets: Targets::for_scenario(scenario),
+            targets: Targets::for_scenario(scenario, setting.ends),
             notes: Vec::new(),
             folder,
         };

@@ -10,7 +10,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use ringway_loadgen::ports::Targets;
 use ringway_loadgen::scenario::{Media, Scenario};
 
 use super::{Running, Setting, StartError};
@@ -18,8 +17,11 @@ use crate::bencode::Value;
 use crate::install::{self, Package};
 use crate::program::Program;
 
-const PACKAGE: Package =
-    Package { name: "rtpengine-daemon", program: "rtpengine", service: "rtpengine-daemon.service" };
+const PACKAGE: Package = Package {
+    name: "rtpengine-daemon",
+    program: "rtpengine",
+    service: Some("rtpengine-daemon.service"),
+};
 /// Its media ports begin so far above the last receiver's and end below the ephemeral ones.
 const PORT_GAP: u16 = 100;
 const LAST_PORT: u16 = 32_700;
@@ -42,7 +44,8 @@ pub(super) fn start(
         .arg(format!("--config-file={}", settings.display()))
         .arg(format!("--listen-ng={control}"))
         .args(["--foreground", "--log-stderr", "--log-level=4", "--table=-1", "--num-threads=1"])
-        .args(["--interface=127.0.0.1", "--timeout=3600", "--silent-timeout=3600"])
+        .args(["--timeout=3600", "--silent-timeout=3600"])
+        .arg(format!("--interface={}", setting.ends.server))
         .args([format!("--port-min={first_port}"), format!("--port-max={LAST_PORT}")]);
     running.programs.push(Program::start(command, setting.core, &folder)?);
     let mut ng = Ng::connect(control)?;
@@ -56,9 +59,9 @@ pub(super) fn start(
             [receiver] => call(&mut ng, scenario, index, *receiver)?,
             _ => publish(&mut ng, scenario, index, receivers)?,
         };
-        inputs.push(SocketAddr::from(([127, 0, 0, 1], port)));
+        inputs.push(SocketAddr::new(setting.ends.server, port));
     }
-    running.targets = Targets::with_inputs(scenario, inputs);
+    running.targets.inputs = inputs;
     running.notes.push("user space (no kernel table), one worker thread".into());
     Ok(running)
 }
