@@ -101,6 +101,11 @@ mod tests {
         check("ringway forward add --to 127.0.0.1", false);
         check("ringway forward add-destination FW_123456789012 --to 127.0.0.1:1", true);
         check("ringway forward add-destination FW_123456789012", false);
+        check("ringway forward update studio --source any --ssrc any --json", true);
+        check("ringway forward update studio", false);
+        check("ringway forward update --source any", false);
+        check("ringway forward update-destination studio FD_123456789012 --pt keep", true);
+        check("ringway forward update-destination studio FD_123456789012", false);
         check("ringway token --join --identity a --room r --valid-for 24h", true);
         check("ringway token --join --identity a --valid-for soon", false);
         check("ringway token --ingress-admin", true);

@@ -77,6 +77,10 @@ impl Client {
         self.send(Method::POST, path, Some(body))
     }
 
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.send(Method::PATCH, path, Some(body))
+    }
+
     pub(crate) fn delete(&self, path: &str) -> anyhow::Result<Value> {
         self.send(Method::DELETE, path, None)
     }

@@ -50,7 +50,14 @@ mod tests {
     fn scripts_know_the_subcommands() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script(shell);
-            for word in ["forward", "add-destination", "token"] {
+            for word in [
+                "forward",
+                "add-destination",
+                "update",
+                "update-destination",
+                "latch-silence",
+                "token",
+            ] {
                 assert!(script.contains(word), "{shell:?} lacks {word}");
             }
         }

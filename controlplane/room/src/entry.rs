@@ -10,7 +10,7 @@ use crate::spec::{Forward, Policy};
 /// First pause before a refused command is tried again, doubled each time. Lower: a port that stays
 /// taken costs more; higher: forwards are back later after a data plane that was killed, whose
 /// sockets the kernel closes in the background, after its successor has started.
-const RETRY_FIRST_MS: u64 = 50;
+const RETRY_FIRST_MS: u64 = 10;
 /// Longest such pause.
 const RETRY_LAST_MS: u64 = 30_000;
 
@@ -61,6 +61,8 @@ pub(crate) struct Here {
 pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) retry_at_ms: u64,
+    /// It is expected to pass by itself: the forward is pending, not failed.
+    pub(crate) passing: bool,
     attempts: u32,
 }
 
@@ -69,7 +71,7 @@ impl Failure {
     pub(crate) fn after(before: Option<&Self>, message: String, now_ms: u64) -> Self {
         let attempts = before.map_or(0, |failure| failure.attempts + 1);
         let pause_ms = RETRY_FIRST_MS.saturating_mul(1 << attempts.min(16)).min(RETRY_LAST_MS);
-        Self { message, retry_at_ms: now_ms + pause_ms, attempts }
+        Self { message, retry_at_ms: now_ms + pause_ms, passing: false, attempts }
     }
 }
 
@@ -248,12 +250,17 @@ impl Entry {
     /// Whether an operation may wait for the shard to agree: not while the shard is refusing the
     /// forward, which stays wanted all the same.
     pub(crate) fn is_failed(&self) -> bool {
-        self.failure.is_some() && self.here.is_none()
+        self.lasting_failure().is_some() && self.here.is_none()
+    }
+
+    /// Why the input does not work, unless that is expected to pass by itself.
+    fn lasting_failure(&self) -> Option<&Failure> {
+        self.failure.as_ref().filter(|failure| !failure.passing)
     }
 
     /// How the forward fares.
     pub(crate) fn state(&self, joined: bool) -> State {
-        if joined && self.failure.is_some() && !self.input_settled() {
+        if joined && self.lasting_failure().is_some() && !self.input_settled() {
             State::Failed
         } else if joined && self.input_settled() {
             State::Active
@@ -280,7 +287,7 @@ impl Entry {
         if !joined {
             return Some(Rejection::away().message);
         }
-        if let Some(failure) = &self.failure {
+        if let Some(failure) = self.lasting_failure() {
             return Some(failure.message.clone());
         }
         let first = self.failures.values().map(|failure| &failure.message).min()?;

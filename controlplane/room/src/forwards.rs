@@ -73,6 +73,8 @@ pub struct Forwards {
     ids: HashMap<u64, ForwardId>,
     /// Empty while the data plane is away.
     shards: Vec<Shard>,
+    /// When the data plane joined.
+    joined_ms: u64,
     loads: Vec<Load>,
     /// All shards have told what they have and dropped what nobody knows: commands may go out.
     open: bool,
@@ -92,6 +94,7 @@ impl Forwards {
             ids: entries.iter().map(|(id, entry)| (entry.key, *id)).collect(),
             entries,
             shards: Vec::new(),
+            joined_ms: 0,
             loads: Vec::new(),
             open: false,
             flights: HashMap::new(),
@@ -117,6 +120,7 @@ impl Forwards {
     pub fn handle_joined(&mut self, now_ms: u64, shards: u16) {
         self.handle_lost(now_ms);
         self.shards = (0..shards).map(|_| Shard::default()).collect();
+        self.joined_ms = now_ms;
         self.loads = vec![Load::default(); usize::from(shards)];
         self.replace_homeless();
         self.count_loads();

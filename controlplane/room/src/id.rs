@@ -1,5 +1,5 @@
-//! Names of forwards and destinations: a prefix and 12 base62 characters, and the 64-bit key that
-//! the data plane knows them by.
+//! Names of forwards, destinations, rooms, participants and tracks: a prefix and 12 base62
+//! characters, and the 64-bit key that the data plane knows them by.
 //!
 //! The key is the low 64 bits of the base62 number. About 175 texts share a key, so whoever adds an
 //! id must refuse one whose key is taken. The derivation must never change: keys outlive a restart
@@ -127,6 +127,18 @@ id! {
 id! {
     /// Names a destination of a forward.
     DestinationId "FD_"
+}
+id! {
+    /// Names one life of a room; a room that is created again has another one.
+    RoomSid "RM_"
+}
+id! {
+    /// Names one session of a participant; who joins again has another one.
+    ParticipantSid "PA_"
+}
+id! {
+    /// Names one publication of a track.
+    TrackSid "TR_"
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@
 //!   translates these to the shared-memory contract.
 //! - [`placement`]: which shard serves what.
 //! - [`Forwards`]: the state machine.
+//! - [`calls`]: rooms in which participants publish and subscribe, as LiveKit's clients know them.
 
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod draft;
 mod entry;
 mod forwards;

@@ -2,7 +2,7 @@
 //!
 //! A forward goes to the least loaded shard. Its destinations stay with it until the shard has its
 //! share ([`SHARE`]), then fill the least loaded other shard, and so on: few shards per forward,
-//! none of them overlong.
+//! none of them overlong. A room and all its participants live on one shard.
 
 /// Destinations of one forward that one shard serves before the next shard gets some.
 ///
@@ -38,6 +38,11 @@ pub fn forward(loads: &mut [Load]) -> u16 {
     let least = least(loads, |_| true).unwrap_or(0);
     loads[least].place();
     least as u16
+}
+
+/// Chooses a shard for a new room and counts it there. `loads` must not be empty.
+pub fn room(loads: &mut [Load]) -> u16 {
+    forward(loads)
 }
 
 /// Chooses a shard for one more destination of a forward that lives on `owner`, counts it in

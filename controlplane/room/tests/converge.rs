@@ -5,7 +5,7 @@ mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::Plane;
+use model::{Plane, Room};
 use proptest::prelude::*;
 use ringway_room::draft::{DestinationPatch, ForwardPatch, InputPatch};
 use ringway_room::validate::{self, Limits};
@@ -24,6 +24,8 @@ enum Step {
     Work { shard: u8, commands: u8 },
     Hear { shard: u8, events: u8 },
     LoseEvents { shard: u8 },
+    NarrowLanes { shard: u8, commands: u8, events: u8 },
+    WidenLanes { shard: u8 },
     HearAndCrash { shard: u8 },
     DataPlaneDies,
     DataPlaneJoins { shards: u8 },
@@ -49,6 +51,9 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0u8..4, any::<u8>()).prop_map(|(shard, commands)| Step::Work { shard, commands }),
         8 => (0u8..4, any::<u8>()).prop_map(|(shard, events)| Step::Hear { shard, events }),
         1 => (0u8..4).prop_map(|shard| Step::LoseEvents { shard }),
+        2 => (0u8..4, 0u8..5, 0u8..5)
+            .prop_map(|(shard, commands, events)| Step::NarrowLanes { shard, commands, events }),
+        1 => (0u8..4).prop_map(|shard| Step::WidenLanes { shard }),
         1 => (0u8..4).prop_map(|shard| Step::HearAndCrash { shard }),
         1 => Just(Step::DataPlaneDies),
         2 => (1u8..4).prop_map(|shards| Step::DataPlaneJoins { shards }),
@@ -174,6 +179,11 @@ impl World {
                     plane.lose_events(shard);
                 }
             }
+            Step::NarrowLanes { shard, commands, events } => {
+                let room = Room { commands: commands.into(), events: events.into() };
+                self.narrow(shard, room);
+            }
+            Step::WidenLanes { shard } => self.narrow(shard, Room::ENDLESS),
             Step::DataPlaneDies => {
                 self.plane = None;
                 self.forwards.handle_lost(self.now_ms);
@@ -198,6 +208,12 @@ impl World {
             _ => self.operate(step),
         }
         self.carry_out(crash);
+    }
+
+    fn narrow(&mut self, shard: u8, room: Room) {
+        if let Some(plane) = &mut self.plane {
+            plane.narrow(shard, room);
+        }
     }
 
     fn hear(&mut self, shard: u8, events: usize) {
@@ -266,6 +282,7 @@ impl World {
             plane.destinations_max = usize::MAX;
             let shards = plane.shards() as u8;
             for shard in 0..shards {
+                self.apply(&Step::WidenLanes { shard });
                 self.apply(&Step::Work { shard, commands: 255 });
                 self.apply(&Step::Hear { shard, events: 255 });
             }
@@ -350,4 +367,70 @@ fn written_stories_converge() {
         &work,
     ]);
     story(&[&join, &work, &create, &[Step::Delete { name: 1 }], &work, &work]);
+}
+
+/// 200 destinations through a lane that takes three commands at a time, and answers through one
+/// that holds two: most are late, many are lost.
+#[test]
+fn lanes_that_are_nearly_full_converge() {
+    let mut world = World::new();
+    world.apply(&Step::DataPlaneJoins { shards: 2 });
+    let narrow = |shard| Step::NarrowLanes { shard, commands: 3, events: 2 };
+    world.apply(&narrow(0));
+    world.apply(&narrow(1));
+    world.apply(&Step::Create { name: 1, port: 5000, destinations: 200 });
+    for round in 0..400_u16 {
+        let shard = (round % 2) as u8;
+        world.apply(&Step::Work { shard, commands: 2 });
+        world.apply(&Step::Hear { shard, events: 1 });
+        if round == 100 {
+            world.apply(&Step::Delete { name: 1 });
+            world.apply(&Step::Create { name: 1, port: 5000, destinations: 100 });
+        }
+        world.apply(&Step::Pass { ms: 30 });
+    }
+    world.calm();
+    world.judge();
+}
+
+/// The states that forward 1 is seen in every 5 ms while `for_ms` pass, once it is there.
+fn states(world: &mut World, for_ms: u16) -> Vec<State> {
+    let mut states = Vec::new();
+    for _ in 0..for_ms / 5 {
+        world.apply(&Step::Work { shard: 0, commands: 255 });
+        world.apply(&Step::Hear { shard: 0, events: 255 });
+        states.extend(world.forwards.get(name_of(1)).map(|view| view.state));
+        world.apply(&Step::Pass { ms: 5 });
+    }
+    states.dedup();
+    states
+}
+
+#[test]
+fn a_port_that_is_freed_soon_after_a_restart_never_shows_failed() {
+    let check = |freed_ms: u16, expect: &[State]| {
+        let mut world = World::new();
+        world.apply(&Step::DataPlaneJoins { shards: 1 });
+        world.apply(&Step::Create { name: 1, port: 5000, destinations: 3 });
+        assert_eq!(states(&mut world, 100).last(), Some(&State::Active));
+        // The kernel closes the sockets of the one that was killed a little later.
+        world.apply(&Step::DataPlaneDies);
+        world.apply(&Step::TakePort { port: 5000 });
+        world.apply(&Step::Pass { ms: 60_000 });
+        world.apply(&Step::DataPlaneJoins { shards: 1 });
+        let mut seen = states(&mut world, freed_ms);
+        // An operation that needs the port waits with it.
+        world.apply(&Step::Update { name: 1, ssrc: Some(1), rename: false });
+        world.apply(&Step::FreePorts);
+        seen.extend(states(&mut world, 5_000));
+        seen.dedup();
+        assert_eq!(seen, expect, "freed after {freed_ms} ms");
+        world.calm();
+        world.judge();
+    };
+    check(0, &[State::Pending, State::Active]);
+    check(50, &[State::Pending, State::Active]);
+    check(600, &[State::Pending, State::Active]);
+    // Someone else has it.
+    check(2_000, &[State::Pending, State::Failed, State::Active]);
 }

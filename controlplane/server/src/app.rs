@@ -12,7 +12,8 @@ use crate::driver::Driver;
 use crate::error::ApiError;
 use crate::link::Plane;
 use crate::requests::{self, Requests};
-use crate::{forwards, health, metrics, openapi};
+use crate::rtc::task::Rtc;
+use crate::{forwards, health, metrics, openapi, rtc, whep, whip};
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -50,7 +51,7 @@ impl Deref for App {
 }
 
 /// Everything that the control plane serves.
-pub fn router(app: App) -> Router {
+pub fn router(app: App, rtc: Rtc) -> Router {
     let open =
         Router::new().merge(health::routes()).merge(openapi::routes()).merge(metrics::routes());
     let ingress = Router::new()
@@ -64,4 +65,7 @@ pub fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), requests::count))
         .layer(map_response(requests::harden))
         .with_state(app)
+        .merge(rtc::routes(rtc.clone()))
+        .merge(whip::routes(rtc.clone()))
+        .merge(whep::routes(rtc))
 }

@@ -39,6 +39,20 @@ pub struct Config {
     pub metrics: MetricsAccess,
     /// What a client may ask for.
     pub limits: Limits,
+    /// Media of calls.
+    pub rtc: Rtc,
+}
+
+/// Media of calls; the names are LiveKit's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rtc {
+    /// UDP port of the first shard; the others take the ports that follow.
+    pub udp_port: u16,
+    /// Addresses that clients are told; empty finds them out.
+    pub node_ip: Vec<IpAddr>,
+    /// Tell clients the loopback address too.
+    pub enable_loopback_candidate: bool,
 }
 
 /// Basic authentication of `/metrics`; both or none.
@@ -76,7 +90,14 @@ impl Default for Config {
             log_format: LogFormat::default(),
             metrics: MetricsAccess::default(),
             limits: Limits::default(),
+            rtc: Rtc::default(),
         }
+    }
+}
+
+impl Default for Rtc {
+    fn default() -> Self {
+        Self { udp_port: 7882, node_ip: Vec::new(), enable_loopback_candidate: false }
     }
 }
 

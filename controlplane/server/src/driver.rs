@@ -134,7 +134,7 @@ impl DriverTask {
         Ok((task, Driver(sender)))
     }
 
-    /// Runs until nobody can ask any more, or the store fails twice in a row.
+    /// Runs until nobody can ask any more, or the store fails and cannot be opened again.
     pub async fn run(mut self) -> Result<(), StoreError> {
         loop {
             let deadline = self.forwards.deadline().map(|ms| self.at(ms));
@@ -224,7 +224,7 @@ impl DriverTask {
 
     async fn carry_out(&mut self) -> Result<(), StoreError> {
         if let Err(error) = self.carry_out_batch().await {
-            tracing::error!(%error, "changes are lost; starting again from what is stored");
+            tracing::error!(%error, "changes are refused; starting again from what is stored");
             self.start_again()?;
             self.carry_out_batch().await?;
         }
@@ -279,6 +279,8 @@ impl DriverTask {
 
     fn start_again(&mut self) -> Result<(), StoreError> {
         self.answers.clear();
+        let store = Arc::get_mut(&mut self.store).expect("a write holds it only while it runs");
+        store.reopen()?;
         self.forwards = Forwards::new(self.limits, self.store.load()?);
         if self.commands.is_some() {
             self.forwards.handle_joined(self.now_ms(), self.busy_ns.len() as u16);

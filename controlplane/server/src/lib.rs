@@ -6,6 +6,7 @@
 //!
 //! Each API is a function that gives a router of its own; [`app::router`] puts them together.
 
+mod addresses;
 pub mod app;
 pub mod auth;
 pub mod config;
@@ -20,7 +21,11 @@ pub mod listener;
 pub mod metrics;
 pub mod openapi;
 pub mod requests;
+pub mod rtc;
 pub mod serve;
 pub mod store;
 mod timestamp;
+pub mod token;
 mod view;
+pub mod whep;
+pub mod whip;

@@ -4,9 +4,11 @@
 //! [`session`] moves commands and events and watches the heartbeats. The rest of the server sees
 //! the room's words ([`translate`]) and what [`Plane`] reads from the pages.
 
+mod calls;
 mod pages;
 mod session;
 mod translate;
+mod translate_calls;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+pub use calls::{CallEnds, MediaAddresses};
 pub use pages::{Delivered, Metric, Plane, Received, Shard};
 
 /// Where the data plane listens unless told otherwise.
@@ -60,15 +63,15 @@ impl Commands {
 }
 
 /// Starts the link: its events, and what can be read of the data plane.
-pub fn start(socket: PathBuf) -> (mpsc::Receiver<LinkEvent>, Plane) {
+pub fn start(socket: PathBuf, calls: CallEnds) -> (mpsc::Receiver<LinkEvent>, Plane) {
     let (sender, receiver) = mpsc::channel(EVENTS_WAITING_MAX);
     let plane = Plane::default();
-    tokio::spawn(run(socket, sender, plane.clone()));
+    tokio::spawn(run(socket, sender, plane.clone(), calls));
     (receiver, plane)
 }
 
 /// Joins the data plane for ever; ends when nobody listens.
-async fn run(socket: PathBuf, events: mpsc::Sender<LinkEvent>, plane: Plane) {
+async fn run(socket: PathBuf, events: mpsc::Sender<LinkEvent>, plane: Plane, mut calls: CallEnds) {
     let mut pause = RETRY_FIRST;
     let mut last_error = String::new();
     while !events.is_closed() {
@@ -77,7 +80,7 @@ async fn run(socket: PathBuf, events: mpsc::Sender<LinkEvent>, plane: Plane) {
         match joined.await {
             Ok(Ok(joined)) => {
                 last_error.clear();
-                if session::run(joined, &events, &plane).await {
+                if session::run(joined, &events, &plane, &mut calls).await {
                     pause = RETRY_FIRST;
                 }
             }

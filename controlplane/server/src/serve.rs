@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use crate::driver::{Driver, DriverTask};
 use crate::link;
 use crate::listener::{self, ListenError};
 use crate::requests::Requests;
+use crate::rtc;
 use crate::store::{Store, StoreError};
 
 /// Why the program ended before it was told to.
@@ -36,9 +38,13 @@ pub enum ServeError {
 pub async fn until_stopped(config: Config) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    // A write beyond a limit of file size must be an error of that write, not the end.
+    let too_large = SignalKind::from_raw(Signal::XFSZ.as_raw());
+    let _too_large = signal(too_large).map_err(ServeError::Signals)?;
     let store = Store::open(&config.data_dir)?;
     let listeners = listener::bind(&config.bind_addresses, config.port)?;
-    let (events, plane) = link::start(config.socket.clone());
+    let (calls, rtc) = rtc::start(&config);
+    let (events, plane) = link::start(config.socket.clone(), calls);
     let (task, driver) = DriverTask::new(config.limits.into(), store, events, plane.clone())?;
     let mut task = tokio::spawn(task.run());
     for listener in &listeners {
@@ -55,7 +61,7 @@ pub async fn until_stopped(config: Config) -> Result<(), ServeError> {
         limits: config.limits,
     });
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(listener::serve(listeners, router(app), stopped));
+    let serving = tokio::spawn(listener::serve(listeners, router(app, rtc), stopped));
     tell(&[NotifyState::Ready]);
     let watchdog = tokio::spawn(watch_over(driver));
     let ended = tokio::select! {

@@ -110,7 +110,8 @@ pub enum StoreError {
 
 /// The open store. All calls block.
 pub struct Store {
-    database: Database,
+    /// `None` after [`Store::reopen`] has failed.
+    database: Option<Database>,
     path: PathBuf,
 }
 
@@ -123,25 +124,19 @@ impl Store {
             .mode(0o700)
             .create(data_dir)
             .map_err(|source| StoreError::Directory { path: data_dir.to_owned(), source })?;
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| StoreError::File { path: path.clone(), source })?;
-        let opened = FileBackend::new(file).and_then(|backend| {
-            Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)
-        });
-        let database = opened.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::Locked { path: path.clone() },
-            other => StoreError::Broken { path: path.clone(), what: other.to_string() },
-        })?;
-        let store = Self { database, path };
+        let store = Self { database: Some(open(&path)?), path };
         // Makes the table exist, so that reading an empty store is no special case.
         store.write(&[])?;
         Ok(store)
+    }
+
+    /// Closes the store and opens it again: after a failed write the database refuses everything,
+    /// reading too, although what was written before is all there.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        // Dropped first, as it holds the lock.
+        self.database = None;
+        self.database = Some(open(&self.path)?);
+        Ok(())
     }
 
     /// All forwards.
@@ -150,8 +145,12 @@ impl Store {
         rows.iter().map(|(id, bytes)| self.read(id, bytes)).collect()
     }
 
+    fn database(&self) -> Result<&Database, redb::Error> {
+        self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    }
+
     fn rows(&self) -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
-        let table = self.database.begin_read()?.open_table(FORWARDS)?;
+        let table = self.database()?.begin_read()?.open_table(FORWARDS)?;
         let rows = table.iter()?.map(|row| {
             let (id, bytes) = row?;
             Ok((id.value().to_owned(), bytes.value().to_vec()))
@@ -177,7 +176,7 @@ impl Store {
     }
 
     fn commit(&self, changes: &[Change]) -> Result<(), Box<dyn std::error::Error>> {
-        let transaction = self.database.begin_write()?;
+        let transaction = self.database()?.begin_write()?;
         {
             let mut table = transaction.open_table(FORWARDS)?;
             for change in changes {
@@ -199,6 +198,24 @@ impl Store {
     fn broken(&self, what: String) -> StoreError {
         StoreError::Broken { path: self.path.clone(), what }
     }
+}
+
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| StoreError::File { path: path.to_owned(), source })?;
+    let opened = FileBackend::new(file).and_then(|backend| {
+        Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)
+    });
+    opened.map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked { path: path.to_owned() },
+        other => StoreError::Broken { path: path.to_owned(), what: other.to_string() },
+    })
 }
 
 #[cfg(test)]
@@ -239,6 +256,23 @@ mod tests {
     }
 
     #[test]
+    fn reopening_keeps_everything_and_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let one = forward(10);
+        store.write(&[Change::Put(Box::new(one.clone()))]).unwrap();
+        store.reopen().unwrap();
+        assert_eq!(store.load().unwrap(), [one]);
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::Locked { .. })));
+        // It cannot be opened again: everything is an error, nothing panics.
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        assert!(matches!(store.reopen(), Err(StoreError::File { .. })));
+        assert!(matches!(store.load(), Err(StoreError::Broken { .. })));
+        assert!(matches!(store.write(&[]), Err(StoreError::Write { .. })));
+    }
+
+    #[test]
     fn what_cannot_be_used_is_said_in_a_sentence() {
         let dir = tempfile::tempdir().unwrap();
         let check = |result: Result<Vec<Forward>, StoreError>, part: &str| {
@@ -249,7 +283,7 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         check(open(dir.path()), "another ringway-controlplane is running");
         let write = |bytes: &[u8]| {
-            let transaction = store.database.begin_write().unwrap();
+            let transaction = store.database().unwrap().begin_write().unwrap();
             transaction.open_table(FORWARDS).unwrap().insert("FW_x", bytes).unwrap();
             transaction.commit().unwrap();
         };

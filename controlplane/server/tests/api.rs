@@ -13,11 +13,12 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use ringway_server::app::{App, Shared, router};
 use ringway_server::auth::Keys;
-use ringway_server::config::{Limits, MetricsAccess};
+use ringway_server::config::{Config, Limits, MetricsAccess};
 use ringway_server::driver::DriverTask;
 use ringway_server::link;
 use ringway_server::openapi::DOCUMENT;
 use ringway_server::requests::Requests;
+use ringway_server::rtc;
 use ringway_server::store::{Store, StoreError};
 use ringway_settings::Secret;
 use serde_json::{Value, json};
@@ -49,19 +50,22 @@ impl Server {
             opened => Some(opened.unwrap()),
         })
         .await;
-        let (events, plane) = link::start(socket(dir));
+        let keys = BTreeMap::from([("devkey".to_owned(), Secret::from(SECRET))]);
+        let config = Config { keys: keys.clone(), ..Config::default() };
+        let (calls, rtc) = rtc::start(&config);
+        let (events, plane) = link::start(socket(dir), calls);
         let limits = LIMITS.into();
         let (task, driver) = DriverTask::new(limits, store, events, plane.clone()).unwrap();
         let task = tokio::spawn(async { task.run().await.unwrap() });
         let app = App::new(Shared {
-            keys: Keys::new(&BTreeMap::from([("devkey".to_owned(), Secret::from(SECRET))])),
+            keys: Keys::new(&keys),
             driver,
             plane,
             requests: Requests::default(),
             metrics: MetricsAccess::default(),
             limits: LIMITS,
         });
-        Self { router: router(app), token: token(json!({"ingressAdmin": true})), task }
+        Self { router: router(app, rtc), token: token(json!({"ingressAdmin": true})), task }
     }
 
     /// Ends as a crash would: nothing is said to anyone.

@@ -86,15 +86,16 @@ counters! {
     Counter DropRtcp "ringway_packets_dropped_total" ["reason" = "rtcp"] "Packets dropped, by reason.";
     Counter DropProtocol "ringway_packets_dropped_total" ["reason" = "protocol"] "Packets dropped, by reason.";
     Counter DropSource "ringway_packets_dropped_total" ["reason" = "source"] "Packets dropped, by reason.";
+    Counter DropUnauthentic "ringway_packets_dropped_total" ["reason" = "unauthentic"] "Packets dropped, by reason.";
+    Counter DropEarly "ringway_packets_dropped_total" ["reason" = "early"] "Packets dropped, by reason.";
     Counter DropSsrc "ringway_packets_dropped_total" ["reason" = "ssrc"] "Packets dropped, by reason.";
     Counter DropNoForward "ringway_packets_dropped_total" ["reason" = "no_forward"] "Packets dropped, by reason.";
     Counter DropSendBuffer "ringway_packets_dropped_total" ["reason" = "send_buffer"] "Packets dropped, by reason.";
     Counter DropUnreachable "ringway_packets_dropped_total" ["reason" = "unreachable"] "Packets dropped, by reason.";
     Counter DropSendError "ringway_packets_dropped_total" ["reason" = "send_error"] "Packets dropped, by reason.";
     Counter DropShardLane "ringway_packets_dropped_total" ["reason" = "shard_lane"] "Packets dropped, by reason.";
-    Counter DropNoBuffer "ringway_packets_dropped_total" ["reason" = "no_buffer"] "Packets dropped, by reason.";
     Counter GsoFallbacks "ringway_gso_fallbacks_total" "Runs refused by the kernel and sent again packet by packet.";
-    Counter ReceiveStalls "ringway_receive_stalls_total" "Times the receive buffers ran out and receiving paused.";
+    Counter ReceiveStalls "ringway_receive_stalls_total" "Times the receive buffers ran out: packets then wait in their sockets.";
     Counter SocketOverflow "ringway_socket_overflow_total" "Datagrams the kernel dropped because a receive socket was full.";
     Counter Turns "ringway_turns_total" "Turns of the loop.";
     Counter Wakeups "ringway_wakeups_total" "Turns that began after the shard had slept.";

@@ -1,7 +1,6 @@
 //! Shared memory full of somebody else's bytes: whatever they are, nothing here may panic, hang or
 //! leave its bounds. Fuzz targets call these; ordinary tests replay what they found.
 
-use crate::boot::BOOT_WORDS;
 use crate::counters::Counter;
 use crate::lane::{Message, Receiver, Sender, lane_words};
 use crate::latency::{self, LATENCY_WORDS};
@@ -14,7 +13,7 @@ use crate::region::{self, RegionKind};
 use crate::sync::{LINE_WORDS, Ordering};
 
 /// Slots of the lanes under test: few, so that cursors wrap within a short input.
-const SLOTS: usize = 4;
+pub(crate) const SLOTS: usize = 4;
 
 /// Everything below with the same bytes.
 pub fn all(bytes: &[u8]) {
@@ -75,18 +74,7 @@ pub fn page(bytes: &[u8]) {
 /// The bytes as a pages region whose header is good: the boot page and everything that follows from
 /// it is theirs.
 pub fn pages(bytes: &[u8]) {
-    /// Larger than any input that is worth trying, and room for one small shard.
-    const MOST_WORDS: usize = 1 << 14;
-    let found = HEADER_WORDS + page_words(BOOT_WORDS) + bytes.len() / 8;
-    let words = Words::zeroed(found.min(MOST_WORDS));
-    for (word, value) in words[HEADER_WORDS..].iter().zip(values_of(bytes)) {
-        word.store(value, Ordering::Relaxed);
-    }
-    region::write_header(&words, RegionKind::Pages, 1);
-    let boot_id = region::check_header(&words, RegionKind::Pages).expect("a good header");
-    let Ok(view) = PagesView::over(words, boot_id) else {
-        return;
-    };
+    let Some(view) = view_of(bytes) else { return };
     for shard in [0, 1, view.boot().limits.shards, u16::MAX] {
         let _ = view.beat_ns(shard);
         let _ = view.latency(shard);
@@ -96,6 +84,20 @@ pub fn pages(bytes: &[u8]) {
             let _ = view.destination(shard, slot, 1);
         }
     }
+}
+
+/// The pages that the bytes are behind a good header, if they pass for some.
+pub(crate) fn view_of(bytes: &[u8]) -> Option<PagesView> {
+    /// Larger than any input that is worth trying, and room for one small shard.
+    const MOST_WORDS: usize = 1 << 14;
+    let found = HEADER_WORDS + bytes.len().div_ceil(8);
+    let words = Words::zeroed(found.min(MOST_WORDS));
+    for (word, value) in words[HEADER_WORDS..].iter().zip(values_of(bytes)) {
+        word.store(value, Ordering::Relaxed);
+    }
+    region::write_header(&words, RegionKind::Pages, 1);
+    let boot_id = region::check_header(&words, RegionKind::Pages).expect("a good header");
+    PagesView::over(words, boot_id).ok()
 }
 
 /// The bytes as a published histogram; if it decodes it must be usable.

@@ -37,7 +37,7 @@ pub const COMMAND_SLOTS: usize = 256;
 
 /// Slots of a shard's event lane. Events are lost when it is full and then a snapshot is due, so it
 /// holds the answers to a full command lane and a good part of a snapshot besides. More costs
-/// memory (192 bytes each), fewer makes snapshots repeat.
+/// memory (256 bytes each), fewer makes snapshots repeat.
 pub const EVENT_SLOTS: usize = 1024;
 
 const _: () = assert!(COMMAND_SLOTS >= 64 && COMMAND_SLOTS.is_power_of_two());

@@ -28,6 +28,7 @@
 pub mod bell;
 #[cfg(not(loom))]
 pub mod boot;
+pub mod call;
 pub mod counters;
 #[cfg(not(loom))]
 mod credentials;
@@ -37,6 +38,9 @@ pub mod door;
 pub mod handover;
 #[cfg(all(not(loom), any(test, feature = "fuzz")))]
 pub mod hostile;
+// Miri maps no shared memory.
+#[cfg(all(test, not(any(loom, miri))))]
+mod hostile_seeds;
 #[cfg(not(loom))]
 pub mod join;
 pub mod lane;

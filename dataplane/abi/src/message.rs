@@ -14,6 +14,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::call::{CallCommand, CallEvent};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// Names a forward for as long as it exists, across restarts of either program. Chosen by the
@@ -25,7 +26,6 @@ pub type DestinationKey = u64;
 
 /// What the control plane asks of a shard.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[rkyv(derive(Debug))]
 pub enum Command {
     /// Bind the input of a forward and start to receive. Answered by [`Outcome::Forward`].
     CreateForward {
@@ -70,6 +70,13 @@ pub enum Command {
         forward: ForwardKey,
         /// Which destination.
         destination: DestinationKey,
+    },
+    /// Something about calls. Answered by [`Outcome::Accepted`] or [`Outcome::Media`].
+    Call {
+        /// Repeated by the answer.
+        request: u64,
+        /// What.
+        call: CallCommand,
     },
     /// Report all forwards of this shard and their destinations: [`Event::ForwardIs`],
     /// [`Event::SourceIs`], [`Event::DestinationIs`], then [`Outcome::SnapshotEnd`].
@@ -166,7 +173,6 @@ pub struct Rewrite {
 
 /// What a shard says.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[rkyv(derive(Debug))]
 pub enum Event {
     /// The end of a command.
     Done {
@@ -205,6 +211,8 @@ pub enum Event {
         /// Its SSRC.
         ssrc: u32,
     },
+    /// Something about calls.
+    Call(CallEvent),
     /// Events were lost because the lane was full: ask for a snapshot.
     Resync,
 }
@@ -222,6 +230,15 @@ pub enum Outcome {
     },
     /// It is gone (or was never there).
     Removed,
+    /// It was done.
+    Accepted,
+    /// Media of calls is received.
+    Media {
+        /// Where.
+        udp: SocketAddr,
+        /// SHA-256 of the data plane's certificate.
+        fingerprint: [u8; 32],
+    },
     /// All of the snapshot has been said.
     SnapshotEnd,
     /// It was not done.
@@ -261,6 +278,12 @@ pub enum Refusal {
     Conflict,
     /// No such forward on this shard.
     NoSuchForward,
+    /// No such transport on this shard.
+    NoSuchTransport,
+    /// No such source on this shard.
+    NoSuchSource,
+    /// No such route on this shard.
+    NoSuchRoute,
     /// No such shard.
     NoSuchShard,
     /// The destination's address family cannot be reached from the forward's socket.

@@ -141,6 +141,11 @@ impl PagesOwner {
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.region.fd()
     }
+
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> &Words {
+        self.region.words()
+    }
 }
 
 /// A shard's side: publishes the shard's block. Nothing here allocates or makes a system call.

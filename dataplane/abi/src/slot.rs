@@ -16,9 +16,9 @@ use rkyv::{Archive, Deserialize, Portable, Serialize};
 
 use crate::message::{ArchivedCommand, ArchivedEvent, Command, Event};
 
-/// Bytes of a slot: three cache lines. Smaller and the largest message, a snapshot's `ForwardIs`,
-/// does not fit; larger and every message drags more lines from core to core.
-pub const SLOT_BYTES: usize = 192;
+/// Bytes of a slot: four cache lines. Smaller and the largest message, a call's `SetRemote`, does
+/// not fit; larger and every message drags more lines from core to core.
+pub const SLOT_BYTES: usize = 256;
 
 /// Words of a slot.
 pub const SLOT_WORDS: usize = SLOT_BYTES / 8;

@@ -9,9 +9,11 @@
 //! - [`reception`]: loss and jitter of RFC 3550; [`clock_rate`]: the clock behind the jitter.
 //! - [`destination`]: what one destination is sent; [`line`]: its unbroken numbering.
 //! - [`report`]: RTCP translated downstream and aggregated upstream.
+//! - [`call`]: calls: tracks with layers, subscriptions, speakers, quality.
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod call;
 pub mod clock_rate;
 pub mod destination;
 pub mod input;

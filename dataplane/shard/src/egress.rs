@@ -8,8 +8,9 @@
 
 use ringway_abi::counters::{Counter, run_counter};
 use ringway_sfu::input::Mark;
-use ringway_uring::MAX_SEGMENTS;
-pub use ringway_uring::{Batch, Failure, MAX_RUN_BYTES, Piece, Run, SCRATCH, SocketId, Target};
+pub use ringway_uring::{
+    Batch, Failure, MAX_RUN_BYTES, MAX_SEGMENTS, Piece, Run, SCRATCH, SocketId, Target,
+};
 
 use crate::branch::{Branch, NIL, Served};
 use crate::feedback;
@@ -82,6 +83,8 @@ pub struct Own {
 pub struct Egress {
     packets: Vec<Outgoing>,
     queue: Vec<SlotId>,
+    /// Destinations of the queued branches: so many sends at least.
+    fan_out: usize,
     own: Vec<Own>,
     /// Which branch of the queue is being sent.
     at: usize,
@@ -103,6 +106,7 @@ impl Egress {
         Self {
             packets: Vec::with_capacity(packets),
             queue: Vec::with_capacity(branches),
+            fan_out: 0,
             own: Vec::with_capacity(64),
             at: 0,
             destination: 0,
@@ -119,6 +123,11 @@ impl Egress {
     /// Whether another packet fits into this turn.
     pub fn has_room(&self) -> bool {
         self.packets.len() < self.packets.capacity()
+    }
+
+    /// How many destinations wait for packets of this turn: so many sends at least.
+    pub fn fan_out(&self) -> usize {
+        self.fan_out
     }
 
     /// Queues a packet for a branch.
@@ -153,6 +162,7 @@ impl Egress {
     fn queue_branch(&mut self, id: SlotId, branch: &mut Branch) {
         if !branch.queued {
             branch.queued = true;
+            self.fan_out += branch.served.len();
             self.queue.push(id);
         }
     }
@@ -193,6 +203,7 @@ impl Egress {
         }
         self.packets.clear();
         self.queue.clear();
+        self.fan_out = 0;
         self.at = 0;
         false
     }
@@ -456,7 +467,13 @@ fn send_downstream(
 }
 
 /// Queues a datagram from scratch memory; `false` when the batch is full.
-fn push_datagram(batch: &mut Batch, socket: SocketId, to: Target, octets: &[u8], tag: u32) -> bool {
+pub(crate) fn push_datagram(
+    batch: &mut Batch,
+    socket: SocketId,
+    to: Target,
+    octets: &[u8],
+    tag: u32,
+) -> bool {
     if !batch.has_room(1, 1, octets.len()) {
         return false;
     }
@@ -474,7 +491,7 @@ fn push_datagram(batch: &mut Batch, socket: SocketId, to: Target, octets: &[u8],
     })
 }
 
-fn count_run(counters: &mut Counters, packets: usize, bytes: u64, times: u64) {
+pub(crate) fn count_run(counters: &mut Counters, packets: usize, bytes: u64, times: u64) {
     counters.add(Counter::Sends, times);
     counters.add(run_counter(packets), times);
     counters.add(Counter::PacketsSent, packets as u64 * times);

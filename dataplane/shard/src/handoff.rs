@@ -7,6 +7,7 @@
 //! to.
 //!
 //! - packets: lossy. Full means the other shard is behind: dropped and counted, the home goes on.
+//!   It tells the other shard later how many, for the figures of the destinations there.
 //! - returns: as many slots as the home has buffers, so it can never be full.
 //! - orders: RTCP among them may be lost; the rest must not, and what does not fit waits in the
 //!   sender's backlog for the next turn.
@@ -126,6 +127,14 @@ pub enum Order<H> {
         /// What the source said.
         downstream: Downstream,
     },
+    /// Home to server: so many packets for all destinations of the branch did not fit into the
+    /// lane.
+    Dropped {
+        /// The branch.
+        branch: SlotId,
+        /// Packets.
+        packets: u64,
+    },
     /// Home to server: a destination's receiver report.
     Reported {
         /// The branch.
@@ -214,13 +223,10 @@ impl<H> Peer<H> {
         self.push_backlog();
     }
 
-    /// Sends an order that a later one replaces anyway; lost when the other shard is far behind.
-    pub fn order_lossy(&mut self, order: Order<H>) {
+    /// Sends an order that may be lost; `false`: it was, as the other shard is far behind.
+    pub fn order_lossy(&mut self, order: Order<H>) -> bool {
         self.touched = true;
-        if self.backlog.is_empty() {
-            // Nobody misses it: see above.
-            let _ = self.orders_out.push(order);
-        }
+        self.backlog.is_empty() && self.orders_out.push(order).is_ok()
     }
 
     /// Sends what waits in the backlog as far as there is room.

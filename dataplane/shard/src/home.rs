@@ -43,6 +43,8 @@ pub struct Remote {
     pub shard: u16,
     /// Its branch.
     pub branch: SlotId,
+    /// Packets that the lane to it had no room for and that it has not been told of.
+    pub untold_drops: u64,
 }
 
 /// The input half of a forward.

@@ -7,6 +7,7 @@
 //! - [`shard`]: the world, and where each kind of input goes.
 //! - [`home`]: the input half of a forward, on the shard that owns its sockets.
 //! - [`branch`]: the output half, on every shard that serves destinations of it.
+//! - [`call`]: peer connections of calls, and what flows between them.
 //! - [`egress`]: the packets of a turn become runs.
 //! - [`mailbox`]: commands of the control plane, and the answers.
 //! - [`handoff`]: lanes between shards: packet references one way, buffers back.
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod branch;
+pub mod call;
 pub mod clock;
 pub mod egress;
 pub mod feedback;

@@ -60,6 +60,13 @@ impl<H: Clone> Shard<H> {
                 self.remove(forward, destination, sockets);
                 (request, Ok(Outcome::Removed))
             }
+            Command::Call { request, call } => {
+                let (answer, opened) = self.calls.apply(self.now, call, sockets);
+                if let Some((socket, number)) = opened {
+                    self.set_use(socket, Some(SocketUse::Calls(number)));
+                }
+                (request, answer)
+            }
             Command::Snapshot { request } => return self.begin_snapshot(request),
         };
         let outcome = outcome.unwrap_or_else(|(reason, errno)| Outcome::Refused { reason, errno });
@@ -81,7 +88,9 @@ impl<H: Clone> Shard<H> {
     /// The next event to send; it stays until [`Shard::event_sent`].
     pub fn next_event(&mut self) -> Option<&Event> {
         if self.events.is_empty() {
-            if std::mem::take(&mut self.events_lost) {
+            if let Some(event) = self.calls.poll_event() {
+                self.events.push_back(Event::Call(event));
+            } else if std::mem::take(&mut self.events_lost) {
                 self.events.push_back(Event::Resync);
             } else if let Some(snapshot) = &mut self.snapshot {
                 let event = snapshot.events.next().unwrap_or(Event::Done {
@@ -266,8 +275,10 @@ impl<H: Clone> Shard<H> {
             }
             Ok((branch, slot)) => {
                 if let Some(home) = home {
+                    let before = home.remote(shard).filter(|remote| remote.branch == branch);
+                    let untold_drops = before.map_or(0, |remote| remote.untold_drops);
                     home.remotes.retain(|remote| remote.shard != shard);
-                    home.remotes.push(Remote { shard, branch });
+                    home.remotes.push(Remote { shard, branch, untold_drops });
                     if let Some(registered) = home.registered.get_mut(&destination) {
                         registered.slot = Some(slot);
                     }

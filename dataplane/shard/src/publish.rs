@@ -8,6 +8,7 @@ use ringway_abi::stats::{DestinationStats, ForwardStats};
 
 use crate::clock::Now;
 use crate::feedback::{self, REPORT_INTERVAL_NS};
+use crate::handoff::Order;
 use crate::home::Home;
 use crate::shard::Shard;
 
@@ -40,7 +41,11 @@ impl<H: Clone> Shard<H> {
     /// The work of tick number `tick`: a stripe of the records, and reports to a share of the
     /// sources. Whether that left something to send is for [`Shard::poll_transmit`] to say.
     pub fn handle_tick(&mut self, now: Now, tick: u64, records: &mut impl Records) {
-        self.publish(now, (tick % u64::from(STRIPES)) as u32, records);
+        self.now = now;
+        self.calls.handle_time(now);
+        let stripe = (tick % u64::from(STRIPES)) as u32;
+        self.tell_drops(stripe);
+        self.publish(now, stripe, records);
         let first = (tick % u64::from(REPORT_STRIPES)) as u32;
         for slot in (first..self.homes.slots()).step_by(REPORT_STRIPES as usize) {
             if let Some(id) = self.homes.id_at(slot) {
@@ -53,6 +58,21 @@ impl<H: Clone> Shard<H> {
     pub fn publish_all(&mut self, now: Now, records: &mut impl Records) {
         for stripe in 0..STRIPES {
             self.publish(now, stripe, records);
+        }
+    }
+
+    /// Tells other shards what did not fit into the lanes to them: their destinations missed it.
+    /// The packet's own path only counts, once for all destinations of a shard.
+    fn tell_drops(&mut self, stripe: u32) {
+        for slot in (stripe..self.homes.slots()).step_by(STRIPES as usize) {
+            let Some(home) = self.homes.at_mut(slot) else { continue };
+            for remote in home.remotes.iter_mut().filter(|remote| remote.untold_drops > 0) {
+                let (branch, packets) = (remote.branch, remote.untold_drops);
+                let peer = self.peers[usize::from(remote.shard)].as_mut();
+                if peer.is_some_and(|peer| peer.order_lossy(Order::Dropped { branch, packets })) {
+                    remote.untold_drops = 0;
+                }
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use ringway_wire::rtp::{RtpError, RtpView};
 use ringway_wire::sniff::{self, Protocol};
 
 use crate::branch::{Branch, NIL};
+use crate::call::Calls;
 use crate::clock::Now;
 use crate::egress::{
     Batch, Egress, Failure, MAX_RUN_BYTES, Outgoing, SocketId, TAG_NONE, TAG_RTCP,
@@ -116,6 +117,8 @@ pub struct Datagram<'a> {
 pub(crate) enum SocketUse {
     Rtp(SlotId),
     Rtcp(SlotId),
+    /// Peers of calls, by number of the media socket.
+    Calls(u16),
 }
 
 /// A socket as the shard knows it.
@@ -146,6 +149,10 @@ pub struct Shard<H> {
     pub(crate) uses: Vec<Option<SocketState>>,
     pub(crate) peers: Vec<Option<Peer<H>>>,
     pub(crate) egress: Egress,
+    /// Calls.
+    pub calls: Calls,
+    /// When this turn began.
+    pub(crate) now: Now,
     pub(crate) events: VecDeque<Event>,
     pub(crate) events_lost: bool,
     pub(crate) snapshot: Option<Snapshot>,
@@ -173,6 +180,8 @@ impl<H: Clone> Shard<H> {
             places: Slab::new(config.destinations),
             uses: Vec::new(),
             egress: Egress::new(TURN_PACKETS, TURN_PACKETS * 2),
+            calls: Calls::new(None, config.seed),
+            now: Now::default(),
             events: VecDeque::with_capacity(EVENTS),
             events_lost: false,
             snapshot: None,
@@ -195,9 +204,14 @@ impl<H: Clone> Shard<H> {
         if self.config.shards > 1 { TURN_PACKETS * 3 / 4 } else { TURN_PACKETS }
     }
 
+    /// How many destinations on this shard wait for packets of this turn.
+    pub fn fan_out(&self) -> usize {
+        self.egress.fan_out() + self.calls.fan_out()
+    }
+
     /// Whether this turn can take another arrival.
     pub fn has_room(&self) -> bool {
-        self.egress.has_room()
+        self.egress.has_room() && self.calls.has_room()
     }
 
     /// Takes a datagram. The buffer must stay as it is until [`Shard::poll_transmit`] is done, and
@@ -222,14 +236,21 @@ impl<H: Clone> Shard<H> {
             self.malformed(socket_use, Counter::DropTruncated);
             return;
         }
+        if let SocketUse::Calls(socket) = socket_use {
+            let Datagram { from, kernel_ns, bytes, .. } = *datagram;
+            let counters = &mut self.counters;
+            return self.calls.handle_datagram(now, socket, from, kernel_ns, bytes, counters);
+        }
         match (socket_use, sniff::sniff(datagram.bytes)) {
             (SocketUse::Rtp(home), Protocol::Rtp) => self.handle_rtp(now, home, datagram),
             (SocketUse::Rtp(home) | SocketUse::Rtcp(home), Protocol::Rtcp) => {
                 self.handle_rtcp(now, home, datagram);
             }
-            _ => {
-                let reason = match datagram.bytes {
-                    [] | [_] => Counter::DropShort,
+            (_, protocol) => {
+                let reason = match (protocol, datagram.bytes) {
+                    (_, [] | [_]) => Counter::DropShort,
+                    // Nothing else that may share the port: RTP or RTCP of a version without one.
+                    (Protocol::Unknown, _) => Counter::DropVersion,
                     _ => Counter::DropProtocol,
                 };
                 self.malformed(socket_use, reason);
@@ -239,8 +260,9 @@ impl<H: Clone> Shard<H> {
 
     fn malformed(&mut self, socket_use: SocketUse, reason: Counter) {
         self.counters.add(reason, 1);
-        let (SocketUse::Rtp(id) | SocketUse::Rtcp(id)) = socket_use;
-        if let Some(home) = self.homes.get_mut(id) {
+        if let SocketUse::Rtp(id) | SocketUse::Rtcp(id) = socket_use
+            && let Some(home) = self.homes.get_mut(id)
+        {
             home.input.counts.malformed += 1;
         }
     }
@@ -277,7 +299,7 @@ impl<H: Clone> Shard<H> {
             kernel_ns,
             next: NIL,
         };
-        for remote in &home.remotes {
+        for remote in &mut home.remotes {
             let loan = Loan { branch: remote.branch, buffer: datagram.buffer, packet };
             let peer = self.peers[usize::from(remote.shard)].as_mut();
             if peer.is_some_and(|peer| peer.lend(loan)) {
@@ -285,6 +307,7 @@ impl<H: Clone> Shard<H> {
                 self.counters.add(Counter::HandedOver, 1);
             } else {
                 self.counters.add(Counter::DropShardLane, 1);
+                remote.untold_drops += 1;
             }
         }
         if let Some(branch_id) = home.branch
@@ -296,6 +319,7 @@ impl<H: Clone> Shard<H> {
 
     /// Takes what other shards sent: orders, buffers that come back, and loans while there is room.
     pub fn handle_peers<S: Sockets<Handle = H>>(&mut self, now: Now, sockets: &mut S) {
+        self.now = now;
         for index in 0..self.peers.len() {
             let Some(mut peer) = self.peers[index].take() else { continue };
             peer.push_backlog();
@@ -317,8 +341,10 @@ impl<H: Clone> Shard<H> {
     }
 
     fn handle_loan(&mut self, loan: &Loan) {
-        // A branch that is gone drops the packet; the buffer goes back all the same.
-        let Some(branch) = self.branches.get_mut(loan.branch) else { return };
+        let Some(branch) = self.branches.get_mut(loan.branch) else {
+            // Removed since the packet was lent; the buffer goes back all the same.
+            return self.counters.add(Counter::DropNoForward, 1);
+        };
         self.egress.push(loan.branch, branch, loan.packet);
     }
 
@@ -359,6 +385,12 @@ impl<H: Clone> Shard<H> {
                     self.egress.push_downstream(id, branch, downstream);
                 }
             }
+            Order::Dropped { branch, packets } => {
+                let served = self.branches.get_mut(branch).map(|branch| &mut branch.served);
+                for served in served.into_iter().flatten() {
+                    served.state.counts.dropped += packets;
+                }
+            }
             Order::Reported { branch, destination, block } => {
                 self.handle_reported(now, branch, destination, &block);
             }
@@ -380,13 +412,16 @@ impl<H: Clone> Shard<H> {
     /// Fills `batch` with what this turn sends. `true`: hand it to the kernel and call again. After
     /// `false` (hand that one over too), call [`Shard::end_turn`].
     pub fn poll_transmit(&mut self, now: Now, batch: &mut Batch) -> bool {
-        self.egress.poll_transmit(now.mono_ns, &mut self.branches, batch, &mut self.counters)
+        let counters = &mut self.counters;
+        self.egress.poll_transmit(now.mono_ns, &mut self.branches, batch, counters)
+            || self.calls.poll_transmit(now, batch, counters)
     }
 
     /// Reports each packet that the batches since the last call carried: the kernel's receive
     /// timestamp and to how many destinations.
     pub fn take_deliveries(&mut self, mut record: impl FnMut(u64, u32)) {
         self.egress.take_deliveries(|delivery| record(delivery.kernel_ns, delivery.destinations));
+        self.calls.take_deliveries(|delivery| record(delivery.kernel_ns, delivery.destinations));
     }
 
     /// Takes the runs that the kernel refused: they were counted as sent when they were queued.

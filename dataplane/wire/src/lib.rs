@@ -7,12 +7,17 @@
 //! (rewrite).
 #![forbid(unsafe_code)]
 
+pub mod extension;
+pub mod extension_value;
+pub mod head;
 pub mod ntp;
+pub mod payload;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtp_rewrite;
 pub mod sequence;
 pub mod sniff;
+pub mod stun;
 
 pub use rtcp::{Compound, RtcpError};
 pub use rtp::{RtpError, RtpView};

@@ -9,13 +9,17 @@
 //! Reduced-size RTCP (RFC 5506) is accepted: a compound need not begin with a report.
 
 mod feedback;
+mod remb;
 mod report;
 mod source;
+mod twcc;
 pub mod write;
 
 pub use feedback::{Fir, FirEntries, FirEntry, Nack, NackEntries, NackEntry, Pli};
+pub use remb::Remb;
 pub use report::{ReceiverReport, ReportBlock, ReportBlocks, SenderReport};
 pub use source::{Bye, Sdes, SdesChunk, SdesChunks, SdesItem, SdesItems};
+pub use twcc::{DELTA_STEP_NS, REFERENCE_STEP_NS, Twcc, TwccArrival, TwccArrivals};
 
 use crate::sniff::is_rtcp_type;
 
@@ -161,8 +165,10 @@ impl<'a> RawPacket<'a> {
         let (packet, rest) = bytes.split_at_checked(4 * words).ok_or(RtcpError::Length)?;
         let padded = first & 0x20 != 0;
         let padding = if padded { usize::from(packet[packet.len() - 1]) } else { 0 };
-        // RFC 3550 6.4.1: the count includes itself and "will be a multiple of four".
-        let fits = padding.is_multiple_of(4) && padding <= packet.len() - HEADER_BYTES;
+        // RFC 3550 6.4.1: the count includes itself and "will be a multiple of four". Browsers pad
+        // transport-wide feedback by one to three octets, so that must pass.
+        let whole = padding.is_multiple_of(4) || packet[1] == TRANSPORT_FEEDBACK;
+        let fits = whole && padding <= packet.len() - HEADER_BYTES;
         if padded && (padding == 0 || !fits) {
             return Err(RtcpError::Padding);
         }
@@ -208,7 +214,11 @@ pub enum Packet<'a> {
     Fir(Fir<'a>),
     /// A generic NACK (RFC 4585 section 6.2.1).
     Nack(Nack<'a>),
-    /// Any other packet: APP, XR, TWCC, unknown types. Only its framing was checked.
+    /// Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+    Twcc(Twcc<'a>),
+    /// A bandwidth estimate (draft-alvestrand-rmcat-remb-03).
+    Remb(Remb<'a>),
+    /// Any other packet: APP, XR, unknown types. Only its framing was checked.
     Other(RawPacket<'a>),
 }
 
@@ -226,6 +236,10 @@ impl<'a> Packet<'a> {
             (PAYLOAD_FEEDBACK, feedback::PLI_FORMAT) => Pli::read(raw).map(Self::Pli),
             (PAYLOAD_FEEDBACK, feedback::FIR_FORMAT) => Fir::read(raw).map(Self::Fir),
             (TRANSPORT_FEEDBACK, feedback::NACK_FORMAT) => Nack::read(raw).map(Self::Nack),
+            (TRANSPORT_FEEDBACK, twcc::TWCC_FORMAT) => Twcc::read(raw).map(Self::Twcc),
+            (PAYLOAD_FEEDBACK, remb::REMB_FORMAT) => {
+                Remb::read(raw).map(|remb| remb.map_or(Self::Other(raw), Self::Remb))
+            }
             _ => Ok(Self::Other(raw)),
         }
     }

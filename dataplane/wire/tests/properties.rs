@@ -1,10 +1,11 @@
 //! What holds for every packet, not only for those that someone thought of.
 
 use proptest::prelude::*;
-use ringway_wire::rtcp::write::{write_receiver_report, write_sender_report};
+use ringway_wire::rtcp::write::{TwccHead, write_receiver_report, write_sender_report, write_twcc};
 use ringway_wire::rtcp::{Compound, Packet, ReceiverReport, ReportBlock, SenderReport};
 use ringway_wire::sequence::{ExtendedSequence, distance, newer, timestamp_newer};
 use ringway_wire::{HeaderRewrite, Protocol, RtpView, ntp, sniff};
+use rtcp_types::RtcpPacketParser;
 
 /// Bytes that are RTP often enough: any content after a first byte of version 2.
 fn datagram() -> impl Strategy<Value = Vec<u8>> {
@@ -125,6 +126,34 @@ proptest! {
         prop_assert_eq!((sr, rr), (report, receiver));
         prop_assert!(of_sr.iter().eq(blocks.iter().copied()));
         prop_assert!(of_rr.iter().eq(blocks.iter().copied()));
+    }
+
+    #[test]
+    fn transport_wide_feedback_round_trips(
+        base_sequence in any::<u16>(),
+        reference_time in -(1i32 << 23)..(1 << 23),
+        runs in prop::collection::vec((prop::option::of(any::<i16>()), 1usize..40), 0..20),
+    ) {
+        let deltas: Vec<Option<i16>> =
+            runs.iter().flat_map(|&(delta, times)| std::iter::repeat_n(delta, times)).collect();
+        let head = TwccHead {
+            sender_ssrc: 1, media_ssrc: 2, base_sequence, reference_time, feedback_count: 3,
+        };
+        let mut out = [0; 4096];
+        let len = write_twcc(&mut out, &head, &deltas).expect("there is room");
+        let theirs = rtcp_types::TransportFeedback::parse(&out[..len]).expect("valid for others");
+        prop_assert_eq!(theirs.media_ssrc(), 2);
+        let compound = Compound::parse(&out[..len]).expect("a valid compound");
+        let Some(Packet::Twcc(twcc)) = compound.packets().next() else {
+            return Err(TestCaseError::fail("not transport-wide feedback"));
+        };
+        prop_assert_eq!(usize::from(twcc.status_count), deltas.len());
+        prop_assert_eq!(twcc.reference_time, reference_time);
+        let mut found = vec![None; deltas.len()];
+        for arrival in twcc.arrivals() {
+            found[usize::from(arrival.sequence.wrapping_sub(base_sequence))] = Some(arrival.delta);
+        }
+        prop_assert_eq!(found, deltas);
     }
 
     #[test]

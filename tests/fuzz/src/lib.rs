@@ -7,19 +7,50 @@
 //! row in [`TARGETS`], a folder in `corpus/` and a file in `harness/fuzz_targets/`.
 #![forbid(unsafe_code)]
 
+mod descriptors;
+mod dtls;
+mod extensions;
+mod feedback;
+mod join_request;
 mod region;
 mod rtcp;
 mod rtp;
+mod sdp;
+mod signal;
 mod sniff;
+mod srtp;
+mod stun;
 
+pub use descriptors::descriptors;
+pub use dtls::dtls;
+pub use extensions::extensions;
+pub use feedback::feedback;
+pub use join_request::join_request;
 pub use region::region;
 pub use rtcp::rtcp;
 pub use rtp::rtp;
+pub use sdp::sdp;
+pub use signal::signal;
 pub use sniff::sniff;
+pub use srtp::srtp;
+pub use stun::stun;
 
 /// A target: it panics when a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus folder.
-pub const TARGETS: &[(&str, Target)] =
-    &[("region", region), ("rtcp", rtcp), ("rtp", rtp), ("sniff", sniff)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("descriptors", descriptors),
+    ("dtls", dtls),
+    ("extensions", extensions),
+    ("feedback", feedback),
+    ("join_request", join_request),
+    ("region", region),
+    ("rtcp", rtcp),
+    ("rtp", rtp),
+    ("sdp", sdp),
+    ("signal", signal),
+    ("sniff", sniff),
+    ("srtp", srtp),
+    ("stun", stun),
+];

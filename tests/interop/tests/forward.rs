@@ -26,12 +26,18 @@ struct Variant {
     /// What destinations have rewritten: SSRC, video and audio payload type.
     rewrite: Option<(u32, u8, u8)>,
     engine: &'static str,
+    /// Two shards; players are served by the one that their forward does not live on.
+    two_shards: bool,
 }
+
+/// Destinations of a forward that its own shard serves before another one gets any: the share of
+/// the control plane's placement.
+const SHARE: usize = 128;
 
 impl Default for Variant {
     fn default() -> Self {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { address, mux: false, rewrite: None, engine: "auto" }
+        Self { address, mux: false, rewrite: None, engine: "auto", two_shards: false }
     }
 }
 
@@ -55,6 +61,30 @@ fn rewritten() {
     check(&Variant { rewrite: Some((0x1234_5678, 100, 101)), ..Variant::default() });
 }
 
+/// Whether two shards can run here; says so if not.
+fn two_cores() -> bool {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if cores < 2 {
+        eprintln!("skipped: two shards need two cores");
+    }
+    cores >= 2
+}
+
+#[test]
+fn two_shards() {
+    if two_cores() {
+        check(&Variant { two_shards: true, ..Variant::default() });
+    }
+}
+
+#[test]
+fn two_shards_rewritten_on_the_plain_engine() {
+    if two_cores() {
+        let rewrite = Some((0x1234_5678, 100, 101));
+        check(&Variant { two_shards: true, rewrite, engine: "plain", ..Variant::default() });
+    }
+}
+
 #[test]
 fn ipv6() {
     let address = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -66,15 +96,23 @@ fn ipv6() {
 fn check(variant: &Variant) {
     let folder = tempfile::tempdir().expect("a temp folder");
     let clip = Clip::make(folder.path());
-    let appliance = Appliance::start(Options::default().dataplane("engine", variant.engine));
+    let mut options = Options::default().dataplane("engine", variant.engine);
+    if variant.two_shards {
+        options = options.dataplane("cores", "[0, 1]");
+    }
+    let appliance = Appliance::start(options);
     let client = appliance.client();
+    // Takes what the home shard's own destinations are sent; nobody reads it.
+    let sink = UdpSocket::bind((variant.address, 0)).expect("bind any UDP port");
+    let sink_port = sink.local_addr().expect("a bound socket has an address").port();
 
     let (first, one) = start_player("one", variant, folder.path());
     let (second, two) = start_player("two", variant, folder.path());
     let listener = Listener::start(variant.address);
     let video = [one.video, two.video];
-    let video = create(&client, variant, "video", &video, Some(listener.port()));
-    let audio = create(&client, variant, "audio", &[one.audio, two.audio], None);
+    let fill = if variant.two_shards { vec![sink_port; SHARE] } else { Vec::new() };
+    let video = create(&client, variant, "video", &fill, &video, Some(listener.port()));
+    let audio = create(&client, variant, "audio", &fill, &[one.audio, two.audio], None);
 
     let target = Target {
         address: variant.address,
@@ -106,11 +144,12 @@ fn start_player(name: &str, variant: &Variant, folder: &Path) -> (Player, Sessio
     (Player::start(name, session, folder), session)
 }
 
-/// Creates a forward to `ports`, and to `bare` with rtcp-mux; returns its id.
+/// Creates a forward to `fill` first, then to `ports`, and to `bare` with rtcp-mux; returns its id.
 fn create(
     client: &Client,
     variant: &Variant,
     name: &str,
+    fill: &[u16],
     ports: &[u16],
     bare: Option<u16>,
 ) -> String {
@@ -125,7 +164,8 @@ fn create(
         }
         object
     };
-    let mut destinations: Vec<Value> = ports.iter().map(|port| destination(*port, rtcp)).collect();
+    let mut destinations: Vec<Value> = fill.iter().map(|port| destination(*port, "mux")).collect();
+    destinations.extend(ports.iter().map(|port| destination(*port, rtcp)));
     destinations.extend(bare.map(|port| destination(port, "mux")));
     let body = json!({
         "name": name,
@@ -133,6 +173,10 @@ fn create(
         "destinations": destinations,
     });
     let forward = client.post("/v1/forwards", &body).expect(201);
+    for (index, to) in destinations_of(&forward).iter().enumerate() {
+        let elsewhere = to["shard"] != forward["shard"];
+        assert_eq!(elsewhere, variant.two_shards && index >= fill.len(), "{index}: {to}");
+    }
     forward["id"].as_str().expect("a forward has an id").to_owned()
 }
 
@@ -172,15 +216,15 @@ fn judge_stats(client: &Client, id: &str, packets: usize) {
     let forward = until(STATS_TIMEOUT, "statistics that have seen every packet", || {
         let forward = client.get(&format!("/v1/forwards/{id}")).expect(200);
         let seen = |object: &Value| object["stats"]["packets"] == json!(packets);
-        (seen(&forward) && destinations(&forward).iter().all(seen)).then_some(forward)
+        (seen(&forward) && destinations_of(&forward).iter().all(seen)).then_some(forward)
     });
     assert_eq!(forward["stats"]["lost"], 0, "{forward}");
     assert_eq!(forward["stats"]["payload_type"], VIDEO_TYPE, "{forward}");
-    for destination in destinations(&forward) {
+    for destination in destinations_of(&forward) {
         assert_eq!(destination["stats"]["dropped"], 0, "{destination}");
     }
 }
 
-fn destinations(forward: &Value) -> &[Value] {
+fn destinations_of(forward: &Value) -> &[Value] {
     forward["destinations"].as_array().expect("a list of destinations")
 }

@@ -1,13 +1,17 @@
 //! `ringway`, as a person and as a script types it, against the running appliance.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use ringway_system::appliance::{Appliance, Options};
+use ringway_system::patience::until;
 use ringway_system::program::binary;
 use ringway_system::sink::Sink;
 use ringway_system::source::{Pace, Source};
 use ringway_system::token::{KEY, SECRET};
 use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `ringway` for one appliance.
 struct Cli {
@@ -114,6 +118,60 @@ fn forwards_from_beginning_to_end() {
     assert_eq!(cli.json(&["forward", "list"]), json!({ "forwards": [] }));
     let text = cli.text(&["forward", "add", "--name", "another"]);
     assert!(text.contains("another"), "{text}");
+}
+
+#[test]
+fn forwards_change_while_they_run() {
+    let appliance = Appliance::start(Options::default());
+    let cli = Cli::of(&appliance);
+    let sink = Sink::start("127.0.0.1");
+    let to = sink.address().to_string();
+    let forward = cli.json(&["forward", "add", "--name", "studio", "--to", &to]);
+    let port = forward["input"]["port"].as_u64().expect("a port") as u16;
+    let source = Source::start(([127, 0, 0, 1], port).into(), Pace::default());
+    sink.wait_past(10);
+
+    let destination = id(&forward["destinations"][0]);
+    let update = ["forward", "update-destination", "studio", destination];
+    let changed =
+        cli.json(&[&update[..], &["--ssrc", "77", "--pt", "98", "--contiguous", "on"]].concat());
+    let said = ["id", "ssrc", "payload_type", "contiguous"].map(|field| changed[field].clone());
+    assert_eq!(said, [json!(destination), json!(77), json!(98), json!(true)]);
+    until(PATIENCE, "the rewrite", || {
+        sink.heard().last.filter(|last| (last.ssrc, last.payload_type) == (77, 98)).map(|_| ())
+    });
+    let kept = cli.json(&[&update[..], &["--ssrc", "keep", "--pt", "keep"]].concat());
+    assert_eq!((&kept["ssrc"], &kept["payload_type"]), (&Value::Null, &Value::Null), "{kept}");
+    let other = Sink::start("127.0.0.1");
+    let there = other.address().to_string();
+    cli.text(&[&update[..], &["--to", &there, "--rtcp", "mux"]].concat());
+    other.wait_past(source.sent());
+
+    // Nobody may send now.
+    let pinned = cli.json(&["forward", "update", "studio", "--source", "192.0.2.7:9", "--name="]);
+    assert_eq!((&pinned["input"]["source"], &pinned["name"]), (&json!("192.0.2.7:9"), &json!("")));
+    until(PATIENCE, "packets to be refused", || {
+        let shown = cli.json(&["forward", "show", id(&forward)]);
+        shown["stats"]["refused"].as_u64().filter(|refused| *refused > 0)
+    });
+    let open = ["--source", "latch", "--latch-silence", "70ms", "--ssrc", "any", "--name", "b"];
+    let text = cli.text(&[&["forward", "update", id(&forward)], &open[..]].concat());
+    assert!(text.contains("latch (released after 70 ms)"), "{text}");
+    other.wait_past(source.sent());
+
+    for (arguments, part) in [
+        (&["forward", "update", "b"][..], "--source"),
+        (&["forward", "update", "nobody", "--name", "c"], "nobody"),
+        (&["forward", "update", "b", "--source", "::1"], "input.source"),
+        (
+            &["forward", "update-destination", "b", "FD_abcdefghijkl", "--pt", "1"],
+            "FD_abcdefghijkl",
+        ),
+        (&["forward", "update-destination", "b", destination, "--pt", "200"], "127"),
+    ] {
+        let error = cli.error(arguments);
+        assert!(error.contains(part), "{arguments:?}: {error}");
+    }
 }
 
 #[test]

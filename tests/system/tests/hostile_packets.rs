@@ -165,7 +165,8 @@ fn check(engine: &str) {
     rtp.expect_exactly(0..good);
     rtcp.expect_silence();
     let reasons = drops(&appliance);
-    for reason in ["short", "truncated", "header", "rtcp", "protocol", "source", "ssrc"] {
+    for reason in ["short", "truncated", "version", "header", "rtcp", "protocol", "source", "ssrc"]
+    {
         assert!(reasons.contains_key(reason), "nothing was dropped for {reason}: {reasons:?}");
     }
     let stats = until(PATIENCE, "the forward's statistics to agree", || {

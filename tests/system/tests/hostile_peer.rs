@@ -304,6 +304,7 @@ fn numbered(command: &Command, number: u64) -> Command {
         | Command::RemoveForward { request, .. }
         | Command::AddDestination { request, .. }
         | Command::RemoveDestination { request, .. }
+        | Command::Call { request, .. }
         | Command::Snapshot { request } => *request = number,
     }
     command

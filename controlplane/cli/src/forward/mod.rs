@@ -1,5 +1,6 @@
 //! `ringway forward`: forwards of the running appliance, over its HTTP API.
 
+mod change;
 mod render;
 mod target;
 
@@ -13,10 +14,11 @@ use serde_json::{Map, Value, json};
 use crate::args::Global;
 use crate::client::Client;
 use crate::credentials::CredentialArgs;
+use crate::forward::change::{DestinationChange, ForwardChange};
 use crate::forward::target::{Listen, Rtcp, Source, Target};
 use crate::{duration, output, usage};
 
-/// Create, list, show and remove forwards
+/// Create, list, show, change and remove forwards
 #[derive(Debug, Args)]
 pub(crate) struct ForwardArgs {
     #[command(subcommand)]
@@ -44,6 +46,15 @@ Examples:
     /// Show a forward, its destinations and their statistics
     #[command(after_help = "Examples:\n  ringway forward show studio")]
     Show(OneArgs),
+    /// Change the name of a forward, or who may send to it, while it runs
+    #[command(after_help = "\
+Address and ports of the input stay: make a new forward to move it.
+
+Examples:
+  ringway forward update studio --source 192.0.2.7
+  ringway forward update studio --source latch --latch-silence 2s --ssrc any
+  ringway forward update FW_3kT9aBcDeF12 --name stage --json")]
+    Update(UpdateArgs),
     /// Remove forwards
     #[command(after_help = "Examples:\n  ringway forward rm studio FW_3kT9aBcDeF12")]
     Rm(ManyArgs),
@@ -53,6 +64,13 @@ Examples:
   ringway forward add-destination studio --to 127.0.0.1:6002
   ringway forward add-destination studio --to 127.0.0.1:6004,mux --to 127.0.0.1:6006,pt=97")]
     AddDestination(AddDestinationArgs),
+    /// Change a destination while it runs
+    #[command(after_help = "\
+Examples:
+  ringway forward update-destination studio FD_3kT9aBcDeF12 --ssrc 1234 --pt 96 --contiguous on
+  ringway forward update-destination studio FD_3kT9aBcDeF12 --ssrc keep --pt keep
+  ringway forward update-destination studio FD_3kT9aBcDeF12 --to 192.0.2.12:6000 --rtcp mux")]
+    UpdateDestination(UpdateDestinationArgs),
     /// Remove destinations from a forward while it runs
     #[command(after_help = "\
 Examples:
@@ -108,6 +126,28 @@ struct OneArgs {
 }
 
 #[derive(Debug, Args)]
+struct UpdateArgs {
+    #[command(flatten)]
+    auth: AuthArgs,
+    /// Id or name of the forward
+    forward: String,
+    #[command(flatten)]
+    change: ForwardChange,
+}
+
+#[derive(Debug, Args)]
+struct UpdateDestinationArgs {
+    #[command(flatten)]
+    auth: AuthArgs,
+    /// Id or name of the forward
+    forward: String,
+    /// Id of the destination
+    destination: String,
+    #[command(flatten)]
+    change: DestinationChange,
+}
+
+#[derive(Debug, Args)]
 struct ManyArgs {
     #[command(flatten)]
     auth: AuthArgs,
@@ -145,8 +185,10 @@ pub(crate) fn run(args: &ForwardArgs, global: &Global) -> anyhow::Result<ExitCod
         Action::Add(args) => add(&connect(&args.auth)?, args, global),
         Action::List(auth) => list(&connect(auth)?, global),
         Action::Show(args) => show(&connect(&args.auth)?, &args.forward, global),
+        Action::Update(args) => update(&connect(&args.auth)?, args, global),
         Action::Rm(args) => remove(&connect(&args.auth)?, &args.forwards, global),
         Action::AddDestination(args) => add_destinations(&connect(&args.auth)?, args, global),
+        Action::UpdateDestination(args) => update_destination(&connect(&args.auth)?, args, global),
         Action::RmDestination(args) => remove_destinations(&connect(&args.auth)?, args, global),
     }?;
     Ok(ExitCode::SUCCESS)
@@ -230,6 +272,28 @@ fn show(client: &Client, forward: &str, global: &Global) -> anyhow::Result<()> {
     let id = find(client, forward)?;
     let forward = client.get(&format!("/v1/forwards/{id}"))?;
     if global.json { output::print_json(&forward) } else { output::print(&render::one(&forward)) }
+}
+
+fn update(client: &Client, args: &UpdateArgs, global: &Global) -> anyhow::Result<()> {
+    let id = find(client, &args.forward)?;
+    let forward = client.patch(&format!("/v1/forwards/{id}"), &args.change.to_json())?;
+    if global.json { output::print_json(&forward) } else { output::print(&render::one(&forward)) }
+}
+
+fn update_destination(
+    client: &Client,
+    args: &UpdateDestinationArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let id = find(client, &args.forward)?;
+    let destination = checked_id(&args.destination)?;
+    let path = format!("/v1/forwards/{id}/destinations/{destination}");
+    let answer = client.patch(&path, &args.change.to_json())?;
+    if global.json {
+        output::print_json(&answer)
+    } else {
+        output::print(&render::destinations(&render::added(&answer)))
+    }
 }
 
 fn remove(client: &Client, forwards: &[String], global: &Global) -> anyhow::Result<()> {

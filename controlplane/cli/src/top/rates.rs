@@ -244,13 +244,13 @@ mod tests {
     fn drops_and_runs_by_name() {
         let now = [
             (Counter::DropSsrc, 2),
-            (Counter::DropNoBuffer, 8),
+            (Counter::DropShardLane, 8),
             (Counter::Runs1, 1),
             (Counter::Runs8, 3),
         ];
         let got = rates(&sample(0, &[]), &sample(1000, &now)).remove(0);
         let drops: Vec<_> = got.drops_per_s.iter().map(|d| (d.reason, d.per_s)).collect();
-        assert_eq!(drops, [("no_buffer", 8.0), ("ssrc", 2.0)]);
+        assert_eq!(drops, [("shard_lane", 8.0), ("ssrc", 2.0)]);
         let runs: Vec<_> =
             got.runs.iter().filter(|r| r.share > 0.0).map(|r| (r.packets, r.share)).collect();
         assert_eq!(runs, [("1", 0.25), ("5-8", 0.75)]);

@@ -25,6 +25,43 @@ pub(super) const HEADER: [&str; 16] = [
     "FWD/DEST",
 ];
 
+/// Columns that a narrow terminal does without, the first one first; the details have them too.
+const DISPENSABLE: [&str; 11] = [
+    "BIT/S IN",
+    "BIT/S OUT",
+    "BUFFERS",
+    "ENGINE",
+    "CORE",
+    "P99.9",
+    "MAX",
+    "FWD/DEST",
+    "P50",
+    "NS/PKT",
+    "DROPS/S",
+];
+
+/// Columns of words; figures stand at the right of theirs.
+const WORDS: [&str; 2] = ["SHARD", "ENGINE"];
+
+/// Which columns of these widths fit into `room`, one column of space between two, in their order.
+/// A figure that is cut reads as another figure, so columns are left out as a whole.
+pub(super) fn columns_in(room: usize, widths: &[usize; HEADER.len()]) -> Vec<usize> {
+    let mut columns: Vec<usize> = (0..HEADER.len()).collect();
+    for name in DISPENSABLE {
+        let width: usize = columns.iter().map(|column| widths[*column] + 1).sum();
+        if width <= room + 1 {
+            break;
+        }
+        columns.retain(|column| HEADER[*column] != name);
+    }
+    columns
+}
+
+/// Whether a column holds words.
+pub(super) fn is_word(column: usize) -> bool {
+    WORDS.contains(&HEADER[column])
+}
+
 /// One line on the data plane as a whole.
 pub(super) fn headline(boot: &Boot) -> String {
     format!(
@@ -93,6 +130,40 @@ pub(super) fn pulse(rates: &ShardRates) -> String {
     }
 }
 
+/// What it is and what it has.
+pub(super) fn place(boot: &Boot, rates: &ShardRates) -> String {
+    let shard = boot.shards.get(rates.shard);
+    let core = shard.and_then(|shard| shard.core).map_or(String::new(), |core| format!("{core}"));
+    let engine = shard.map_or("", |shard| shard.engine.name());
+    format!(
+        "core {core}, {engine}; forwards {}, destinations {}",
+        rates.forwards, rates.destinations
+    )
+}
+
+/// How much goes through it.
+pub(super) fn traffic(rates: &ShardRates) -> String {
+    format!(
+        "{}bit/s in, {}bit/s out; {} of {} buffers free",
+        short(rates.bits_in_per_s.round()),
+        short(rates.bits_out_per_s.round()),
+        rates.buffers_free,
+        rates.buffers,
+    )
+}
+
+/// How long packets took in the last interval.
+pub(super) fn latency(rates: &ShardRates) -> String {
+    let Some(latency) = &rates.latency else { return "nothing measured".to_owned() };
+    format!(
+        "P50 {}, P99 {}, P99.9 {}, at most {}",
+        micros(latency.p50_us),
+        micros(latency.p99_us),
+        micros(latency.p999_us),
+        micros(latency.max_us),
+    )
+}
+
 /// Everything at once.
 pub(super) fn page(boot: &Boot, rates: &[ShardRates]) -> String {
     let mut table = Table::new(&HEADER);
@@ -112,8 +183,9 @@ pub(super) fn page(boot: &Boot, rates: &[ShardRates]) -> String {
 
 fn micros(us: f64) -> String {
     match us {
-        us if us < 100.0 => format!("{us:.1}µs"),
-        us if us < 10_000.0 => format!("{us:.0}µs"),
+        us if us < 99.95 => format!("{us:.1}µs"),
+        us if us < 999.5 => format!("{us:.0}µs"),
+        us if us < 99_950.0 => format!("{:.1}ms", us / 1e3),
         us => format!("{:.0}ms", us / 1e3),
     }
 }
@@ -161,13 +233,42 @@ mod tests {
             " 50% ",
             "9.0µs",
             "120µs",
-            "20ms",
+            "20.0ms",
             "4000/4096",
             "shard 0: heartbeat 12 ms ago\n",
             "  runs   5-8: 100.0%  (5.0 packets a send)\n",
             "  drops  ssrc: 3/s  full receive socket: 1/s\n",
         ] {
             assert!(page.contains(part), "{page}\nlacks {part:?}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        let check = |us: f64, expect: &str| assert_eq!(micros(us), expect, "{us}");
+        check(0.0, "0.0µs");
+        check(99.94, "99.9µs");
+        check(99.96, "100µs");
+        check(999.4, "999µs");
+        check(999.6, "1.0ms");
+        check(2048.0, "2.0ms");
+        check(99_960.0, "100ms");
+        check(1.5e6, "1500ms");
+    }
+
+    #[test]
+    fn columns_are_left_out_as_a_whole() {
+        let widths = HEADER.map(|name| name.len().max(6));
+        let whole: usize = widths.iter().sum::<usize>() + HEADER.len() - 1;
+        let names = |room| -> Vec<&str> {
+            columns_in(room, &widths).into_iter().map(|column| HEADER[column]).collect()
+        };
+        assert_eq!(names(whole), HEADER);
+        assert_eq!(names(whole - 1).len(), HEADER.len() - 1);
+        assert!(!names(whole - 1).contains(&"BIT/S IN"));
+        assert_eq!(names(0), ["SHARD", "IN/S", "OUT/S", "BUSY", "P99"]);
+        for name in DISPENSABLE.iter().chain(&WORDS) {
+            assert!(HEADER.contains(name), "{name}");
         }
     }
 

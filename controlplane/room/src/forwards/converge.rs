@@ -10,6 +10,11 @@ use crate::plane::{Ask, Binding, Bound, Outcome, Reason, Refused, Served};
 use crate::refusal;
 use crate::spec::Policy;
 
+/// How long after joining a data plane a port in use counts as one that is about to be free: its
+/// killed predecessor's sockets are closed by the kernel in the background. Lower: forwards show
+/// `failed` although nothing is wrong. Higher: a port that someone else took is told later.
+const PORTS_FREED_WITHIN_MS: u64 = 1_000;
+
 /// A command that has not been answered.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -235,12 +240,25 @@ impl Forwards {
             }
             _ => false,
         };
+        let young = now_ms.saturating_sub(self.joined_ms) < PORTS_FREED_WITHIN_MS;
         if own_fault {
             self.undo(now_ms, id, rejection);
+        } else if young && refused.reason == Reason::PortInUse {
+            self.wait_for_port(now_ms, id, message);
         } else {
             self.fail_input(now_ms, id, message);
         }
         self.advance(now_ms, id);
+    }
+
+    /// The port is most likely about to be free: tries again soon, and operations go on waiting.
+    fn wait_for_port(&mut self, now_ms: u64, id: ForwardId, message: String) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let mut failure = Failure::after(entry.failure.as_ref(), message, now_ms);
+        failure.passing = true;
+        let retry_at_ms = failure.retry_at_ms;
+        entry.failure = Some(failure);
+        self.wake_for_retry(id, retry_at_ms);
     }
 
     /// The shard does not have what we thought it has.

@@ -17,10 +17,27 @@ struct There {
 
 pub(crate) struct Plane {
     tables: Vec<BTreeMap<u64, There>>,
+    /// Commands that found their lane full, as the link keeps them.
+    waiting: Vec<VecDeque<Command>>,
     commands: Vec<VecDeque<Command>>,
     events: Vec<VecDeque<Event>>,
+    /// How much each shard's lanes hold.
+    rooms: Vec<Room>,
+    /// Shards that lost events and have not said so yet.
+    lost: Vec<bool>,
     next_slot: u32,
     pub(crate) destinations_max: usize,
+}
+
+/// How much the lanes of a shard hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) commands: usize,
+    pub(crate) events: usize,
+}
+
+impl Room {
+    pub(crate) const ENDLESS: Self = Self { commands: usize::MAX, events: usize::MAX };
 }
 
 pub(crate) fn expected(forward: &Forward) -> String {
@@ -40,8 +57,11 @@ impl Plane {
         let shards = usize::from(shards);
         Self {
             tables: (0..shards).map(|_| BTreeMap::new()).collect(),
+            waiting: vec![VecDeque::new(); shards],
             commands: vec![VecDeque::new(); shards],
             events: vec![VecDeque::new(); shards],
+            rooms: vec![Room::ENDLESS; shards],
+            lost: vec![false; shards],
             next_slot: 0,
             destinations_max: usize::MAX,
         }
@@ -52,17 +72,45 @@ impl Plane {
     }
 
     pub(crate) fn take(&mut self, shard: u16, command: Command) {
-        self.commands[usize::from(shard)].push_back(command);
+        let shard = usize::from(shard);
+        self.waiting[shard].push_back(command);
+        self.fill(shard);
+    }
+
+    /// From now on the lanes of a shard hold so much; what is in them stays.
+    pub(crate) fn narrow(&mut self, shard: u8, room: Room) {
+        let shard = usize::from(shard) % self.rooms.len();
+        self.rooms[shard] = room;
+        self.fill(shard);
+    }
+
+    /// What waits goes into the lane as far as there is room, in order.
+    fn fill(&mut self, shard: usize) {
+        let room = self.rooms[shard].commands.saturating_sub(self.commands[shard].len());
+        let count = room.min(self.waiting[shard].len());
+        self.commands[shard].extend(self.waiting[shard].drain(..count));
+    }
+
+    /// A shard never waits: what does not fit is lost, and it says so when there is room.
+    fn tell(&mut self, shard: usize, event: Event) {
+        if self.events[shard].len() < self.rooms[shard].events {
+            self.events[shard].push_back(event);
+        } else {
+            self.lost[shard] = true;
+        }
     }
 
     pub(crate) fn drop_lanes(&mut self) {
+        self.waiting.iter_mut().for_each(VecDeque::clear);
         self.commands.iter_mut().for_each(VecDeque::clear);
         self.events.iter_mut().for_each(VecDeque::clear);
+        self.lost.fill(false);
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        let commands = self.commands.iter().all(VecDeque::is_empty);
-        commands && self.events.iter().all(VecDeque::is_empty)
+        let queues = self.waiting.iter().chain(&self.commands);
+        let quiet = self.events.iter().all(VecDeque::is_empty) && !self.lost.contains(&true);
+        queues.into_iter().all(VecDeque::is_empty) && quiet
     }
 
     pub(crate) fn lose_events(&mut self, shard: u8) {
@@ -74,21 +122,27 @@ impl Plane {
     pub(crate) fn say(&mut self, shard: u8, count: usize) -> Vec<Event> {
         let shard = usize::from(shard) % self.events.len();
         let count = count.min(self.events[shard].len());
-        self.events[shard].drain(..count).collect()
+        let said = self.events[shard].drain(..count).collect();
+        if self.events[shard].is_empty() && std::mem::take(&mut self.lost[shard]) {
+            self.events[shard].push_back(Event::Resync);
+        }
+        said
     }
 
     pub(crate) fn work(&mut self, shard: u8, count: usize, taken: &BTreeSet<u16>) {
         let shard = usize::from(shard) % self.commands.len();
         for _ in 0..count {
             let Some(command) = self.commands[shard].pop_front() else { return };
+            self.fill(shard);
             let request = command.request;
             if command.ask == Ask::Snapshot {
                 self.snapshot(shard, request);
+                continue;
             }
             let outcome = self.obey(shard, command.ask, taken);
             let outcome =
                 outcome.unwrap_or_else(|reason| Outcome::Refused(Refused { reason, errno: 0 }));
-            self.events[shard].push_back(Event::Done { request, outcome });
+            self.tell(shard, Event::Done { request, outcome });
         }
     }
 
@@ -104,18 +158,23 @@ impl Plane {
         content
     }
 
+    /// A snapshot is told piece by piece as there is room, so nothing of it is lost.
     fn snapshot(&mut self, shard: usize, request: u64) {
+        let mut told = Vec::new();
+        if std::mem::take(&mut self.lost[shard]) {
+            told.push(Event::Resync);
+        }
         for (key, there) in &self.tables[shard] {
             let Binding { address, policy, .. } = there.binding;
             let bound = there.bound;
             let forward = *key;
-            let event = Event::ForwardIs { request, key: forward, address, policy, bound };
-            self.events[shard].push_back(event);
+            told.push(Event::ForwardIs { request, key: forward, address, policy, bound });
             for (served, slot) in there.destinations.values().copied() {
-                let event = Event::DestinationIs { request, forward, served, slot };
-                self.events[shard].push_back(event);
+                told.push(Event::DestinationIs { request, forward, served, slot });
             }
         }
+        told.push(Event::Done { request, outcome: Outcome::SnapshotEnd });
+        self.events[shard].extend(told);
     }
 
     fn obey(&mut self, shard: usize, ask: Ask, taken: &BTreeSet<u16>) -> Result<Outcome, Reason> {
@@ -125,7 +184,7 @@ impl Plane {
             self.tables.iter().flat_map(|t| t.values()).map(|f| f.destinations.len()).sum();
         let full = served >= self.destinations_max;
         match ask {
-            Ask::Snapshot => Ok(Outcome::SnapshotEnd),
+            Ask::Snapshot => unreachable!("told piece by piece"),
             Ask::CreateForward(binding) => self.create(shard, binding, slot, taken),
             Ask::UpdateForward(key, policy) => {
                 let there = self.tables[shard].get_mut(&key).ok_or(Reason::NoSuchForward)?;

@@ -4,14 +4,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use ringway_abi::message as abi;
 use ringway_abi::{ControlLane, Joined, bell};
 use ringway_room::plane::{Command, Event};
+use ringway_signal::plane::Ask;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
+use super::calls::{CallEnds, Calls};
 use super::{Commands, LinkEvent, Plane, translate};
+use crate::rtc::task::PlaneNews;
 
 /// A shard beats ten times a second or more; one that is silent for this long is lost. Lower: a
 /// machine that is choking loses its calls twice. Higher: clients wait longer for the truth.
@@ -28,7 +32,7 @@ const EVENTS_PER_ROUND: usize = 256;
 struct Lane {
     lane: ControlLane,
     /// Commands that found the lane full.
-    waiting: VecDeque<Command>,
+    waiting: VecDeque<abi::Command>,
 }
 
 struct Session<'a> {
@@ -40,10 +44,16 @@ struct Session<'a> {
     commands: mpsc::UnboundedReceiver<(u16, Command)>,
     events: &'a mpsc::Sender<LinkEvent>,
     plane: &'a Plane,
+    calls: Calls<'a>,
 }
 
 /// Serves one joined data plane until it is lost. Whether it ever was alive.
-pub(super) async fn run(joined: Joined, events: &mpsc::Sender<LinkEvent>, plane: &Plane) -> bool {
+pub(super) async fn run(
+    joined: Joined,
+    events: &mpsc::Sender<LinkEvent>,
+    plane: &Plane,
+    calls: &mut CallEnds,
+) -> bool {
     let Joined { pages, control: Some(control), socket } = joined else { return false };
     let boot = pages.boot().clone();
     let shards = boot.limits.shards;
@@ -72,7 +82,9 @@ pub(super) async fn run(joined: Joined, events: &mpsc::Sender<LinkEvent>, plane:
         boot_id = format_args!("{:016x}", boot.boot_id),
         "joined the data plane"
     );
-    let mut session = Session { lanes, bell, socket, commands, events, plane };
+    let (calls, first) = Calls::begin(calls, shards);
+    let mut session = Session { lanes, bell, socket, commands, events, plane, calls };
+    first.into_iter().for_each(|(shard, command)| session.queue(shard, command));
     let joined = LinkEvent::Joined { shards, commands: Commands(sender) };
     let reason = match events.send(joined).await {
         Ok(()) => {
@@ -85,7 +97,8 @@ pub(super) async fn run(joined: Joined, events: &mpsc::Sender<LinkEvent>, plane:
     };
     plane.set(None);
     tracing::warn!(pid = boot.pid, reason, "lost the data plane");
-    // An error means that the driver has ended.
+    // Errors mean that the server ends.
+    let _ = session.calls.ends.news.send(PlaneNews::Lost).await;
     let _ = events.send(LinkEvent::Lost).await;
     true
 }
@@ -136,10 +149,17 @@ impl Session<'_> {
                 }
                 command = self.commands.recv() => match command {
                     Some((shard, command)) => {
-                        self.queue(shard, command);
+                        self.queue(shard, translate::command(&command));
                         None
                     }
                     None => Some("the driver has ended"),
+                },
+                ask = self.calls.ends.asks.recv() => match ask {
+                    Some((shard, ask)) => {
+                        self.queue_ask(shard, &ask);
+                        None
+                    }
+                    None => Some("the task of the calls has ended"),
                 },
                 _ = self.socket.readable() => Some("its socket closed"),
                 _ = beat.tick() => self.stale(),
@@ -175,16 +195,17 @@ impl Session<'_> {
             for count in 1..=EVENTS_PER_ROUND {
                 let Some(received) = self.lanes[index].lane.events.try_receive() else { break };
                 let event = match received {
-                    Ok(event) => translate::event(event),
+                    Ok(event) => self.calls.handle(event).await.map(translate::event),
                     Err(error) => {
                         tracing::warn!(shard, ?error, "a shard sent what is no event");
-                        Event::Resync
+                        Some(Event::Resync)
                     }
                 };
+                more |= count == EVENTS_PER_ROUND;
+                let Some(event) = event else { continue };
                 if self.events.send(LinkEvent::Said(shard, event)).await.is_err() {
                     return Err("the driver has ended");
                 }
-                more |= count == EVENTS_PER_ROUND;
             }
         }
         Ok(more)
@@ -193,13 +214,16 @@ impl Session<'_> {
     /// Sends what is waiting. Whether a lane was full.
     fn speak(&mut self) -> bool {
         while let Ok((shard, command)) = self.commands.try_recv() {
-            self.queue(shard, command);
+            self.queue(shard, translate::command(&command));
+        }
+        while let Ok((shard, ask)) = self.calls.ends.asks.try_recv() {
+            self.queue_ask(shard, &ask);
         }
         let mut full = false;
         for Lane { lane, waiting } in &mut self.lanes {
             let mut sent = false;
             while let Some(command) = waiting.front() {
-                if lane.commands.try_send(&translate::command(command)).is_err() {
+                if lane.commands.try_send(command).is_err() {
                     full = true;
                     break;
                 }
@@ -213,7 +237,13 @@ impl Session<'_> {
         full
     }
 
-    fn queue(&mut self, shard: u16, command: Command) {
+    fn queue_ask(&mut self, shard: u16, ask: &Ask) {
+        for command in self.calls.commands(ask) {
+            self.queue(shard, command);
+        }
+    }
+
+    fn queue(&mut self, shard: u16, command: abi::Command) {
         if let Some(lane) = self.lanes.get_mut(usize::from(shard)) {
             lane.waiting.push_back(command);
         }

@@ -55,7 +55,8 @@ pub(super) fn event(event: abi::Event) -> Event {
             Event::DestinationIs { request, forward, served: served(spec), slot: stats_slot }
         }
         abi::Event::SourceIs { forward, address, .. } => Event::SourceIs { forward, address },
-        abi::Event::Resync => Event::Resync,
+        // Calls take theirs out before.
+        abi::Event::Resync | abi::Event::Call(_) => Event::Resync,
     }
 }
 
@@ -109,6 +110,7 @@ fn outcome(outcome: abi::Outcome) -> Outcome {
         abi::Outcome::Destination { stats_slot } => Outcome::Destination(stats_slot),
         abi::Outcome::Removed => Outcome::Removed,
         abi::Outcome::SnapshotEnd => Outcome::SnapshotEnd,
+        abi::Outcome::Accepted | abi::Outcome::Media { .. } => Outcome::Removed,
         abi::Outcome::Refused { reason: why, errno } => {
             Outcome::Refused(Refused { reason: reason(why), errno })
         }
@@ -126,7 +128,10 @@ fn reason(refusal: abi::Refusal) -> Reason {
         abi::Refusal::NoSuchShard => Reason::NoSuchShard,
         abi::Refusal::FamilyMismatch => Reason::FamilyMismatch,
         abi::Refusal::TableFull => Reason::TableFull,
-        abi::Refusal::Invalid => Reason::Invalid,
+        abi::Refusal::Invalid
+        | abi::Refusal::NoSuchTransport
+        | abi::Refusal::NoSuchSource
+        | abi::Refusal::NoSuchRoute => Reason::Invalid,
         abi::Refusal::Io => Reason::Io,
     }
 }

@@ -301,10 +301,83 @@ fn retransmission_requests() {
     assert!(nack.entries().eq(entries));
     assert!(nack.entries().flat_map(NackEntry::sequences).eq([65535, 0, 15, 100]));
     refuse(&[0x81, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2], RtcpError::Content);
+}
 
-    // Transport-wide feedback is not ours to read.
-    let twcc = [0x8f, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4];
-    assert!(matches!(packet(&twcc), Packet::Other(_)));
+fn arrivals(bytes: &[u8], base: u16, count: u16, reference: i32, expect: &[(u16, i16)]) {
+    let Packet::Twcc(twcc) = packet(bytes) else { panic!("not transport-wide feedback") };
+    assert_eq!((twcc.base_sequence, twcc.status_count), (base, count));
+    assert_eq!(twcc.reference_time, reference);
+    let found: Vec<_> = twcc.arrivals().map(|a| (a.sequence, a.delta)).collect();
+    assert_eq!(found, expect, "{bytes:02x?}");
+    assert_eq!(twcc.arrived(), expect.len());
+}
+
+#[test]
+fn transport_wide_feedback() {
+    // From Chromium: a run of two; one of four with padding; bits with gaps; a run of 32 missing.
+    let head = [0x8f, 0xcd, 0, 5, 0, 0, 0, 1, 0x79, 0x39, 0xb7, 0xc7];
+    let bytes = [&head[..], &[0, 0x10, 0, 2, 0, 0x6c, 0x46, 2, 0x20, 2, 0x62, 0x0d]].concat();
+    arrivals(&bytes, 16, 2, 0x6c46, &[(16, 0x62), (17, 0x0d)]);
+    let head = [0xaf, 0xcd, 0, 7, 0, 0, 0, 1, 0x3d, 0xb2, 0x92, 0xa4, 0, 1, 0, 9, 0, 0x69];
+    let rest = [0xd2, 0, 0x20, 9, 0x79, 0x11, 4, 0x17, 0x0e, 0x0b, 1, 0x0f, 1, 1];
+    let deltas = [0x79, 0x11, 4, 0x17, 0x0e, 0x0b, 1, 0x0f, 1];
+    let expect: Vec<(u16, i16)> = (1..).zip(deltas).collect();
+    arrivals(&[&head[..], &rest].concat(), 1, 9, 0x69d2, &expect);
+
+    let fixed = |words: u8, base: u8, count: u16| {
+        let [high, low] = count.to_be_bytes();
+        let head = [0x8f, 0xcd, 0, words, 0, 0, 0, 1, 0, 0, 0, 2, 0, base, high, low];
+        [&head[..], &[0xff, 0xff, 0xfe, 3]].concat()
+    };
+    // One-bit symbols; two-bit symbols, the reserved one without a delta; a negative delta.
+    let bits = [fixed(6, 0, 14), vec![0b1010_0000, 1, 1, 2, 0, 0, 0, 0]].concat();
+    arrivals(&bits, 0, 14, -2, &[(0, 1), (13, 2)]);
+    let pairs = [fixed(6, 9, 4), vec![0b1101_1011, 0, 7, 0xff, 0xfe, 0, 0, 0]].concat();
+    arrivals(&pairs, 9, 4, -2, &[(9, 7), (10, -2)]);
+    // A run that says more than the count, and one that says nothing arrived.
+    let run = [fixed(6, 9, 1), vec![0x3f, 0xff, 5, 0, 0, 0, 0, 0]].concat();
+    arrivals(&run, 9, 1, -2, &[(9, 5)]);
+    let missing = [fixed(5, 9, 0x1fff), vec![0x1f, 0xff, 0, 0]].concat();
+    arrivals(&missing, 9, 0x1fff, -2, &[]);
+    // Deltas or chunks that are not there.
+    refuse(&[fixed(5, 9, 3), vec![0x20, 3, 1, 1]].concat(), RtcpError::Content);
+    refuse(&[fixed(5, 9, 0x4000), vec![0x1f, 0xff, 0, 0]].concat(), RtcpError::Content);
+    refuse(&[0x8f, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 1, 2, 3, 4], RtcpError::Content);
+}
+
+#[test]
+fn bandwidth_estimates() {
+    // From Chromium.
+    let bytes = [
+        0x8f, 0xce, 0, 6, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 2, 0x0b, 0x13, 0x56,
+        0x95, 0x24, 0xef, 0x40, 0xda, 0x58, 0x81, 0xa9,
+    ];
+    let Packet::Remb(remb) = packet(&bytes) else { panic!("not an estimate") };
+    assert_eq!((remb.sender_ssrc, remb.bitrate_bps), (1, 0x31356 << 2));
+    assert!(remb.ssrcs().eq([0x9524_ef40, 0xda58_81a9]));
+    let mut out = [0; 28];
+    let len = write_remb(&mut out, 1, remb.bitrate_bps, &[0x9524_ef40, 0xda58_81a9]).unwrap();
+    assert_eq!(out[..len], bytes);
+    for (bitrate, expect) in [
+        (0, 0),
+        (0x3_ffff, 0x3_ffff),
+        (0x4_0001, 0x4_0000),
+        (u64::MAX, 0x3_ffff << 46),
+        (100_000_000, 100_000_000 >> 9 << 9),
+    ] {
+        let len = write_remb(&mut out, 1, bitrate, &[]).unwrap();
+        let Packet::Remb(remb) = packet(&out[..len]) else { panic!("not an estimate") };
+        assert_eq!(remb.bitrate_bps, expect, "{bitrate}");
+    }
+    // More than 64 bits saturate; a count without its streams is refused; others' feedback passes.
+    let mut cut = bytes;
+    cut[17] = 0xff;
+    let Packet::Remb(remb) = packet(&cut) else { panic!("not an estimate") };
+    assert_eq!(remb.bitrate_bps, u64::MAX);
+    cut[16] = 3;
+    refuse(&cut, RtcpError::Content);
+    cut[12] = b'X';
+    assert!(matches!(packet(&cut), Packet::Other(_)));
 }
 
 #[test]

@@ -6,10 +6,12 @@
 //! with a report and has a CNAME (RFC 3550 section 6.1): the caller sees to that.
 
 use super::feedback::{FIR_FORMAT, FirEntry, NACK_FORMAT, NackEntry, PLI_FORMAT, Pli};
+use super::remb::{self, REMB_FORMAT};
 use super::report::{
     CUMULATIVE_LOST_MAX, CUMULATIVE_LOST_MIN, ReceiverReport, ReportBlock, SenderReport,
 };
 use super::source::CNAME;
+use super::twcc::TWCC_FORMAT;
 use super::{
     GOODBYE, HEADER_BYTES, MAX_COUNT, PAYLOAD_FEEDBACK, RECEIVER_REPORT, SENDER_REPORT,
     SOURCE_DESCRIPTION, TRANSPORT_FEEDBACK,
@@ -132,6 +134,117 @@ pub fn write_nack(
         packet.put(entry.packet_id.to_be_bytes());
         packet.put(entry.bitmask.to_be_bytes());
     }
+    Ok(packet.end())
+}
+
+/// What a transport-wide feedback packet says before its chunks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TwccHead {
+    /// Who reports.
+    pub sender_ssrc: u32,
+    /// Some stream of the transport reported on.
+    pub media_ssrc: u32,
+    /// Sequence number of the first packet reported on.
+    pub base_sequence: u16,
+    /// Arrival that the first delta counts from, in 64 ms; 24 bits are written.
+    pub reference_time: i32,
+    /// Counts feedback packets.
+    pub feedback_count: u8,
+}
+
+/// Writes transport-wide feedback. `deltas` has an entry for each packet from the base on, at most
+/// 65535: `None` where it is missing, else how much later it came than the one before, in 250 µs.
+///
+/// Chunks of seven two-bit symbols are used, and runs where a status repeats more often than that.
+pub fn write_twcc(
+    out: &mut [u8],
+    head: &TwccHead,
+    deltas: &[Option<i16>],
+) -> Result<usize, WriteError> {
+    let most = usize::from(u16::MAX);
+    if deltas.len() > most {
+        return Err(WriteError::Count { given: deltas.len(), most });
+    }
+    let delta_bytes: usize = deltas.iter().map(|delta| usize::from(symbol(*delta))).sum();
+    let chunks = TwccChunks { deltas }.count();
+    let content = 20 + 2 * chunks + delta_bytes;
+    let len = content.next_multiple_of(4);
+    let mut packet = Frame::begin(out, TRANSPORT_FEEDBACK, TWCC_FORMAT, len)?;
+    packet.put(head.sender_ssrc.to_be_bytes());
+    packet.put(head.media_ssrc.to_be_bytes());
+    packet.put(head.base_sequence.to_be_bytes());
+    packet.put((deltas.len() as u16).to_be_bytes());
+    let [_, reference_time @ ..] = head.reference_time.to_be_bytes();
+    packet.put(reference_time);
+    packet.put([head.feedback_count]);
+    TwccChunks { deltas }.for_each(|chunk| packet.put(chunk.to_be_bytes()));
+    for delta in deltas.iter().flatten() {
+        match u8::try_from(*delta) {
+            Ok(small) => packet.put([small]),
+            Err(_) => packet.put(delta.to_be_bytes()),
+        }
+    }
+    // RFC 3550 6.4.1: padding ends in a count of itself and has its bit in the header.
+    if let Some((last, zeros)) = packet.rest().split_last_mut() {
+        zeros.fill(0);
+        *last = (len - content) as u8;
+        packet.bytes[0] |= 0x20;
+    }
+    Ok(len)
+}
+
+/// The symbol of a delta, which is also how many octets it takes.
+fn symbol(delta: Option<i16>) -> u8 {
+    match delta {
+        None => 0,
+        Some(0..=255) => 1,
+        Some(_) => 2,
+    }
+}
+
+/// The chunks that describe deltas, in order.
+struct TwccChunks<'a> {
+    deltas: &'a [Option<i16>],
+}
+
+impl Iterator for TwccChunks<'_> {
+    type Item = u16;
+
+    fn next(&mut self) -> Option<u16> {
+        let first = symbol(*self.deltas.first()?);
+        let same = self.deltas.iter().take(0x1fff).take_while(|delta| symbol(**delta) == first);
+        let run = same.count();
+        let (taken, chunk) = if run > 7 {
+            (run, u16::from(first) << 13 | run as u16)
+        } else {
+            let taken = self.deltas.len().min(7);
+            let symbols = self.deltas[..taken].iter().enumerate();
+            let bits = symbols
+                .fold(0, |bits, (at, delta)| bits | u16::from(symbol(*delta)) << (12 - 2 * at));
+            (taken, 0xc000 | bits)
+        };
+        self.deltas = &self.deltas[taken..];
+        Some(chunk)
+    }
+}
+
+/// Writes a bandwidth estimate for up to 255 streams (draft-alvestrand-rmcat-remb-03).
+pub fn write_remb(
+    out: &mut [u8],
+    sender_ssrc: u32,
+    bitrate_bps: u64,
+    ssrcs: &[u32],
+) -> Result<usize, WriteError> {
+    let Ok(count) = u8::try_from(ssrcs.len()) else {
+        return Err(WriteError::Count { given: ssrcs.len(), most: usize::from(u8::MAX) });
+    };
+    let mut packet = Frame::begin(out, PAYLOAD_FEEDBACK, REMB_FORMAT, 20 + 4 * ssrcs.len())?;
+    packet.put(sender_ssrc.to_be_bytes());
+    packet.put([0; 4]);
+    packet.put(remb::NAME);
+    packet.put([count]);
+    packet.put(remb::exponent_and_mantissa(bitrate_bps));
+    ssrcs.iter().for_each(|ssrc| packet.put(ssrc.to_be_bytes()));
     Ok(packet.end())
 }
 

@@ -2,6 +2,7 @@
 
 mod admission;
 mod control;
+mod drops;
 mod fan_out;
 mod lines;
 mod malformed;

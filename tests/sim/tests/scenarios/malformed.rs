@@ -62,6 +62,7 @@ fn reason(bytes: &[u8], rtp_port: bool, rtcp_port: bool) -> Option<Counter> {
             Ok(_) => None,
             Err(_) => Some(Counter::DropRtcp),
         },
+        Protocol::Unknown => Some(Counter::DropVersion),
         _ => Some(Counter::DropProtocol),
     }
 }

@@ -60,6 +60,41 @@ fn a_stalled_shard_costs_only_its_own_destinations() {
 }
 
 #[test]
+fn what_a_lane_cannot_hold_is_counted_for_each_destination() {
+    let (mut plane, mut source, _) = plane(1, 3);
+    let late = plane.add(0, KEY, destination(9, 1, at("203.0.113.9:6000"))).expect("room");
+    let slots: Vec<(u16, u32)> = (1..=3)
+        .map(|key| {
+            let shard = key as u16 - 1;
+            let address = at(&format!("203.0.113.1:{}", 6000 + 2 * shard));
+            // Added again, it tells where its record is.
+            (shard, plane.add(0, KEY, destination(key, shard, address)).expect("room"))
+        })
+        .chain([(1, late)])
+        .collect();
+    plane.machines[1].stalled = true;
+    for _ in 0..1000 {
+        source.send_audio(&mut plane, 160, 160);
+        // Reports crowd the lane that tells of the loss.
+        source.send_report(&mut plane, 1 << 40);
+        plane.step();
+    }
+    plane.machines[1].stalled = false;
+    plane.run_ms(300);
+    plane.settle();
+    let missed = plane.counter(0, Counter::DropShardLane);
+    assert!(missed > 400, "{missed}");
+    for (shard, slot) in slots {
+        let stats = plane.destination_stats(shard, slot);
+        let expect = if shard == 1 { missed } else { 0 };
+        assert_eq!((stats.dropped, stats.packets), (expect, 1000 - expect), "shard {shard}");
+    }
+    // Told once.
+    plane.run_ms(1000);
+    assert_eq!(plane.destination_stats(1, late).dropped, missed);
+}
+
+#[test]
 fn nothing_is_sent_to_what_was_removed() {
     for_seeds(10, |seed| {
         let (mut plane, mut source, specs) = plane(seed, 3);

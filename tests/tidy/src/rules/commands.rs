@@ -17,6 +17,8 @@ pub const SUBCOMMANDS: &[&str] = &[
     "forward rm",
     "forward add-destination",
     "forward rm-destination",
+    "forward update",
+    "forward update-destination",
     "completions",
     "version",
     "help",

@@ -18,7 +18,32 @@ const TABLE: &[Row] = &[
     Row { name: "hyper", folders: TEXT, reason: TEXT_REASON },
     Row { name: "axum", folders: &["controlplane/server", "tests"], reason: TEXT_REASON },
     Row { name: "tower", folders: &["controlplane/server", "tests"], reason: TEXT_REASON },
-    Row { name: "serde_json", folders: TEXT, reason: TEXT_REASON },
+    Row {
+        name: "serde_json",
+        folders: &[
+            "controlplane/server",
+            "controlplane/signal",
+            "controlplane/cli",
+            "perf",
+            "tests",
+        ],
+        reason: TEXT_REASON,
+    },
+    Row {
+        name: "livekit-protocol",
+        folders: &["controlplane/signal", "controlplane/server", "perf", "tests"],
+        reason: "LiveKit's messages are spoken by signalling alone",
+    },
+    Row {
+        name: "aws-lc-rs",
+        folders: &["dataplane/proto", "dataplane/dtls", "perf", "tests"],
+        reason: "cryptography of packets lives in one place",
+    },
+    Row {
+        name: "aws-lc-sys",
+        folders: &["dataplane/dtls"],
+        reason: "C bindings of the data plane live in one crate",
+    },
     Row {
         name: "io-uring",
         folders: &["dataplane/uring", "perf"],

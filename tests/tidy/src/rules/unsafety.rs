@@ -6,6 +6,16 @@ use crate::tree::{Finding, Tree};
 const ALLOWED: &[&str] = &[
     "dataplane/abi/src/credentials.rs",
     "dataplane/abi/src/region.rs",
+    "dataplane/dtls/src/aws/calls.rs",
+    "dataplane/dtls/src/aws/certificate.rs",
+    "dataplane/dtls/src/aws/clock.rs",
+    "dataplane/dtls/src/aws/connection.rs",
+    "dataplane/dtls/src/aws/context.rs",
+    "dataplane/dtls/src/aws/digest.rs",
+    "dataplane/dtls/src/aws/error.rs",
+    "dataplane/dtls/src/aws/owned.rs",
+    "dataplane/dtls/src/aws/wire.rs",
+    "dataplane/proto/tests/allocations.rs",
     "dataplane/shard/tests/allocations.rs",
     "dataplane/uring/src/buffers.rs",
     "dataplane/uring/src/outbox.rs",
@@ -26,7 +36,14 @@ const ALLOWED: &[&str] = &[
 ];
 
 /// Crates that read hostile bytes or decide: no `unsafe`, not even re-allowed.
-const FORBIDDEN: &[&str] = &["dataplane/wire", "dataplane/sfu", "controlplane/room"];
+const FORBIDDEN: &[&str] = &[
+    "dataplane/wire",
+    "dataplane/proto",
+    "dataplane/sfu",
+    "controlplane/room",
+    "controlplane/sdp",
+    "controlplane/signal",
+];
 
 /// Checks all files and crates.
 pub fn check(tree: &Tree) -> Vec<Finding> {

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, anyhow};
 use ringway_abi::door::ShardLink;
 use ringway_abi::pages::{PagesOwner, ShardPages};
+use ringway_proto::dtls::{DtlsConfig, DtlsContext};
 use ringway_shard::handoff::{self, Peer};
 use ringway_shard::shard::ShardConfig;
 use ringway_uring::{PoolTable, SocketOptions, new_bell, ring_bell};
@@ -51,6 +52,7 @@ pub(crate) struct Start {
     pub(crate) options: SocketOptions,
     pub(crate) buffers: u32,
     pub(crate) coalesce_ns: u64,
+    pub(crate) dtls: DtlsContext,
     pub(crate) peers: Vec<Option<Peer<Arc<UdpSocket>>>>,
     pub(crate) pages: ShardPages,
     pub(crate) changes: Consumer<ControlChange>,
@@ -89,6 +91,9 @@ impl Shards {
         let mut shards = Self { threads: Vec::new(), together: together.clone() };
         let mut changes = Vec::new();
         let (ready, started) = channel();
+        let unix_s = clocks::now().unix_ns / 1_000_000_000;
+        let dtls = DtlsContext::new(&DtlsConfig::default(), unix_s)
+            .context("cannot make the certificate of calls")?;
         let peers = handoff::mesh(count, config.buffers as usize);
         for (index, (shard_plan, peers)) in plan.shards.iter().zip(peers).enumerate() {
             let (producer, consumer) = RingBuffer::new(CONTROL_CHANGES);
@@ -100,6 +105,7 @@ impl Shards {
                 options: socket_options(config),
                 buffers: config.buffers,
                 coalesce_ns: u64::from(config.coalesce_us) * 1_000,
+                dtls: dtls.clone(),
                 peers,
                 pages: pages.shard(index as u16),
                 changes: consumer,

@@ -4,7 +4,8 @@
 //!    sleep until something arrives, the bell rings or the tick is due; not at all while there is
 //!    work.
 //! 2. Read the clocks, once.
-//! 3. Take arrivals, what other shards sent, commands of the control plane.
+//! 3. Take arrivals, and where many destinations wait for them also what came meanwhile: the rest
+//!    of a frame makes its runs longer. Then what other shards sent, and commands.
 //! 4. On the tick: publish a stripe of the records, report to a share of the sources.
 //! 5. Send. After that every byte of this turn is free again.
 //! 6. Release buffers, wake other shards, tell the control plane.
@@ -21,6 +22,7 @@ use ringway_abi::counters::Counter;
 use ringway_abi::door::ShardLink;
 use ringway_abi::latency::latency_histogram;
 use ringway_abi::pages::ShardPages;
+use ringway_shard::call::Calls;
 use ringway_shard::clock::Now;
 use ringway_shard::feedback::MAX_DOWNSTREAM;
 use ringway_shard::publish::TICK_NS;
@@ -41,12 +43,18 @@ use crate::shards::{ControlChange, Start, Together, engine_size};
 const BATCH_RUNS: usize = 256;
 /// Pieces in one batch: a whole turn's packets with a header of their own, several times.
 const BATCH_PIECES: usize = TURN_PACKETS * 8;
-/// Scratch octets in one batch: headers of as many packets, and RTCP.
-const BATCH_SCRATCH: usize = 64 * 1024;
+/// Scratch octets in one batch: headers of as many packets, RTCP, and what is sealed for the
+/// subscribers of calls. More would leave the core's cache before it is sent.
+const BATCH_SCRATCH: usize = 512 * 1024;
 const _: () = assert!(
     BATCH_PIECES > TURN_PACKETS * 2 && BATCH_SCRATCH >= TURN_PACKETS * 12 + MAX_DOWNSTREAM,
     "one destination's share of the largest turn fits into an empty batch"
 );
+
+/// Destinations that must wait for a turn's packets before it looks for more of them. A look costs
+/// a quarter of a send: lower makes calls with two ends dearer, higher gives small rooms short
+/// runs.
+const GATHER_FAN_OUT: usize = 8;
 
 /// Commands taken in one turn: each may open sockets, and media waits meanwhile.
 const TURN_COMMANDS: usize = 16;
@@ -87,8 +95,10 @@ impl Turn {
         config.sockets = sockets;
         config.batch_pieces = BATCH_PIECES;
         let engine = Engine::new(kind, config).context("cannot start the engine of a shard")?;
+        let mut shard = Shard::new(start.config, start.peers);
+        shard.calls = Calls::new(Some(start.dtls), start.config.seed);
         Ok(Self {
-            shard: Shard::new(start.config, start.peers),
+            shard,
             engine,
             options: start.options,
             index,
@@ -115,6 +125,7 @@ impl Turn {
             self.sleep();
             let now = clocks::now();
             self.take_arrivals(now);
+            self.gather(now);
             self.coalesce.observe(now.mono_ns, self.arrivals.len());
             let mut kernel = Kernel { engine: &mut self.engine, options: &self.options };
             self.shard.handle_peers(now, &mut kernel);
@@ -149,12 +160,16 @@ impl Turn {
         } else {
             Duration::ZERO
         };
-        if let Err(error) = self.engine.wait(Some(wait)) {
-            panic!("the engine of shard {} cannot wait: {error}", self.index);
-        }
+        self.look(wait);
         self.together.asleep[self.index].store(false, Ordering::Relaxed);
         if let Some(control) = &mut self.control {
             control.commands.awake();
+        }
+    }
+
+    fn look(&mut self, wait: Duration) {
+        if let Err(error) = self.engine.wait(Some(wait)) {
+            panic!("the engine of shard {} cannot wait: {error}", self.index);
         }
     }
 
@@ -175,6 +190,19 @@ impl Turn {
             };
             self.shard.handle_datagram(now, &datagram);
             self.arrivals.push(arrival.buffer);
+        }
+    }
+
+    /// Takes what came since the arrivals were taken, again and again until nothing did. A frame's
+    /// packets come one after the other, and the first one has woken this thread.
+    fn gather(&mut self, now: Now) {
+        while self.shard.fan_out() >= GATHER_FAN_OUT {
+            let before = self.arrivals.len();
+            self.look(Duration::ZERO);
+            self.take_arrivals(now);
+            if self.arrivals.len() == before {
+                return;
+            }
         }
     }
 

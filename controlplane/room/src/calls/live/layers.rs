@@ -1,0 +1,102 @@
+//! Which layer a subscriber gets: what it shows, mapped to what the track has, as LiveKit does.
+
+use super::codecs::LAYERS_MAX;
+use crate::calls::{
+    RouteSettings, TrackInfo, TrackKind, TrackSettings, TrackSource, VideoLayer, VideoQuality,
+};
+
+/// Of a wanted size, ‰ that suffice. LiveKit's: one pixel too many must not cost a whole layer.
+const TOLERANCE_PERMILLE: u64 = 900;
+/// Pictures per second of a camera, for want of a measurement.
+const FULL_FPS: u32 = 30;
+/// Heights of the lower layers of a track that does not say them.
+const DEFAULT_HEIGHTS: [u32; 2] = [180, 360];
+/// The highest temporal layer that any codec has.
+const TEMPORAL_MAX: u8 = 3;
+
+/// What settings come to for one codec of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// What is wanted of the publisher; [`VideoQuality::Off`] while disabled.
+    pub(super) quality: VideoQuality,
+    pub(super) route: RouteSettings,
+}
+
+/// What `settings` come to for the codec at `codec` of a track.
+pub(super) fn target(info: &TrackInfo, codec: usize, settings: &TrackSettings) -> Target {
+    let layers = layers_of(info, codec);
+    let mut quality = settings.quality;
+    if info.kind == TrackKind::Video && settings.width > 0 {
+        quality = for_size(info, layers, settings.width, settings.height);
+    }
+    let off = settings.disabled || quality == VideoQuality::Off;
+    let screen = info.source == TrackSource::ScreenShare;
+    let priority = match settings.priority {
+        0 if screen => u8::MAX,
+        0 => 1,
+        said => u8::try_from(said).unwrap_or(u8::MAX),
+    };
+    Target {
+        quality: if off { VideoQuality::Off } else { quality },
+        route: RouteSettings {
+            paused: off,
+            max_spatial: if off { 0 } else { spatial(layers, quality) },
+            max_temporal: temporal(settings.fps),
+            priority,
+        },
+    }
+}
+
+fn layers_of(info: &TrackInfo, codec: usize) -> &[VideoLayer] {
+    match info.codecs.get(codec) {
+        Some(codec) if !codec.layers.is_empty() => &codec.layers,
+        _ => &info.layers,
+    }
+}
+
+/// The lowest quality that is large enough.
+fn for_size(info: &TrackInfo, layers: &[VideoLayer], width: u32, height: u32) -> VideoQuality {
+    if info.height == 0 {
+        return VideoQuality::High;
+    }
+    let portrait = info.width < info.height;
+    let (full, mut wanted) = if portrait { (info.width, width) } else { (info.height, height) };
+    let mut sizes = vec![DEFAULT_HEIGHTS[0], DEFAULT_HEIGHTS[1], full];
+    if layers.first().is_some_and(|layer| layer.height > 0) {
+        sizes = layers.iter().map(|layer| layer.height).collect();
+        sizes.sort_unstable();
+        wanted = height;
+    }
+    let enough = u64::from(wanted) * TOLERANCE_PERMILLE / 1000;
+    // Of layers of the same size the last is the best one.
+    let fits =
+        |(i, size): (usize, &u32)| u64::from(*size) >= enough && sizes.get(i + 1) != Some(size);
+    let index = sizes.iter().enumerate().position(fits).unwrap_or(sizes.len() - 1);
+    match index {
+        0 => VideoQuality::Low,
+        1 => VideoQuality::Medium,
+        _ => VideoQuality::High,
+    }
+}
+
+/// Where the layer of `quality` stands among the layers, the lowest is 0.
+fn spatial(layers: &[VideoLayer], quality: VideoQuality) -> u8 {
+    if layers.is_empty() {
+        // Nobody said what there is: layers are named by their qualities.
+        return quality.number().clamp(0, LAYERS_MAX as i32 - 1) as u8;
+    }
+    let exact = layers.iter().position(|layer| layer.quality == quality);
+    let below = || layers.iter().rposition(|layer| layer.quality <= quality);
+    exact.or_else(below).unwrap_or(0).min(LAYERS_MAX - 1) as u8
+}
+
+/// The lowest temporal layer that has enough pictures, if each layer has half of the next one's.
+fn temporal(fps: u32) -> u8 {
+    let enough = u64::from(fps) * TOLERANCE_PERMILLE / 1000;
+    match fps {
+        0 => TEMPORAL_MAX,
+        _ if enough <= u64::from(FULL_FPS / 4) => 0,
+        _ if enough <= u64::from(FULL_FPS / 2) => 1,
+        _ => TEMPORAL_MAX,
+    }
+}

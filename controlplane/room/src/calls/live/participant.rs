@@ -1,0 +1,231 @@
+//! A participant as its room knows it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::permission::Audience;
+use super::subscribe::Subscription;
+use super::track::PendingTrack;
+use crate::calls::{
+    Attributes, ClientInfo, ConnectionQuality, DisconnectReason, Grants, Join, MediaMatch,
+    ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims, TrackInfo,
+    TrackKind, TrackSettings,
+};
+use crate::id::{ParticipantSid, TrackSid};
+
+/// LiveKit's life of a token that the server mints, s.
+const TOKEN_TTL_S: u32 = 600;
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct LiveParticipant {
+    pub(super) sid: ParticipantSid,
+    pub(super) identity: String,
+    pub(super) name: String,
+    pub(super) metadata: String,
+    pub(super) attributes: Attributes,
+    pub(super) kind: ParticipantKind,
+    pub(super) kind_details: Vec<i32>,
+    pub(super) grants: Grants,
+    pub(super) permission: Permission,
+    pub(super) client: ClientInfo,
+    pub(super) auto_subscribe: bool,
+    pub(super) adaptive_stream: bool,
+    pub(super) state: ParticipantState,
+    pub(super) joined_at_ms: u64,
+    version: u32,
+    /// As others see it, until it changes.
+    shared: Option<Arc<ParticipantInfo>>,
+    /// A peer connection has been up.
+    pub(super) connected: bool,
+    /// When its signalling connection ended.
+    pub(super) signal_closed_ms: Option<u64>,
+    /// When it is removed unless its media comes back.
+    pub(super) departs_at_ms: Option<u64>,
+    /// In the order of their publication.
+    pub(super) published: Vec<TrackSid>,
+    pub(super) pending: Vec<PendingTrack>,
+    /// Cids that the server gave up waiting for.
+    pub(super) abandoned: VecDeque<String>,
+    /// Who may receive its tracks.
+    pub(super) audience: Audience,
+    /// What it wants to receive.
+    pub(super) subscriptions: IndexMap<TrackSid, Subscription>,
+    /// How many of those are for tracks that do not exist.
+    pub(super) awaited: usize,
+    /// Somebody will look at them.
+    pub(super) awaited_armed: bool,
+    /// Settings that came before their subscription, and when.
+    pub(super) early_settings: IndexMap<TrackSid, (u64, TrackSettings)>,
+    /// From whom it receives how many tracks.
+    pub(super) publishers: HashMap<ParticipantSid, u32>,
+    /// Served subscriptions of audio.
+    pub(super) served_audio: u32,
+    /// Served subscriptions of video.
+    pub(super) served_video: u32,
+    /// How well tracks travel to and from it, 0 to 100.
+    pub(super) scores: HashMap<TrackSid, f64>,
+    /// What others were told about its connection.
+    pub(super) quality: Option<ConnectionQuality>,
+}
+
+impl LiveParticipant {
+    /// Somebody who joins with a valid wish.
+    pub(super) fn new(sid: ParticipantSid, join: Join, joined_at_ms: u64) -> Self {
+        let mut grants = join.grants;
+        let mut identity = join.identity;
+        if let Some(publish) = &join.publish_only {
+            grants.can_subscribe = Some(false);
+            identity = format!("{identity}#{publish}");
+        }
+        grants.room_join = true;
+        grants.room = join.room;
+        let mut attributes = join.attributes;
+        let own = join.own_attributes.into_iter().filter(|(_, value)| !value.is_empty());
+        attributes.extend(own);
+        Self {
+            sid,
+            identity,
+            name: join.name,
+            metadata: join.own_metadata.unwrap_or(join.metadata),
+            attributes,
+            kind: join.kind,
+            kind_details: join.kind_details,
+            permission: grants.permission(),
+            grants,
+            client: join.client,
+            auto_subscribe: join.auto_subscribe,
+            adaptive_stream: join.adaptive_stream,
+            state: ParticipantState::Joined,
+            joined_at_ms,
+            version: 1,
+            shared: None,
+            connected: false,
+            signal_closed_ms: None,
+            departs_at_ms: None,
+            published: Vec::new(),
+            pending: Vec::new(),
+            abandoned: VecDeque::new(),
+            audience: Audience::Everybody,
+            subscriptions: IndexMap::new(),
+            awaited: 0,
+            awaited_armed: false,
+            early_settings: IndexMap::new(),
+            publishers: HashMap::new(),
+            served_audio: 0,
+            served_video: 0,
+            scores: HashMap::new(),
+            quality: None,
+        }
+    }
+
+    /// Something that others see has changed.
+    pub(super) fn touch(&mut self) {
+        self.version += 1;
+        self.shared = None;
+    }
+
+    pub(super) fn is_hidden(&self) -> bool {
+        self.permission.hidden
+    }
+
+    pub(super) fn is_recorder(&self) -> bool {
+        self.permission.recorder || self.kind == ParticipantKind::Egress
+    }
+
+    pub(super) fn is_publisher(&self) -> bool {
+        !self.published.is_empty()
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.state == ParticipantState::Active
+    }
+
+    /// Whether it keeps the room open and is counted; those who only serve the room do not.
+    pub(super) fn counts(&self) -> bool {
+        let serves = matches!(self.kind, ParticipantKind::Agent | ParticipantKind::Egress);
+        let permission = &self.permission;
+        !(serves || permission.agent || permission.recorder || permission.hidden)
+    }
+
+    /// As others see it; `tracks` in the order of `published`.
+    pub(super) fn share<'a>(
+        &mut self,
+        tracks: impl Iterator<Item = &'a Arc<TrackInfo>>,
+    ) -> Arc<ParticipantInfo> {
+        if let Some(shared) = &self.shared {
+            return Arc::clone(shared);
+        }
+        let info = self.info(tracks.cloned().collect(), DisconnectReason::Unknown);
+        Arc::clone(self.shared.insert(Arc::new(info)))
+    }
+
+    /// As others see it for the last time.
+    pub(super) fn farewell(&mut self, reason: DisconnectReason) -> Arc<ParticipantInfo> {
+        self.state = ParticipantState::Disconnected;
+        self.touch();
+        Arc::new(self.info(Vec::new(), reason))
+    }
+
+    fn info(&self, tracks: Vec<Arc<TrackInfo>>, reason: DisconnectReason) -> ParticipantInfo {
+        ParticipantInfo {
+            sid: self.sid,
+            identity: self.identity.clone(),
+            state: self.state,
+            is_publisher: !tracks.is_empty(),
+            tracks,
+            metadata: self.metadata.clone(),
+            joined_at_ms: self.joined_at_ms,
+            name: self.name.clone(),
+            version: self.version,
+            permission: self.permission.clone(),
+            kind: self.kind,
+            kind_details: self.kind_details.clone(),
+            attributes: self.attributes.clone(),
+            disconnect_reason: reason,
+            client_protocol: self.client.client_protocol,
+            capabilities: self.client.capabilities.clone(),
+        }
+    }
+
+    /// What a token for it says.
+    pub(super) fn claims(&self) -> TokenClaims {
+        TokenClaims {
+            identity: self.identity.clone(),
+            name: self.name.clone(),
+            kind: self.kind,
+            metadata: self.metadata.clone(),
+            attributes: self.attributes.clone(),
+            grants: self.grants.with_permission(&self.permission),
+            ttl_s: TOKEN_TTL_S,
+        }
+    }
+
+    /// See [`crate::calls::Calls::match_media`], for tracks that are not published yet.
+    pub(super) fn match_pending(
+        &self,
+        cid: &str,
+        kind: TrackKind,
+        claimed: &[TrackSid],
+    ) -> MediaMatch {
+        if self.abandoned.iter().any(|gone| gone == cid) {
+            return MediaMatch::Abandoned;
+        }
+        let free = |pending: &&PendingTrack| {
+            !pending.queued && pending.front().is_some_and(|info| !claimed.contains(&info.sid))
+        };
+        let called = self.pending.iter().filter(free).find(|pending| pending.is_called(cid));
+        // A browser may change a track's id when it is added to the connection.
+        let of_kind = || {
+            let is_of_kind =
+                |pending: &&PendingTrack| pending.front().is_some_and(|info| info.kind == kind);
+            self.pending.iter().filter(free).find(is_of_kind)
+        };
+        match called.or_else(of_kind).and_then(PendingTrack::front) {
+            Some(info) => MediaMatch::Track(Arc::new(info.clone())),
+            None => MediaMatch::Unknown,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Tracks as their room knows them: announced, and published.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+
+use super::demand::Demand;
+use crate::calls::turn::Turn;
+use crate::calls::{TimedVersion, TrackInfo};
+use crate::id::{ParticipantSid, TrackSid};
+
+/// A published track.
+#[derive(Debug)]
+pub(super) struct LiveTrack {
+    pub(super) publisher: ParticipantSid,
+    /// The client's id of it.
+    pub(super) cid: String,
+    pub(super) info: Arc<TrackInfo>,
+    /// Whom it is served to.
+    pub(super) subscribers: IndexSet<ParticipantSid>,
+    /// Its publisher has been told that somebody receives it.
+    pub(super) heard: bool,
+    /// How loud it is, while somebody speaks.
+    pub(super) level: Option<f32>,
+    pub(super) demand: Demand,
+}
+
+impl LiveTrack {
+    /// Whether the client calls it so.
+    pub(super) fn is_called(&self, cid: &str) -> bool {
+        self.cid == cid || is_codec_called(&self.info, cid)
+    }
+
+    /// Changes what is said about it.
+    pub(super) fn change(&mut self, turn: &Turn<'_>, change: impl FnOnce(&mut TrackInfo)) {
+        let info = Arc::make_mut(&mut self.info);
+        change(info);
+        info.version = next_version(info.version, turn);
+    }
+}
+
+/// A cid that the client announced: the track that is waited for, and those behind it.
+#[derive(Debug)]
+pub(super) struct PendingTrack {
+    pub(super) cid: String,
+    pub(super) infos: VecDeque<TrackInfo>,
+    /// When the first of them came to the front.
+    pub(super) since_ms: u64,
+    /// A published track has the cid: the first of them waits for its end.
+    pub(super) queued: bool,
+}
+
+impl PendingTrack {
+    pub(super) fn front(&self) -> Option<&TrackInfo> {
+        self.infos.front()
+    }
+
+    /// Whether the client calls the first of them so.
+    pub(super) fn is_called(&self, cid: &str) -> bool {
+        self.cid == cid || self.front().is_some_and(|info| is_codec_called(info, cid))
+    }
+
+    pub(super) fn find(&mut self, track: TrackSid) -> Option<&mut TrackInfo> {
+        self.infos.iter_mut().find(|info| info.sid == track)
+    }
+}
+
+fn is_codec_called(info: &TrackInfo, cid: &str) -> bool {
+    !cid.is_empty() && info.codecs.iter().any(|codec| codec.cid == cid || codec.sdp_cid == cid)
+}
+
+/// A version that is newer than `last`.
+pub(super) fn next_version(last: TimedVersion, turn: &Turn<'_>) -> TimedVersion {
+    let unix_us = i64::try_from(turn.unix_ms().saturating_mul(1000)).unwrap_or(i64::MAX);
+    if unix_us > last.unix_us {
+        TimedVersion { unix_us, ticks: 0 }
+    } else {
+        TimedVersion { unix_us: last.unix_us, ticks: last.ticks.saturating_add(1) }
+    }
+}

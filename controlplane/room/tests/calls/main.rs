@@ -1,0 +1,11 @@
+//! Rooms as their participants' sessions see them: what is asked, what is told.
+
+mod changing;
+mod crowd;
+mod house;
+mod joining;
+mod life;
+mod model;
+mod publishing;
+mod reports;
+mod subscribing;

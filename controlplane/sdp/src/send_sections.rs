@@ -1,0 +1,117 @@
+//! The sections of our offers over the life of a connection: appended, emptied, used again.
+
+use crate::answer::SendTrack;
+use crate::codec::Codec;
+use crate::error::NegotiationError;
+use crate::line::MAX_SECTIONS;
+use crate::offer::OfferSection;
+use crate::section::Kind;
+
+/// The sections in order, and the next free mid.
+#[derive(Clone, Debug, Default)]
+pub struct SendSections {
+    sections: Vec<OfferSection>,
+    keeps_apart: bool,
+}
+
+impl SendSections {
+    /// No sections yet. With `keeps_apart` an emptied section is never used again; see
+    /// [`crate::Gates::no_section_reuse`].
+    pub const fn new(keeps_apart: bool) -> Self {
+        Self { sections: Vec::new(), keeps_apart }
+    }
+
+    /// The sections in order, for [`crate::build_offer`].
+    pub fn sections(&self) -> &[OfferSection] {
+        &self.sections
+    }
+
+    /// Appends the section of data channels and gives its mid.
+    ///
+    /// # Errors
+    /// There are too many sections.
+    pub fn add_data(&mut self) -> Result<&str, NegotiationError> {
+        self.append(Kind::Application, &[], None)
+    }
+
+    /// Finds a section for a track and gives its mid.
+    ///
+    /// # Errors
+    /// There are too many sections.
+    pub fn add(
+        &mut self,
+        kind: Kind,
+        codecs: &[Codec],
+        track: SendTrack,
+    ) -> Result<&str, NegotiationError> {
+        let free = |section: &OfferSection| section.kind == kind && section.track.is_none();
+        let found = self.sections.iter().position(free).filter(|_| !self.keeps_apart);
+        let Some(place) = found else {
+            return self.append(kind, codecs, Some(track));
+        };
+        let section = &mut self.sections[place];
+        section.codecs = codecs.to_vec();
+        section.track = Some(track);
+        Ok(&section.mid)
+    }
+
+    /// Takes the track out of a section; false if there was none.
+    pub fn stop(&mut self, mid: &str) -> bool {
+        let section = self.sections.iter_mut().find(|section| section.mid == mid);
+        section.is_some_and(|section| section.track.take().is_some())
+    }
+
+    fn append(
+        &mut self,
+        kind: Kind,
+        codecs: &[Codec],
+        track: Option<SendTrack>,
+    ) -> Result<&str, NegotiationError> {
+        if self.sections.len() >= MAX_SECTIONS {
+            return Err(NegotiationError::TooManySections);
+        }
+        // The place serves as mid: short, so that the header extension costs little.
+        let mid = self.sections.len().to_string();
+        let codecs = codecs.to_vec();
+        self.sections.push(OfferSection { mid, kind, codecs, track, stopped: false });
+        let last = self.sections.last().map(|section| section.mid.as_str());
+        Ok(last.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn track(name: &str) -> SendTrack {
+        SendTrack { track: name.to_owned(), ..SendTrack::default() }
+    }
+
+    #[test]
+    fn emptied_sections_are_used_again_unless_kept_apart() {
+        for keeps_apart in [false, true] {
+            let mut sections = SendSections::new(keeps_apart);
+            assert_eq!(sections.add_data(), Ok("0"));
+            assert_eq!(sections.add(Kind::Audio, &[Codec::Opus], track("a")), Ok("1"));
+            assert_eq!(sections.add(Kind::Video, &[Codec::Vp8], track("b")), Ok("2"));
+            assert!(sections.stop("2"));
+            assert!(!sections.stop("2"));
+            assert!(!sections.stop("9"));
+            assert_eq!(sections.add(Kind::Audio, &[Codec::Opus], track("c")), Ok("3"));
+            let again = if keeps_apart { "4" } else { "2" };
+            assert_eq!(sections.add(Kind::Video, &[Codec::H264], track("d")), Ok(again));
+            let kept = sections.sections().iter().find(|section| section.mid == again).unwrap();
+            assert_eq!(kept.codecs, [Codec::H264]);
+        }
+    }
+
+    #[test]
+    fn sections_are_bounded() {
+        let mut sections = SendSections::new(true);
+        for _ in 0..MAX_SECTIONS {
+            sections.add(Kind::Audio, &[], track("a")).unwrap();
+        }
+        let full = sections.add(Kind::Audio, &[], track("a")).map(str::to_owned);
+        assert_eq!(full, Err(NegotiationError::TooManySections));
+    }
+}

@@ -1,0 +1,169 @@
+//! Calls over the link: media sockets opened on every shard, commands and events translated.
+//!
+//! When the data plane is joined it is told to forget all calls, as those who made them are told
+//! that media is lost; then every shard opens its sockets, and only when all have is the rest of
+//! the server told that calls can be made.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use ringway_abi::call as abi;
+use ringway_abi::message::{Command, Event, Outcome};
+use ringway_signal::plane::{
+    Ask, Fingerprint, HashAlgorithm, PlaneEvent, PlaneInfo, ShardAddresses, Subject,
+};
+use tokio::sync::mpsc;
+
+use super::translate_calls as translate;
+use crate::rtc::task::PlaneNews;
+
+/// Requests about calls have this bit, those about forwards do not.
+const CALLS: u64 = 1 << 63;
+
+/// Where media is received, and where clients are told to send it.
+#[derive(Clone, Debug)]
+pub struct MediaAddresses {
+    /// Address that shards bind.
+    pub bind: IpAddr,
+    /// UDP port of the first shard; the others follow.
+    pub first_port: u16,
+    /// Addresses that clients are told, the best first.
+    pub advertised: Vec<IpAddr>,
+}
+
+/// What the link and the task of the calls exchange.
+pub struct CallEnds {
+    /// What the link tells.
+    pub news: mpsc::Sender<PlaneNews>,
+    /// What shards are asked.
+    pub asks: mpsc::UnboundedReceiver<(u16, Ask)>,
+    /// Where media is received.
+    pub media: MediaAddresses,
+}
+
+/// Calls on one joined data plane.
+pub(super) struct Calls<'a> {
+    pub(super) ends: &'a mut CallEnds,
+    next: u64,
+    subjects: HashMap<u64, Subject>,
+    /// Shards whose media sockets are not open yet, by request.
+    opening: HashMap<u64, u16>,
+    opened: Vec<ShardAddresses>,
+    fingerprint: Option<Fingerprint>,
+}
+
+impl<'a> Calls<'a> {
+    /// A data plane was joined; the commands go to it first.
+    pub(super) fn begin(ends: &'a mut CallEnds, shards: u16) -> (Self, Vec<(u16, Command)>) {
+        // What was asked of the one before means nothing to this one.
+        while ends.asks.try_recv().is_ok() {}
+        let media = ends.media.clone();
+        let mut calls = Self {
+            ends,
+            next: 0,
+            subjects: HashMap::new(),
+            opening: HashMap::new(),
+            opened: vec![ShardAddresses::default(); usize::from(shards)],
+            fingerprint: None,
+        };
+        let mut commands = Vec::new();
+        for shard in 0..shards {
+            let request = calls.number();
+            commands.push((shard, Command::Call { request, call: abi::CallCommand::Reset }));
+            // 0 lets every shard take any.
+            let port = match media.first_port {
+                0 => 0,
+                first => first.saturating_add(shard),
+            };
+            let udp = SocketAddr::new(media.bind, port);
+            let request = calls.number();
+            calls.opening.insert(request, shard);
+            let call = abi::CallCommand::OpenMedia { udp };
+            commands.push((shard, Command::Call { request, call }));
+        }
+        (calls, commands)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        CALLS | self.next
+    }
+
+    /// A question as the contract has it; some take several commands.
+    pub(super) fn commands(&mut self, ask: &Ask) -> Vec<Command> {
+        let Some(calls) = translate::asks(ask) else {
+            self.tell_refused(ask.subject(), "something in it is longer than the contract allows");
+            return Vec::new();
+        };
+        let mut commands = Vec::with_capacity(calls.len());
+        for call in calls {
+            let request = self.number();
+            self.subjects.insert(request, ask.subject());
+            commands.push(Command::Call { request, call });
+        }
+        commands
+    }
+
+    /// Takes an event if it is about calls; otherwise it comes back.
+    pub(super) async fn handle(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::Call(event) => {
+                self.tell(PlaneNews::Said(translate::event(event))).await;
+                None
+            }
+            Event::Done { request, outcome } if request & CALLS != 0 => {
+                self.handle_done(request, outcome).await;
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    async fn handle_done(&mut self, request: u64, outcome: Outcome) {
+        let subject = self.subjects.remove(&request);
+        if let Some(shard) = self.opening.remove(&request) {
+            self.handle_opened(shard, outcome).await;
+        } else if let (Outcome::Refused { reason, .. }, Some(subject)) = (outcome, subject) {
+            let reason = translate::refusal(reason);
+            self.tell(PlaneNews::Said(PlaneEvent::Refused { subject, reason })).await;
+        }
+    }
+
+    async fn handle_opened(&mut self, shard: u16, outcome: Outcome) {
+        let Outcome::Media { udp, fingerprint } = outcome else {
+            let port = self.ends.media.first_port.saturating_add(shard);
+            tracing::error!(
+                shard,
+                port,
+                ?outcome,
+                "no calls: the data plane cannot open the UDP port for media; free it, or set \
+                 another `rtc.udp_port`"
+            );
+            return;
+        };
+        let digest = fingerprint.to_vec();
+        self.fingerprint = Some(Fingerprint { algorithm: HashAlgorithm::Sha256, digest });
+        let to = |ip: &IpAddr| SocketAddr::new(*ip, udp.port());
+        if let Some(addresses) = self.opened.get_mut(usize::from(shard)) {
+            addresses.udp = self.ends.media.advertised.iter().map(to).collect();
+        }
+        if self.opening.is_empty()
+            && let Some(fingerprint) = self.fingerprint.clone()
+        {
+            let info = PlaneInfo { fingerprint, shards: self.opened.clone() };
+            tracing::info!(port = self.ends.media.first_port, "calls can be made");
+            self.tell(PlaneNews::Joined(info)).await;
+        }
+    }
+
+    fn tell_refused(&mut self, subject: Subject, reason: &'static str) {
+        let news = PlaneNews::Said(PlaneEvent::Refused { subject, reason });
+        // Full only when the task is far behind; the refusal is then one of its lesser troubles.
+        let _ = self.ends.news.try_send(news);
+    }
+
+    async fn tell(&mut self, news: PlaneNews) {
+        // An error means that the task has ended, and the server with it.
+        let _ = self.ends.news.send(news).await;
+    }
+}

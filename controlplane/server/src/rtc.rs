@@ -1,0 +1,172 @@
+//! LiveKit's signalling over WebSocket: `/rtc`, `/rtc/v1` and the `/validate` of both.
+//!
+//! The street of a message: [`socket`] (limits, frames) → [`task`] (the one task) → [`hub`] (room
+//! and sessions) and back through a bounded queue per client. The first answer is made before the
+//! upgrade, so that a client that is turned away gets an HTTP status.
+
+pub mod hub;
+mod pace;
+pub(crate) mod resource;
+mod socket;
+pub mod task;
+pub mod visitor;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{RawQuery, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use ringway_signal::wire::MESSAGE_BYTES_MAX;
+
+use crate::addresses::media_addresses;
+use crate::config::Config;
+use crate::link::CallEnds;
+use crate::token::Tokens;
+use hub::Refused;
+use ringway_signal::Settings;
+use std::sync::Arc;
+use task::{Ends, Rtc, RtcTask, Ticket};
+use tokio::sync::mpsc;
+use visitor::visitor;
+
+/// Words of the data plane that may wait for the task. When it is full the lanes fill, and a shard
+/// counts what it drops.
+const PLANE_NEWS_MAX: usize = 4096;
+
+/// Read at a time from a socket. Most messages are shorter; the library's 128 KiB would be most of
+/// what a participant costs.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+
+/// Starts the task of the calls: what the link exchanges with it, and the way to it.
+pub fn start(config: &Config) -> (CallEnds, Rtc) {
+    let (news, plane) = mpsc::channel(PLANE_NEWS_MAX);
+    let (commands, asks) = mpsc::unbounded_channel();
+    let (facts, mut happened) = mpsc::unbounded_channel();
+    let tokens = Arc::new(Tokens::new(&config.keys));
+    // What the data plane cannot do yet is not announced.
+    let settings = Settings { full_ice: false, ice_tcp: false, ..Settings::default() };
+    let ends = Ends { plane, commands, facts };
+    let (task, rtc) = RtcTask::new(settings, Default::default(), tokens, ends);
+    tokio::spawn(task.run());
+    tokio::spawn(async move {
+        while let Some(fact) = happened.recv().await {
+            tracing::debug!(?fact, "something happened in a call");
+        }
+    });
+    (CallEnds { news, asks, media: media_addresses(&config.rtc) }, rtc)
+}
+
+/// The routes, with what they need.
+pub fn routes(rtc: Rtc) -> Router {
+    Router::new()
+        .route("/rtc", get(connect_v0))
+        .route("/rtc/v1", get(connect_v1))
+        .route("/rtc/validate", get(validate_v0).options(preflight))
+        .route("/rtc/v1/validate", get(validate_v1).options(preflight))
+        .with_state(rtc)
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, self.message).into_response()
+    }
+}
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+async fn connect_v0(
+    State(rtc): State<Rtc>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Response {
+    connect(rtc, &query.unwrap_or_default(), &headers, upgrade, false).await
+}
+
+async fn connect_v1(
+    State(rtc): State<Rtc>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Upgrade,
+) -> Response {
+    connect(rtc, &query.unwrap_or_default(), &headers, upgrade, true).await
+}
+
+async fn connect(
+    rtc: Rtc,
+    query: &str,
+    headers: &HeaderMap,
+    upgrade: Upgrade,
+    needs_request: bool,
+) -> Response {
+    // LiveKit looks at the token before it looks at the upgrade.
+    let visitor = match visitor(rtc.tokens(), query, headers, needs_request, false) {
+        Ok(visitor) => visitor,
+        Err(refused) => return refused.into_response(),
+    };
+    let Ok(upgrade) = upgrade else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let mut ticket: Ticket = match rtc.join(visitor).await {
+        Ok(ticket) => ticket,
+        Err(refused) => return refused.into_response(),
+    };
+    let Some(first) = ticket.first().await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| socket::run(socket, first, ticket))
+}
+
+async fn validate_v0(
+    State(rtc): State<Rtc>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    validate(&rtc, &query.unwrap_or_default(), &headers, false).await
+}
+
+async fn validate_v1(
+    State(rtc): State<Rtc>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    validate(&rtc, &query.unwrap_or_default(), &headers, true).await
+}
+
+/// Pages of any origin ask this to learn why their WebSocket was refused.
+async fn validate(rtc: &Rtc, query: &str, headers: &HeaderMap, needs_request: bool) -> Response {
+    let judged = match visitor(rtc.tokens(), query, headers, needs_request, true) {
+        Ok(visitor) => rtc.validate(visitor).await,
+        Err(refused) => Err(refused),
+    };
+    let response = match judged {
+        Ok(()) => Response::new(Body::from("success")),
+        Err(refused) => refused.into_response(),
+    };
+    open_to_pages(response)
+}
+
+async fn preflight() -> Response {
+    let mut response = open_to_pages(StatusCode::NO_CONTENT.into_response());
+    let any = HeaderValue::from_static("*");
+    // `*` does not cover Authorization.
+    let names = HeaderValue::from_static("*, Authorization");
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_METHODS, any);
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
+    response
+}
+
+fn open_to_pages(mut response: Response) -> Response {
+    let any = HeaderValue::from_static("*");
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    response
+}

@@ -1,0 +1,103 @@
+//! What the data plane says.
+
+use std::sync::Arc;
+
+use ringway_room::calls::{AudioLevel, MediaEvent, ParticipantSid, TrackQuality, TrackSid};
+use ringway_signal::plane::{Level, PlaneEvent, PlaneInfo, Subject, Travelled};
+
+use super::Hub;
+use super::index::Index;
+
+impl Hub {
+    /// The data plane is there. It knows no transports of ours.
+    pub fn handle_plane_joined(&mut self, now_ms: u64, plane: PlaneInfo) {
+        let shards = u16::try_from(plane.shards.len()).unwrap_or(u16::MAX);
+        self.plane = Some(Arc::new(plane));
+        self.calls.handle_plane_joined(now_ms, shards);
+        self.settle(now_ms);
+    }
+
+    /// The data plane is gone, and all media with it.
+    pub fn handle_plane_lost(&mut self, now_ms: u64) {
+        self.plane = None;
+        self.speaking.clear();
+        self.calls.handle_plane_lost(now_ms);
+        self.settle(now_ms);
+    }
+
+    /// How busy each shard's thread was of late, ‰.
+    pub fn handle_loads(&mut self, busy_permille: &[u32]) {
+        self.calls.handle_loads(busy_permille);
+    }
+
+    /// A shard says something.
+    pub fn handle_plane_event(&mut self, now_ms: u64, event: PlaneEvent) {
+        let media = match event {
+            PlaneEvent::Connected { transport, remote, tcp } => {
+                if let Some(sid) = self.index.transports.get(&transport).copied() {
+                    tracing::debug!(participant = %sid, %remote, tcp, "media is connected");
+                    self.converse(sid, |session, _| session.handle_connected(transport));
+                }
+                None
+            }
+            PlaneEvent::Failed { transport, reason } => {
+                if let Some(sid) = self.index.transports.get(&transport).copied() {
+                    tracing::debug!(participant = %sid, reason, "media is lost");
+                    self.converse(sid, |session, _| session.handle_failed(transport));
+                }
+                None
+            }
+            PlaneEvent::Refused { subject, reason } => {
+                tracing::warn!(?subject, reason, "the data plane refused a command");
+                None
+            }
+            // Which layers live is the data plane's own business so far.
+            PlaneEvent::SourceLayers { .. } => None,
+            PlaneEvent::RouteState { route, paused } => {
+                let of = self.index.routes.get(&route).copied();
+                of.map(|(subscriber, track)| MediaEvent::RouteState { subscriber, track, paused })
+            }
+            PlaneEvent::Levels { room, speakers } => {
+                Some(MediaEvent::AudioLevels(self.levels(room, &speakers)))
+            }
+            PlaneEvent::Quality(all) => {
+                let all = all.iter().filter_map(|one| quality_of(&self.index, one));
+                Some(MediaEvent::Quality(all.collect()))
+            }
+        };
+        if let Some(media) = media {
+            self.calls.handle_media(now_ms, media);
+        }
+        self.settle(now_ms);
+    }
+}
+
+impl Hub {
+    /// Who speaks in a room now, and who has ceased to.
+    fn levels(&mut self, room: u64, speakers: &[Level]) -> Vec<AudioLevel> {
+        let level = |speaker: &Level| {
+            let (_, track) = *self.index.sources.get(&speaker.source)?;
+            Some(AudioLevel { track, level: speaker.level, active: true })
+        };
+        let mut levels: Vec<AudioLevel> = speakers.iter().filter_map(level).collect();
+        let now: Vec<TrackSid> = levels.iter().map(|level| level.track).collect();
+        let before = match now.is_empty() {
+            true => self.speaking.remove(&room),
+            false => self.speaking.insert(room, now.clone()),
+        };
+        let ceased = before.into_iter().flatten().filter(|track| !now.contains(track));
+        levels.extend(ceased.map(|track| AudioLevel { track, level: 0.0, active: false }));
+        levels
+    }
+}
+
+fn quality_of(index: &Index, travelled: &Travelled) -> Option<TrackQuality> {
+    let owner: Option<&(ParticipantSid, TrackSid)> = match travelled.subject {
+        Subject::Source(source) => index.sources.get(&source),
+        Subject::Route(route) => index.routes.get(&route),
+        Subject::Transport(_) => None,
+    };
+    let (participant, track) = *owner?;
+    let Travelled { expected, lost, jitter_us, rtt_us, .. } = *travelled;
+    Some(TrackQuality { participant, track, expected, lost, jitter_us, rtt_us })
+}

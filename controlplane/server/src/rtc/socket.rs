@@ -1,0 +1,111 @@
+//! One client's WebSocket: frames in, messages out, pings between them.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use ringway_signal::wire::{Format, Outgoing, decode_binary, decode_text};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+
+use super::pace::Pace;
+use super::task::Ticket;
+
+/// How often a ping proves that the connection lives; LiveKit's value.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a client may leave one message unread. Its queue fills meanwhile.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a connection ends.
+enum End {
+    /// The client closed, or is gone.
+    Client,
+    /// We have said all that there is to say.
+    Server,
+    /// The client sent what is no message.
+    Nonsense(&'static str),
+    /// The client does not read.
+    Unread,
+}
+
+pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Ticket) {
+    let end = match send(&mut socket, &first, Format::Binary).await {
+        Ok(()) => serve(&mut socket, &mut ticket).await,
+        Err(end) => end,
+    };
+    let reason = match end {
+        End::Client => None,
+        End::Server => Some((close_code::NORMAL, "")),
+        End::Nonsense(what) => Some((close_code::UNSUPPORTED, what)),
+        End::Unread => Some((close_code::POLICY, "messages are not read")),
+    };
+    tracing::debug!(connection = ticket.connection().0, ?reason, "a signalling connection ends");
+    ticket.close().await;
+    if let Some((code, reason)) = reason {
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        // An error only means that the client has gone.
+        let _ = timeout(SEND_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
+    }
+}
+
+async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
+    let mut format = Format::Binary;
+    let mut pace = Pace::new(Instant::now());
+    let mut ping = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            // What we have to say goes first: a client that floods still hears.
+            biased;
+            said = ticket.next() => {
+                let Some(outgoing) = said else { return End::Server };
+                if let Err(end) = send(socket, &outgoing, format).await {
+                    return end;
+                }
+            }
+            _ = ping.tick() => {
+                let pinged = socket.send(Message::Ping(Default::default()));
+                if !matches!(timeout(SEND_TIMEOUT, pinged).await, Ok(Ok(()))) {
+                    return End::Client;
+                }
+            }
+            heard = socket.recv() => {
+                let request = match heard {
+                    Some(Ok(Message::Binary(bytes))) => {
+                        format = Format::Binary;
+                        decode_binary(&bytes)
+                    }
+                    Some(Ok(Message::Text(text))) => {
+                        format = Format::Json;
+                        decode_text(&text)
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                    Some(Ok(Message::Close(_))) | None => return End::Client,
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "a signalling connection broke");
+                        return End::Client;
+                    }
+                };
+                let Ok(request) = request else { return End::Nonsense("not a SignalRequest") };
+                if !ticket.say(request.message).await {
+                    return End::Server;
+                }
+                let wait = pace.take(Instant::now());
+                if !wait.is_zero() {
+                    sleep(wait).await;
+                }
+            }
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Result<(), End> {
+    let bytes = outgoing.encoded(format);
+    let message = match format {
+        Format::Binary => Message::Binary(bytes),
+        Format::Json => Message::Text(Utf8Bytes::try_from(bytes).unwrap_or_default()),
+    };
+    match timeout(SEND_TIMEOUT, socket.send(message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Client),
+        Err(_) => Err(End::Unread),
+    }
+}

@@ -1,0 +1,308 @@
+//! The real room and real sessions, in virtual time: what recorded clients said, who hears of it,
+//! and what the data plane is asked for.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use ringway_room::calls::Config;
+use ringway_server::rtc::hub::{ConnectionId, Hub, Output, Visitor};
+use ringway_signal::Settings;
+use ringway_signal::client::Client;
+use ringway_signal::grants::Claims;
+use ringway_signal::join::Join;
+use ringway_signal::plane::{
+    AddRoute, AddSource, Ask, Fingerprint, HashAlgorithm, Level, PlaneEvent, PlaneInfo,
+    ShardAddresses, TransportKey,
+};
+use ringway_signal::proto;
+use ringway_signal::proto::signal_request::Message as Says;
+use ringway_signal::proto::signal_response::Message as Hears;
+use ringway_signal::wire::decode_binary;
+use serde_json::json;
+
+const JS: ConnectionId = ConnectionId(1);
+const OTHER: ConnectionId = ConnectionId(2);
+
+/// A hub with what came out of it sorted.
+struct Stage {
+    hub: Hub,
+    now_ms: u64,
+    heard: HashMap<ConnectionId, Vec<Hears>>,
+    closed: Vec<ConnectionId>,
+    asks: Vec<Ask>,
+}
+
+fn recorded(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../signal/tests/recorded").join(name)
+}
+
+fn visitor(name: &str, identity: &str) -> Visitor {
+    let text = std::fs::read_to_string(recorded(name).join("query.txt")).unwrap();
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    let join = Join::from_query(pairs, name.ends_with("v1"), true).unwrap();
+    let claims = json!({"sub": identity, "video": {"roomJoin": true, "room": "r"}});
+    let claims: Claims = serde_json::from_value(claims).unwrap();
+    let client = Client::new(join.client.clone(), "", "");
+    Visitor { claims, join, client }
+}
+
+fn message(name: &str, number: &str) -> Says {
+    let bytes = std::fs::read(recorded(name).join(format!("{number}.bin"))).unwrap();
+    decode_binary(&bytes).unwrap().message.unwrap()
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mut hub = Hub::new(Settings::default(), Config::default(), [1, 2, 3, 4]);
+        let udp = vec!["192.0.2.1:7882".parse().unwrap()];
+        let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
+        let shards = vec![ShardAddresses { udp, tcp: Vec::new() }];
+        hub.handle_plane_joined(0, PlaneInfo { fingerprint, shards });
+        let (heard, closed, asks) = Default::default();
+        Self { hub, now_ms: 0, heard, closed, asks }
+    }
+
+    fn look(&mut self) {
+        while let Some(output) = self.hub.poll_output() {
+            match output {
+                Output::Send(connection, outgoing) => {
+                    let message = outgoing.message().unwrap().clone();
+                    self.heard.entry(connection).or_default().push(message);
+                }
+                Output::Close(connection) => self.closed.push(connection),
+                Output::Plane(0, ask) => self.asks.push(ask),
+                Output::Plane(shard, ask) => panic!("{shard}: {ask:?}"),
+                Output::RefreshToken(..) | Output::Fact(_) => {}
+            }
+        }
+    }
+
+    fn join(&mut self, connection: ConnectionId, visitor: Visitor) {
+        let seed = [connection.0, 2, 3, 4];
+        self.hub.handle_join(self.now_ms, connection, visitor, seed).unwrap();
+        self.look();
+    }
+
+    fn says(&mut self, connection: ConnectionId, message: Says) {
+        self.hub.handle_message(self.now_ms, connection, Some(message));
+        self.look();
+    }
+
+    fn after(&mut self, ms: u64) {
+        let end_ms = self.now_ms + ms;
+        while let Some(due_ms) = self.hub.deadline().filter(|due_ms| *due_ms <= end_ms) {
+            self.now_ms = self.now_ms.max(due_ms);
+            self.hub.handle_timeout(self.now_ms);
+        }
+        self.now_ms = end_ms;
+        self.look();
+    }
+
+    fn is_told(&mut self, event: PlaneEvent) {
+        self.hub.handle_plane_event(self.now_ms, event);
+        self.look();
+    }
+
+    fn connected(&mut self, transport: TransportKey) {
+        let remote = "192.0.2.9:1234".parse().unwrap();
+        self.is_told(PlaneEvent::Connected { transport, remote, tcp: false });
+    }
+
+    /// What a client has heard since this was asked last.
+    fn take(&mut self, connection: ConnectionId) -> Vec<Hears> {
+        self.heard.remove(&connection).unwrap_or_default()
+    }
+
+    fn opened(&self) -> Vec<TransportKey> {
+        let opened = self.asks.iter().filter_map(|ask| match ask {
+            Ask::OpenTransport { transport, .. } => Some(*transport),
+            _ => None,
+        });
+        opened.collect()
+    }
+
+    fn sources(&self) -> Vec<&AddSource> {
+        let sources = self.asks.iter().filter_map(|ask| match ask {
+            Ask::AddSource(add) => Some(&**add),
+            _ => None,
+        });
+        sources.collect()
+    }
+
+    fn routes(&self) -> Vec<&AddRoute> {
+        let routes = self.asks.iter().filter_map(|ask| match ask {
+            Ask::AddRoute(add) => Some(&**add),
+            _ => None,
+        });
+        routes.collect()
+    }
+}
+
+fn last_offer(heard: &[Hears]) -> &proto::SessionDescription {
+    let offers = heard.iter().rev().find_map(|message| match message {
+        Hears::Offer(offer) => Some(offer),
+        _ => None,
+    });
+    offers.expect("an offer")
+}
+
+/// The answer of a client that takes everything.
+fn answer_to(offer: &proto::SessionDescription) -> Says {
+    let ours = ["a=msid:", "a=ssrc", "a=ice-lite", "a=candidate", "a=end-of", "a=ice-ufrag"];
+    let kept = offer.sdp.lines().filter(|line| !ours.iter().any(|mark| line.starts_with(mark)));
+    let mut sdp = String::new();
+    for line in kept {
+        let line = match line {
+            "a=sendonly" => "a=recvonly",
+            "a=setup:actpass" => "a=setup:active",
+            line => line,
+        };
+        sdp.push_str(line);
+        sdp.push_str("\r\n");
+        if line.starts_with("a=ice-pwd") {
+            sdp.push_str("a=ice-ufrag:client\r\n");
+        }
+    }
+    Says::Answer(proto::SessionDescription {
+        r#type: "answer".into(),
+        sdp,
+        id: offer.id,
+        ..Default::default()
+    })
+}
+
+/// The browser over one connection publishes, another over two receives.
+#[test]
+fn a_call() {
+    let mut stage = Stage::new();
+    stage.join(JS, visitor("js_v1", "one"));
+    let heard = stage.take(JS);
+    assert!(matches!(heard[0], Hears::Join(_)));
+    assert!(heard.iter().any(|message| matches!(message, Hears::Answer(_))));
+    let single = stage.opened()[0];
+    stage.connected(single);
+    stage.join(OTHER, visitor("js_v0", "two"));
+    let Some(Hears::Join(join)) = stage.take(OTHER).into_iter().next() else { panic!() };
+    assert_eq!(join.other_participants[0].identity, "one");
+    stage.after(10);
+    let heard = stage.take(OTHER);
+    stage.says(OTHER, answer_to(last_offer(&heard)));
+    let subscriber = stage.opened()[1];
+    stage.connected(subscriber);
+    // The browser publishes camera and microphone.
+    for number in ["006", "010", "011", "013", "015", "017"] {
+        stage.says(JS, message("js_v1", number));
+    }
+    assert_eq!(stage.sources().len(), 2);
+    let told = stage.take(JS);
+    assert_eq!(told.iter().filter(|m| matches!(m, Hears::TrackPublished(_))).count(), 2);
+    stage.after(5_000);
+    let heard = stage.take(OTHER);
+    let tracks = heard.iter().rev().find_map(|message| match message {
+        Hears::Update(update) => update.participants.iter().find(|one| one.identity == "one"),
+        _ => None,
+    });
+    assert_eq!(tracks.expect("an update").tracks.len(), 2);
+    let offer = last_offer(&heard);
+    assert_eq!(offer.mid_to_track_id.len(), 2, "{}", offer.sdp);
+    stage.says(OTHER, answer_to(offer));
+    let routes = stage.routes();
+    assert_eq!(routes.len(), 2, "{routes:?}");
+    assert!(routes.iter().all(|route| route.transport == subscriber));
+    assert!(routes.iter().any(|route| route.payload_type == 96));
+    assert!(routes.iter().any(|route| route.red_payload_type == Some(63)));
+    // Somebody speaks, and stops.
+    let source = stage.sources()[1].source;
+    let room = stage.sources()[1].room;
+    let speakers = vec![Level { source, level: 0.5 }];
+    stage.is_told(PlaneEvent::Levels { room, speakers });
+    stage.is_told(PlaneEvent::Levels { room, speakers: Vec::new() });
+    stage.after(1_000);
+    let heard = stage.take(OTHER);
+    let speaking: Vec<bool> = heard
+        .iter()
+        .filter_map(|message| match message {
+            Hears::SpeakersChanged(changed) => Some(changed.speakers[0].active),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(speaking, [true, false], "{heard:?}");
+    // It leaves, and everything of it goes.
+    stage.says(JS, message("js_v1", "058"));
+    assert!(stage.closed.contains(&JS));
+    let gone = |ask: &Ask| matches!(ask, Ask::CloseTransport { transport } if *transport == single);
+    assert!(stage.asks.iter().any(gone));
+    stage.after(5_000);
+    let heard = stage.take(OTHER);
+    let left = heard.iter().any(|message| match message {
+        Hears::Update(update) => update.participants.iter().any(|one| one.state == 3),
+        _ => false,
+    });
+    assert!(left, "{heard:?}");
+    assert_eq!(stage.hub.sessions(), 1);
+}
+
+#[test]
+fn a_resumed_session_is_told_so_first() {
+    let mut stage = Stage::new();
+    stage.join(OTHER, visitor("js_v0", "two"));
+    stage.after(10);
+    let heard = stage.take(OTHER);
+    stage.says(OTHER, answer_to(last_offer(&heard)));
+    let subscriber = stage.opened()[0];
+    stage.connected(subscriber);
+    let Some(Hears::Join(join)) = heard.into_iter().next() else { panic!() };
+    let sid = join.participant.unwrap().sid;
+    stage.hub.handle_closed(stage.now_ms, OTHER);
+    stage.after(100);
+    let again = ConnectionId(3);
+    let mut back = visitor("js_v0", "two");
+    back.join.reconnect = Some(ringway_signal::join::Reconnect { sid, reason: 1 });
+    stage.join(again, back);
+    let heard = stage.take(again);
+    assert!(matches!(heard[0], Hears::Reconnect(_)), "{heard:?}");
+    assert!(matches!(heard[1], Hears::Update(_)) && matches!(heard[2], Hears::RoomUpdate(_)));
+    assert!(stage.asks.iter().any(|ask| matches!(ask, Ask::RestartIce { .. })));
+    assert_eq!(stage.hub.sessions(), 1);
+}
+
+#[test]
+fn media_that_breaks_brings_the_client_back() {
+    let mut stage = Stage::new();
+    stage.join(JS, visitor("js_v1", "one"));
+    let transport = stage.opened()[0];
+    stage.connected(transport);
+    stage.take(JS);
+    stage.is_told(PlaneEvent::Failed { transport, reason: "silent" });
+    stage.after(100);
+    let heard = stage.take(JS);
+    let leave = heard.iter().find_map(|message| match message {
+        Hears::Leave(leave) => Some(leave.action),
+        _ => None,
+    });
+    assert_eq!(leave, Some(1), "{heard:?}");
+    assert!(stage.closed.contains(&JS));
+    // Nobody comes back: the participant goes.
+    stage.after(60_000);
+    assert_eq!(stage.hub.sessions(), 0);
+}
+
+#[test]
+fn a_lost_data_plane_ends_everything() {
+    let mut stage = Stage::new();
+    stage.join(JS, visitor("js_v1", "one"));
+    stage.join(OTHER, visitor("js_v0", "two"));
+    stage.hub.handle_plane_lost(stage.now_ms);
+    stage.look();
+    for connection in [JS, OTHER] {
+        let heard = stage.take(connection);
+        let action = heard.iter().find_map(|message| match message {
+            Hears::Leave(leave) => Some(leave.action),
+            _ => None,
+        });
+        assert_eq!(action, Some(2), "{heard:?}");
+    }
+    assert_eq!(stage.hub.sessions(), 0);
+    let refused = stage.hub.handle_join(0, ConnectionId(9), visitor("js_v0", "x"), [1; 4]);
+    assert_eq!(refused.map_err(|refused| refused.status), Err(503));
+}

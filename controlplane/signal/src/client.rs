@@ -1,0 +1,303 @@
+//! What a client can do: gates of its protocol number and the peculiarities of its browser or SDK.
+
+use livekit_protocol::client_info::{Capability, Sdk};
+use livekit_protocol::{ClientConfiguration, ClientInfo, Codec, DisabledCodecs};
+
+/// The protocol number of the server. 18 would promise negotiated data channels.
+pub const PROTOCOL: i32 = 17;
+
+/// A client as the server sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Client {
+    /// What it said of itself.
+    pub info: ClientInfo,
+}
+
+impl Client {
+    /// Takes what the client said, and completes it from its HTTP request: its address and, where
+    /// it left them out, browser and system from the `User-Agent`.
+    pub fn new(mut info: ClientInfo, address: &str, user_agent: &str) -> Self {
+        info.address = address.to_owned();
+        let browsers = [Sdk::Js, Sdk::ReactNative, Sdk::Flutter, Sdk::Unity, Sdk::Unknown];
+        if browsers.iter().any(|sdk| *sdk as i32 == info.sdk) {
+            let (browser, version) = browser_of(user_agent);
+            if info.browser.is_empty() {
+                browser.clone_into(&mut info.browser);
+                version.clone_into(&mut info.browser_version);
+            }
+            if info.os.is_empty() {
+                system_of(user_agent).clone_into(&mut info.os);
+            }
+        }
+        Self { info }
+    }
+
+    fn browser_is(&self, name: &str) -> bool {
+        self.info.browser.eq_ignore_ascii_case(name)
+    }
+
+    fn system_is(&self, name: &str) -> bool {
+        self.info.os.eq_ignore_ascii_case(name)
+    }
+
+    fn sdk_is(&self, sdk: Sdk) -> bool {
+        self.info.sdk == sdk as i32
+    }
+
+    /// Firefox, desktop or mobile.
+    pub fn is_firefox(&self) -> bool {
+        self.browser_is("firefox") || self.browser_is("firefox mobile")
+    }
+
+    /// Safari.
+    pub fn is_safari(&self) -> bool {
+        self.browser_is("safari")
+    }
+
+    /// OBS over WHIP, whose sender reports cover only some layers.
+    pub fn is_obs(&self) -> bool {
+        self.info.browser.contains("OBS")
+    }
+
+    fn protocol_above(&self, number: i32) -> bool {
+        self.info.protocol > number
+    }
+
+    /// The subscriber connection carries the session, and speakers come as changes.
+    pub fn takes_subscriber_primary(&self) -> bool {
+        self.protocol_above(2)
+    }
+
+    /// A section of the SDP may carry another track later. Safari shows the old one.
+    pub fn reuses_sections(&self) -> bool {
+        self.protocol_above(3) && !self.is_safari()
+    }
+
+    /// Wants connection qualities.
+    pub fn takes_quality(&self) -> bool {
+        self.protocol_above(4)
+    }
+
+    /// Wants to hear that its track is unpublished.
+    pub fn takes_unpublished(&self) -> bool {
+        self.protocol_above(6)
+    }
+
+    /// Wants tracks in the first offer.
+    pub fn takes_fast_start(&self) -> bool {
+        self.protocol_above(7)
+    }
+
+    /// Wants to hear whom it lost while it was away.
+    pub fn takes_disconnected(&self) -> bool {
+        self.protocol_above(8)
+    }
+
+    /// Knows the quality LOST.
+    pub fn takes_quality_lost(&self) -> bool {
+        self.protocol_above(10)
+    }
+
+    /// Understands an action in a leave request.
+    pub fn takes_leave_action(&self) -> bool {
+        self.protocol_above(12)
+    }
+
+    /// Understands request responses that are no errors.
+    pub fn takes_good_responses(&self) -> bool {
+        self.protocol_above(14)
+    }
+
+    /// Understands request responses and `track_subscribed`: old Rust SDKs end on what they do not
+    /// know.
+    pub fn takes_responses(&self) -> bool {
+        !self.sdk_is(Sdk::Rust) || self.info.protocol >= 10
+    }
+
+    /// Understands a reconnect response: JS before 1.6.3 does not.
+    pub fn takes_reconnect_response(&self) -> bool {
+        !self.sdk_is(Sdk::Js) || version_of(&self.info.version) >= [1, 6, 3]
+    }
+
+    /// Opens data channels by number, without asking.
+    pub fn negotiates_channels(&self) -> bool {
+        self.protocol_above(17)
+    }
+
+    /// Hears redundant audio.
+    pub fn takes_red(&self) -> bool {
+        !self.is_firefox() && !self.is_safari()
+    }
+
+    /// Works with an ICE-lite server. Firefox loses its way when candidates change.
+    pub fn takes_ice_lite(&self) -> bool {
+        self.protocol_above(5) && !self.is_firefox()
+    }
+
+    /// Connects over TCP.
+    pub fn takes_ice_tcp(&self) -> bool {
+        match self.info.sdk {
+            sdk if sdk == Sdk::Go as i32 => false,
+            sdk if sdk == Sdk::Swift as i32 => version_of(&self.info.version) >= [1, 0, 5],
+            _ => true,
+        }
+    }
+
+    /// Cuts packet trailers off itself.
+    pub fn takes_packet_trailer(&self) -> bool {
+        self.info.capabilities.contains(&(Capability::CapPacketTrailer as i32))
+    }
+
+    /// Codecs that this client must not use, in LiveKit's words; `None`: no restriction.
+    pub fn configuration(&self) -> Option<ClientConfiguration> {
+        let codec = |mime: &str| Codec { mime: mime.to_owned(), fmtp_line: String::new() };
+        let mut disabled = DisabledCodecs::default();
+        if self.is_safari() {
+            disabled.codecs.push(codec("video/AV1"));
+            if version_of(&self.info.browser_version) > [18, 3, 0] {
+                disabled.publish.push(codec("video/VP9"));
+            }
+        }
+        if self.is_firefox() {
+            disabled.codecs.push(codec("video/AV1"));
+        }
+        let xiaomi = self.info.device_model.eq_ignore_ascii_case("xiaomi 2201117ti");
+        if self.system_is("android") && (self.is_firefox() || xiaomi) {
+            disabled.publish.push(codec("video/H264"));
+        }
+        let none = disabled.codecs.is_empty() && disabled.publish.is_empty();
+        let configuration =
+            ClientConfiguration { disabled_codecs: Some(disabled), ..Default::default() };
+        (!none).then_some(configuration)
+    }
+}
+
+/// The first three numbers of a version.
+fn version_of(text: &str) -> [u32; 3] {
+    let mut numbers = [0; 3];
+    for (number, part) in numbers.iter_mut().zip(text.split('.')) {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        *number = part[..digits].parse().unwrap_or_default();
+    }
+    numbers
+}
+
+/// Name and version of the browser that says this of itself.
+fn browser_of(user_agent: &str) -> (&'static str, &str) {
+    // The order matters: most browsers name those before them as well.
+    const MARKS: &[(&str, &str)] = &[
+        ("OBS-Studio/", "OBS Studio"),
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("SamsungBrowser/", "Samsung Internet"),
+        ("FxiOS/", "Firefox iOS"),
+        ("Firefox/", "Firefox"),
+        ("HeadlessChrome/", "HeadlessChrome"),
+        ("CriOS/", "Chrome Mobile iOS"),
+        ("Chrome/", "Chrome"),
+    ];
+    for (mark, name) in MARKS {
+        if let Some((_, rest)) = user_agent.split_once(mark) {
+            let mobile = *name == "Firefox" && user_agent.contains("Mobile");
+            return (if mobile { "Firefox Mobile" } else { name }, first_word(rest));
+        }
+    }
+    match user_agent.split_once("Version/") {
+        Some((_, rest)) if user_agent.contains("Safari/") => ("Safari", first_word(rest)),
+        _ => ("", ""),
+    }
+}
+
+fn first_word(text: &str) -> &str {
+    let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+    &text[..end]
+}
+
+fn system_of(user_agent: &str) -> &'static str {
+    const MARKS: &[(&str, &str)] = &[
+        ("Android", "Android"),
+        ("iPhone", "iOS"),
+        ("iPad", "iOS"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "Mac OS X"),
+        ("Linux", "Linux"),
+    ];
+    MARKS.iter().find(|(mark, _)| user_agent.contains(mark)).map_or("", |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(browser: &str, version: &str, os: &str) -> Client {
+        let text = str::to_owned;
+        let (browser, browser_version, os) = (text(browser), text(version), text(os));
+        Client { info: ClientInfo { browser, browser_version, os, ..ClientInfo::default() } }
+    }
+
+    #[test]
+    fn user_agents() {
+        let check = |user_agent: &str, expect: [&str; 3]| {
+            let info = Client::new(ClientInfo::default(), "192.0.2.1", user_agent).info;
+            let got = [info.browser, info.browser_version, info.os];
+            assert_eq!(got, expect, "{user_agent}");
+        };
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                      Chrome/142.0.0.0 Safari/537.36";
+        check(chrome, ["Chrome", "142.0.0.0", "Linux"]);
+        let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 \
+                      (KHTML, like Gecko) Version/18.5 Safari/605.1.15";
+        check(safari, ["Safari", "18.5", "Mac OS X"]);
+        let firefox = "Mozilla/5.0 (Android 15; Mobile; rv:144.0) Gecko/144.0 Firefox/144.0";
+        check(firefox, ["Firefox Mobile", "144.0", "Android"]);
+        check(
+            "Mozilla/5.0 (OBS-Studio/31.0; Windows x86_64; en-US)",
+            ["OBS Studio", "31.0", "Windows"],
+        );
+        check("", ["", "", ""]);
+        check("GStreamer souphttpsrc", ["", "", ""]);
+        check("Chrome/é", ["Chrome", "", ""]);
+    }
+
+    #[test]
+    fn what_the_client_says_counts_more() {
+        let info = ClientInfo { sdk: Sdk::Js as i32, browser: "Edge".into(), ..Default::default() };
+        assert_eq!(Client::new(info, "", "Firefox/9 Linux").info.browser, "Edge");
+        let info = ClientInfo { sdk: Sdk::Python as i32, ..Default::default() };
+        assert_eq!(Client::new(info, "", "Firefox/9 Linux").info.os, "");
+    }
+
+    #[test]
+    fn restrictions() {
+        let check = |client: Client, everywhere: &[&str], publish: &[&str]| {
+            let told = client.configuration().and_then(|told| told.disabled_codecs);
+            let told = told.unwrap_or_default();
+            let mimes = |codecs: Vec<Codec>| codecs.into_iter().map(|codec| codec.mime);
+            assert!(mimes(told.codecs).eq(everywhere.iter().copied()), "{client:?}");
+            assert!(mimes(told.publish).eq(publish.iter().copied()), "{client:?}");
+        };
+        check(client("Chrome", "142", "Linux"), &[], &[]);
+        check(client("Safari", "18.3", "Mac OS X"), &["video/AV1"], &[]);
+        check(client("safari", "18.4", "iOS"), &["video/AV1"], &["video/VP9"]);
+        check(client("Firefox", "144.0", "Linux"), &["video/AV1"], &[]);
+        check(client("Firefox Mobile", "144.0", "Android"), &["video/AV1"], &["video/H264"]);
+        let mut xiaomi = client("Chrome Mobile", "1", "android");
+        xiaomi.info.device_model = "Xiaomi 2201117TI".into();
+        check(xiaomi, &[], &["video/H264"]);
+        assert_eq!(client("Chrome", "1", "Linux").configuration(), None);
+    }
+
+    #[test]
+    fn versions() {
+        for (text, expect) in [
+            ("1.6.3", [1, 6, 3]),
+            ("2.21.0-next.1", [2, 21, 0]),
+            ("18", [18, 0, 0]),
+            ("", [0; 3]),
+            ("99999999999999.1", [0, 1, 0]),
+            ("é", [0; 3]),
+        ] {
+            assert_eq!(version_of(text), expect, "{text}");
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What a session asks of the data plane and hears back, without the contract's layout. Only the
+//! server's `link` translates these.
+//!
+//! Every shard has its own transports, sources and routes; all of a room live on one shard. Keys
+//! are random and never 0. Whoever sends an [`Ask`] numbers it; the answer comes as a
+//! [`PlaneEvent::Refused`] if it was not carried out.
+
+use std::net::SocketAddr;
+
+pub use ringway_sdp::{Codec, ExtensionKind, Feedback, Fingerprint, HashAlgorithm, MediaMap};
+
+/// Names a peer connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransportKey(pub u64);
+
+/// Names media that comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceKey(pub u64);
+
+/// Names media that goes out to one subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteKey(pub u64);
+
+/// What is asked of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Answer ICE checks with these credentials, and DTLS as the server.
+    OpenTransport {
+        /// Which.
+        transport: TransportKey,
+        /// The server's credentials.
+        ice: IceCredentials,
+        /// Only answer; else check too.
+        lite: bool,
+    },
+    /// Who may connect. Also after the client has restarted ICE.
+    SetRemote {
+        /// Which.
+        transport: TransportKey,
+        /// The client's credentials.
+        ice: IceCredentials,
+        /// The client's certificate.
+        fingerprint: Fingerprint,
+    },
+    /// Replace the server's credentials; old ones are good until a check with new ones comes.
+    RestartIce {
+        /// Which.
+        transport: TransportKey,
+        /// The server's new credentials.
+        ice: IceCredentials,
+    },
+    /// Drop a transport with its sources and routes.
+    CloseTransport {
+        /// Which.
+        transport: TransportKey,
+    },
+    /// What payload types and extension ids mean from now on, in all sections.
+    SetMedia {
+        /// Which.
+        transport: TransportKey,
+        /// The bundle's map.
+        media: Box<MediaMap>,
+    },
+    /// Take in media, or replace how it is taken in if the key is known.
+    AddSource(Box<AddSource>),
+    /// Mute or unmute.
+    SetSource {
+        /// Which.
+        source: SourceKey,
+        /// The publisher sends nothing that matters.
+        muted: bool,
+    },
+    /// Drop media that comes in, and its routes.
+    RemoveSource {
+        /// Which.
+        source: SourceKey,
+    },
+    /// Send a source to a subscriber, or replace how if the key is known.
+    AddRoute(Box<AddRoute>),
+    /// Serve a route otherwise.
+    SetRoute {
+        /// Which.
+        route: RouteKey,
+        /// How.
+        service: Service,
+    },
+    /// Drop a route.
+    RemoveRoute {
+        /// Which.
+        route: RouteKey,
+    },
+}
+
+/// ICE user name fragment and password.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IceCredentials {
+    /// 4 to 256 characters of RFC 8445's alphabet.
+    pub ufrag: String,
+    /// 22 to 256 of them.
+    pub pwd: String,
+}
+
+/// Media that comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddSource {
+    /// Over which transport.
+    pub transport: TransportKey,
+    /// Its name.
+    pub source: SourceKey,
+    /// Which room's loudest it is compared with.
+    pub room: u64,
+    /// What it shows.
+    pub kind: SourceKind,
+    /// The codec that was negotiated first; packets may carry another one of the media map.
+    pub codec: Codec,
+    /// The media section.
+    pub mid: String,
+    /// Up to 3, the lowest quality first; one without marks is whatever the mid brings.
+    pub layers: Vec<Layer>,
+    /// Begins muted.
+    pub muted: bool,
+    /// What else matters.
+    pub flags: SourceFlags,
+}
+
+/// What a source shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Sound.
+    Audio,
+    /// A camera, or anything that moves.
+    Camera,
+    /// A screen, on which nothing may move for a while.
+    Screen,
+}
+
+/// How a layer is told from the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The section has only this one.
+    Only,
+    /// By its id in a header extension.
+    Rid(String),
+    /// By SSRC, and that of its retransmissions.
+    Ssrc {
+        /// Of the media.
+        ssrc: u32,
+        /// Of retransmissions.
+        rtx: Option<u32>,
+    },
+}
+
+/// What matters about a source besides its layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceFlags {
+    /// Payloads are encrypted between the ends: nothing may be read or made up.
+    pub encrypted: bool,
+    /// Sender reports come only for some layers.
+    pub incomplete_reports: bool,
+    /// One stream holds all spatial layers.
+    pub scalable: bool,
+}
+
+/// Media that goes out to one subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddRoute {
+    /// Its name.
+    pub route: RouteKey,
+    /// What.
+    pub source: SourceKey,
+    /// Over which transport.
+    pub transport: TransportKey,
+    /// The SSRC that the subscriber sees.
+    pub ssrc: u32,
+    /// That of retransmissions, if they have one.
+    pub rtx_ssrc: Option<u32>,
+    /// The payload type that the subscriber knows the source's codec by; for RED, what is inside.
+    pub payload_type: u8,
+    /// For RED, its own payload type; `None`: the subscriber gets what is inside.
+    pub red_payload_type: Option<u8>,
+    /// That of retransmissions.
+    pub rtx_payload_type: Option<u8>,
+    /// The media section.
+    pub mid: String,
+    /// How it is served.
+    pub service: Service,
+    /// Least and greatest delay at the receiver, ms; `None` says nothing.
+    pub playout_delay_ms: Option<(u16, u16)>,
+}
+
+/// How a route is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Send nothing.
+    pub paused: bool,
+    /// The highest spatial layer, 0 to 2.
+    pub max_spatial: u8,
+    /// The highest temporal layer, 0 to 3.
+    pub max_temporal: u8,
+    /// Who goes first when bandwidth is short, 1 to 255.
+    pub priority: u8,
+}
+
+/// What is known of the data plane when it is joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaneInfo {
+    /// Of the DTLS certificate.
+    pub fingerprint: Fingerprint,
+    /// Where each shard is reached.
+    pub shards: Vec<ShardAddresses>,
+}
+
+/// Where a shard is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardAddresses {
+    /// Over UDP, the best first.
+    pub udp: Vec<SocketAddr>,
+    /// Over TCP, the best first.
+    pub tcp: Vec<SocketAddr>,
+}
+
+/// What a shard says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlaneEvent {
+    /// Media can flow.
+    Connected {
+        /// Which.
+        transport: TransportKey,
+        /// Where the client is.
+        remote: SocketAddr,
+        /// Over TCP rather than UDP.
+        tcp: bool,
+    },
+    /// Nothing flows any more; ICE may be restarted.
+    Failed {
+        /// Which.
+        transport: TransportKey,
+        /// In words, for the log.
+        reason: &'static str,
+    },
+    /// Which layers a source sends.
+    SourceLayers {
+        /// Which.
+        source: SourceKey,
+        /// Bit 0 is the lowest layer.
+        live: u8,
+        /// What its packets carry.
+        codec: Option<Codec>,
+    },
+    /// A route is paused or goes on.
+    RouteState {
+        /// Which.
+        route: RouteKey,
+        /// Held back for want of bandwidth.
+        paused: bool,
+    },
+    /// Who speaks in a room: all who do.
+    Levels {
+        /// Which.
+        room: u64,
+        /// The loudest first.
+        speakers: Vec<Level>,
+    },
+    /// How well media travelled in the last 5 s.
+    Quality(Vec<Travelled>),
+    /// A command was not carried out.
+    Refused {
+        /// What it was about.
+        subject: Subject,
+        /// In words, for the log.
+        reason: &'static str,
+    },
+}
+
+/// How loud a source is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Level {
+    /// Which.
+    pub source: SourceKey,
+    /// 0 is silence, 1 the loudest.
+    pub level: f32,
+}
+
+/// How well media travelled between the server and one client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Travelled {
+    /// A source or a route.
+    pub subject: Subject,
+    /// Packets that should have come in the window.
+    pub expected: u32,
+    /// Of those, lost and not repaired.
+    pub lost: u32,
+    /// µs.
+    pub jitter_us: u32,
+    /// µs; 0 is not known.
+    pub rtt_us: u32,
+}
+
+/// What a word of the plane is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A peer connection.
+    Transport(TransportKey),
+    /// Media that comes in.
+    Source(SourceKey),
+    /// Media that goes out.
+    Route(RouteKey),
+}
+
+impl Ask {
+    /// What the command is about.
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::OpenTransport { transport, .. }
+            | Self::SetRemote { transport, .. }
+            | Self::RestartIce { transport, .. }
+            | Self::CloseTransport { transport }
+            | Self::SetMedia { transport, .. } => Subject::Transport(*transport),
+            Self::AddSource(add) => Subject::Source(add.source),
+            Self::SetSource { source, .. } | Self::RemoveSource { source } => {
+                Subject::Source(*source)
+            }
+            Self::AddRoute(add) => Subject::Route(add.route),
+            Self::SetRoute { route, .. } | Self::RemoveRoute { route } => Subject::Route(*route),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! One peer connection: its ends, and the commands that bring the data plane where they are.
+
+use ringway_sdp::{
+    Capabilities, CapabilityOptions, DataOptions, Description, Gates, LocalTransport, MediaMap,
+    Origin, Purpose, RemoteTransport, host_candidates,
+};
+
+use crate::plane::{Ask, IceCredentials, PlaneInfo, TransportKey};
+use crate::random::Random;
+use crate::settings::Settings;
+
+/// What we say of data channels: RFC 8841's usual port, and LiveKit's bound.
+pub(super) const DATA: DataOptions = DataOptions { sctp_port: 5000, max_message_bytes: 65_535 };
+
+/// What a peer connection is made from.
+pub(super) struct Basis<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) plane: &'a PlaneInfo,
+    pub(super) gates: &'a Gates,
+    pub(super) shard: u16,
+    pub(super) lite: bool,
+    pub(super) tcp: bool,
+    pub(super) playout_delay: bool,
+}
+
+/// One peer connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) key: TransportKey,
+    pub(super) local: LocalTransport,
+    pub(super) capabilities: Capabilities,
+    /// The client's end, once it has said it.
+    pub(super) remote: Option<RemoteTransport>,
+    /// The client's last description: its offer, or its answer.
+    pub(super) theirs: Option<Description>,
+    /// Our last description.
+    pub(super) ours: Option<Description>,
+    origin: Origin,
+    media: Option<MediaMap>,
+    opened: bool,
+}
+
+impl Peer {
+    pub(super) fn new(basis: &Basis<'_>, purpose: Purpose, random: &mut Random) -> Self {
+        let addresses = basis.plane.shards.get(usize::from(basis.shard));
+        let (udp, tcp) = addresses.map_or((&[][..], &[][..]), |at| (&at.udp, &at.tcp));
+        let ice = random.ice();
+        let enabled = basis.settings.for_sdp();
+        let capabilities = Capabilities::new(&CapabilityOptions {
+            purpose,
+            enabled: &enabled,
+            gates: basis.gates,
+            send_side_estimate: false,
+            playout_delay: basis.playout_delay,
+            flexfec: false,
+            // Subscribers of an offer that names it may stumble; who offers it can decode it.
+            h264_high: purpose != Purpose::Subscriber,
+        });
+        Self {
+            key: TransportKey(random.key()),
+            local: LocalTransport {
+                ufrag: ice.ufrag,
+                pwd: ice.pwd,
+                fingerprint: basis.plane.fingerprint.clone(),
+                lite: basis.lite,
+                candidates: host_candidates(udp, if basis.tcp { tcp } else { &[] }),
+            },
+            capabilities,
+            remote: None,
+            theirs: None,
+            ours: None,
+            origin: Origin::new(random.next()),
+            media: None,
+            opened: false,
+        }
+    }
+
+    /// The origin of the next description.
+    pub(super) fn next_origin(&mut self) -> Origin {
+        let origin = self.origin;
+        self.origin = origin.next();
+        origin
+    }
+
+    fn ice(&self) -> IceCredentials {
+        IceCredentials { ufrag: self.local.ufrag.clone(), pwd: self.local.pwd.clone() }
+    }
+
+    /// Before our first description goes out: the client's checks may be faster than its answer.
+    pub(super) fn open(&mut self) -> Option<Ask> {
+        if std::mem::replace(&mut self.opened, true) {
+            return None;
+        }
+        Some(Ask::OpenTransport { transport: self.key, ice: self.ice(), lite: self.local.lite })
+    }
+
+    /// New credentials of ours.
+    pub(super) fn restart(&mut self, random: &mut Random) -> Option<Ask> {
+        if !self.opened {
+            return None;
+        }
+        let ice = random.ice();
+        self.local.ufrag.clone_from(&ice.ufrag);
+        self.local.pwd.clone_from(&ice.pwd);
+        Some(Ask::RestartIce { transport: self.key, ice })
+    }
+
+    /// Takes the client's end and the meaning of numbers; only what changed is told.
+    pub(super) fn take(&mut self, remote: RemoteTransport, media: MediaMap) -> Vec<Ask> {
+        let mut asks: Vec<Ask> = self.take_remote(remote).into_iter().collect();
+        if self.media.as_ref() != Some(&media) {
+            asks.push(Ask::SetMedia { transport: self.key, media: Box::new(media.clone()) });
+            self.media = Some(media);
+        }
+        asks
+    }
+
+    /// Takes the client's end alone.
+    pub(super) fn take_remote(&mut self, remote: RemoteTransport) -> Option<Ask> {
+        let same = self.remote.as_ref().is_some_and(|before| {
+            !remote.has_restarted(before) && before.fingerprint == remote.fingerprint
+        });
+        let ice = IceCredentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() };
+        let fingerprint = remote.fingerprint.clone();
+        self.remote = Some(remote);
+        (!same).then_some(Ask::SetRemote { transport: self.key, ice, fingerprint })
+    }
+
+    pub(super) fn close(&mut self) -> Option<Ask> {
+        std::mem::take(&mut self.opened).then_some(Ask::CloseTransport { transport: self.key })
+    }
+}

@@ -1,0 +1,397 @@
+//! Media that the client receives: which section carries which track, and the route behind it.
+
+use ringway_room::calls::{
+    Request, RouteSettings, Subscribe, SubscriptionError, TrackInfo, TrackKind, TrackSid,
+};
+use ringway_sdp::{
+    Codec, Description, Kind, NegotiatedSection, Placed, SectionsNeeded, SendTrack, WantedTrack,
+    place_tracks,
+};
+
+use super::{Session, TrackSource, World};
+use crate::plane::{AddRoute, Ask, RouteKey, Service, SourceKey};
+
+/// A track that the client shall receive.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) info: Box<Subscribe>,
+    pub(super) ssrc: u32,
+    pub(super) rtx_ssrc: Option<u32>,
+    service: Service,
+    /// The section that carries it, or is to.
+    pub(super) mid: Option<String>,
+    /// What the client agreed to.
+    pub(super) section: Option<NegotiatedSection>,
+    pub(super) routed: Option<Routed>,
+    reported: bool,
+}
+
+/// A route in the data plane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Routed {
+    pub(super) route: RouteKey,
+    pub(super) source: SourceKey,
+}
+
+impl Subscription {
+    pub(super) fn service(&self) -> Service {
+        self.service
+    }
+
+    /// How the section says what it carries.
+    pub(super) fn send_track(&self, sync_streams: bool) -> SendTrack {
+        let Subscribe { track, publisher, .. } = &*self.info;
+        let sid = track.sid.to_string();
+        // LiveKit's clients take the stream's id apart to find out whose track it is.
+        let stream = match sync_streams && self.info.sync_streams {
+            true => format!("{publisher}|{}", track.stream),
+            false => format!("{publisher}|{sid}"),
+        };
+        SendTrack {
+            stream,
+            track: sid,
+            ssrc: self.ssrc,
+            rtx_ssrc: self.rtx_ssrc,
+            stereo: track.stereo,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn subscribe(&mut self, now_ms: u64, info: Box<Subscribe>, world: &dyn World) {
+        let track = info.track.sid;
+        let service = service(info.settings);
+        if let Some(known) = self.subscriptions.get_mut(&track) {
+            known.info = info;
+            return self.serve(track, service);
+        }
+        let video = info.track.kind == TrackKind::Video;
+        let codecs = codecs_of(&info.track);
+        let kind = if video { Kind::Video } else { Kind::Audio };
+        if info.track.kind == TrackKind::Data || !self.can_receive(kind, &codecs) {
+            return self.report(track, Err(SubscriptionError::CodecUnsupported));
+        }
+        let ssrc = self.fresh_ssrc();
+        let rtx_ssrc = video.then(|| self.random.ssrc(|taken| taken == ssrc));
+        let subscription = Subscription {
+            info,
+            ssrc,
+            rtx_ssrc,
+            service,
+            mid: None,
+            section: None,
+            routed: None,
+            reported: false,
+        };
+        self.subscriptions.insert(track, subscription);
+        if self.one_shot {
+            return self.fill_slots(world);
+        }
+        if !self.single && !self.give_section(track) {
+            return self.fail(track, SubscriptionError::Unknown);
+        }
+        self.want_negotiation(now_ms);
+    }
+
+    fn can_receive(&self, kind: Kind, codecs: &[Codec]) -> bool {
+        let peer = self.subscriber.as_ref().unwrap_or(&self.publisher);
+        let mut able = peer.capabilities.entries(kind, false, true).map(|entry| entry.codec);
+        codecs.is_empty() || able.any(|codec| codecs.contains(&codec))
+    }
+
+    /// Finds a section of our next offer for a track; false if there are too many.
+    fn give_section(&mut self, track: TrackSid) -> bool {
+        let sync_streams = self.client.info.protocol > 9;
+        let Some(subscription) = self.subscriptions.get_mut(&track) else { return true };
+        let codecs = codecs_of(&subscription.info.track);
+        let video = subscription.info.track.kind == TrackKind::Video;
+        let kind = if video { Kind::Video } else { Kind::Audio };
+        let sent = subscription.send_track(sync_streams);
+        match self.negotiation.sections.add(kind, &codecs, sent) {
+            Ok(mid) => {
+                subscription.mid = Some(mid.to_owned());
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, now_ms: u64, track: TrackSid, world: &dyn World) {
+        if self.forget_subscription(track) {
+            if self.one_shot {
+                return self.fill_slots(world);
+            }
+            self.want_negotiation(now_ms);
+        }
+    }
+
+    /// Drops route and section of a track; whether it had a section.
+    fn forget_subscription(&mut self, track: TrackSid) -> bool {
+        let Some(gone) = self.subscriptions.remove(&track) else { return false };
+        if let Some(Routed { route, .. }) = gone.routed {
+            self.ask_plane(Ask::RemoveRoute { route });
+        }
+        self.free_slot(track);
+        let Some(mid) = gone.mid else { return self.one_shot };
+        self.negotiation.leave_section(&mid, self.single);
+        true
+    }
+
+    fn fail(&mut self, track: TrackSid, error: SubscriptionError) {
+        self.forget_subscription(track);
+        self.report(track, Err(error));
+    }
+
+    fn report(&mut self, track: TrackSid, outcome: Result<(), SubscriptionError>) {
+        self.ask_room(Request::SubscribedMedia { track, outcome });
+    }
+
+    /// The subscribed track is described otherwise: its codecs may need another section.
+    pub(super) fn change_subscribed(
+        &mut self,
+        now_ms: u64,
+        track: std::sync::Arc<TrackInfo>,
+        world: &dyn World,
+    ) {
+        let sid = track.sid;
+        let Some(subscription) = self.subscriptions.get_mut(&sid) else { return };
+        let other_codecs = codecs_of(&subscription.info.track) != codecs_of(&track);
+        subscription.info.track = track;
+        if subscription.routed.is_some() || !other_codecs {
+            return self.route(sid, world);
+        }
+        subscription.section = None;
+        if !self.single
+            && let Some(mid) = subscription.mid.take()
+        {
+            self.negotiation.leave_section(&mid, false);
+            if !self.give_section(sid) {
+                return self.fail(sid, SubscriptionError::Unknown);
+            }
+        }
+        self.want_negotiation(now_ms);
+    }
+
+    pub(super) fn set_service(&mut self, track: TrackSid, settings: RouteSettings) {
+        self.serve(track, service(settings));
+    }
+
+    fn serve(&mut self, track: TrackSid, service: Service) {
+        let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
+        let changed = std::mem::replace(&mut subscription.service, service) != service;
+        if let Some(Routed { route, .. }) = subscription.routed
+            && changed
+        {
+            self.ask_plane(Ask::SetRoute { route, service });
+        }
+    }
+
+    /// Finds sections of a client's offer for all tracks (single connection).
+    pub(super) fn place(
+        &mut self,
+        offer: &Description,
+        world: &dyn World,
+    ) -> Vec<(String, SendTrack)> {
+        if self.one_shot {
+            return self.open_slots(offer);
+        }
+        if !self.single {
+            return Vec::new();
+        }
+        let (placed, needed, unsupported) = self.find_places(offer, world);
+        for track in unsupported {
+            self.fail(track, SubscriptionError::CodecUnsupported);
+        }
+        self.negotiation.needed = needed;
+        self.negotiation.requested = SectionsNeeded::default();
+        let sync_streams = self.client.info.protocol > 9;
+        let mut sends = Vec::new();
+        for (track, subscription) in &mut self.subscriptions {
+            let name = track.to_string();
+            let place = placed.iter().find(|placed| placed.track == name);
+            subscription.mid = place.map(|placed| placed.mid.clone());
+            if let Some(placed) = place {
+                sends.push((placed.mid.clone(), subscription.send_track(sync_streams)));
+            }
+        }
+        sends
+    }
+
+    pub(super) fn find_places(
+        &self,
+        offer: &Description,
+        world: &dyn World,
+    ) -> (Vec<Placed>, SectionsNeeded, Vec<TrackSid>) {
+        /// A track, its name, and the codecs of its streams.
+        type Named = (TrackSid, String, Vec<(Codec, String)>);
+        let names: Vec<Named> = self
+            .subscriptions
+            .iter()
+            .map(|(sid, one)| (*sid, sid.to_string(), streams(&one.info.track, *sid, world)))
+            .collect();
+        let before: Vec<Placed> = self
+            .subscriptions
+            .iter()
+            .filter_map(|(sid, one)| Some(Placed { mid: one.mid.clone()?, track: sid.to_string() }))
+            .collect();
+        let place = |choice: &dyn Fn(&str) -> usize| {
+            let wanted: Vec<WantedTrack<'_>> = names
+                .iter()
+                .filter_map(|(_, name, streams)| {
+                    let (codec, fmtp) = streams.get(choice(name)).or(streams.last())?;
+                    Some(WantedTrack { track: name, codec: *codec, fmtp })
+                })
+                .collect();
+            let spent = &self.negotiation.spent;
+            place_tracks(offer, &self.publisher.capabilities, &before, spent, &wanted)
+        };
+        let first = place(&|_| 0);
+        // What cannot be carried in the publisher's first codec may be in its second.
+        let found = if first.unsupported.is_empty() {
+            first
+        } else {
+            place(&|name| usize::from(first.unsupported.iter().any(|other| other == name)))
+        };
+        let sid = |name: &String| names.iter().find(|(_, known, _)| known == name).map(|row| row.0);
+        let unsupported = found.unsupported.iter().filter_map(sid).collect();
+        (found.placed, found.needed, unsupported)
+    }
+
+    /// What the client agreed to for its last offer, or ours.
+    pub(super) fn take_sections(&mut self, sections: &[NegotiatedSection], world: &dyn World) {
+        if self.one_shot {
+            return self.take_slots(sections, world);
+        }
+        let mut refused = Vec::new();
+        for (track, subscription) in &mut self.subscriptions {
+            let of_track =
+                |section: &&NegotiatedSection| Some(&section.mid) == subscription.mid.as_ref();
+            let section = sections.iter().find(of_track);
+            if let Some(section) = section.filter(|section| section.rejection.is_some())
+                && !self.single
+            {
+                refused.push((*track, section.mid.clone()));
+            }
+            subscription.section = section.filter(|section| section.sends).cloned();
+        }
+        for (track, _) in refused {
+            self.fail(track, SubscriptionError::CodecUnsupported);
+        }
+        let tracks: Vec<TrackSid> = self.subscriptions.keys().copied().collect();
+        for track in tracks {
+            self.drop_stale_route(track);
+            self.route(track, world);
+        }
+    }
+
+    /// A route whose section is gone, or is another one now, ends.
+    fn drop_stale_route(&mut self, track: TrackSid) {
+        let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
+        if subscription.section.is_none()
+            && let Some(Routed { route, .. }) = subscription.routed.take()
+        {
+            self.ask_plane(Ask::RemoveRoute { route });
+        }
+    }
+
+    /// Routes a track if its section and a source that fits are there.
+    pub(super) fn route(&mut self, track: TrackSid, world: &dyn World) {
+        let peer = self.subscriber.as_ref().unwrap_or(&self.publisher);
+        let transport = peer.key;
+        let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
+        let (Some(section), None) = (&subscription.section, subscription.routed) else { return };
+        let sources = world.sources(track);
+        let fitting = sources.iter().find_map(|one| Some((one, numbers_of(section, one)?)));
+        let Some((TrackSource { source, .. }, numbers)) = fitting else {
+            if !sources.is_empty() {
+                self.fail(track, SubscriptionError::CodecUnsupported);
+            }
+            return;
+        };
+        let route = RouteKey(self.random.key());
+        let info = &subscription.info;
+        let delay = (info.max_playout_delay_ms > 0).then(|| {
+            let bounded = |ms: u32| u16::try_from(ms).unwrap_or(u16::MAX);
+            (bounded(info.min_playout_delay_ms), bounded(info.max_playout_delay_ms))
+        });
+        let add = AddRoute {
+            route,
+            source: *source,
+            transport,
+            ssrc: subscription.ssrc,
+            rtx_ssrc: subscription.rtx_ssrc.filter(|_| numbers.rtx.is_some()),
+            payload_type: numbers.media,
+            red_payload_type: numbers.red,
+            rtx_payload_type: numbers.rtx,
+            mid: section.mid.clone(),
+            service: subscription.service,
+            playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
+        };
+        subscription.routed = Some(Routed { route, source: *source });
+        let first = !std::mem::replace(&mut subscription.reported, true);
+        self.ask_plane(Ask::AddRoute(Box::new(add)));
+        if first {
+            self.report(track, Ok(()));
+        }
+    }
+}
+
+/// Payload types of one route.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers {
+    pub(super) media: u8,
+    pub(super) red: Option<u8>,
+    pub(super) rtx: Option<u8>,
+}
+
+/// The payload types that carry a source in a section. RED is taken apart where the client does
+/// not know it.
+pub(super) fn numbers_of(section: &NegotiatedSection, source: &TrackSource) -> Option<Numbers> {
+    if source.codec != Codec::Red {
+        let payload = section.payload_for(source.codec, &source.fmtp)?;
+        let rtx = payload.rtx_payload_type;
+        return Some(Numbers { media: payload.payload_type, red: None, rtx });
+    }
+    let red = section.payloads.iter().find(|payload| payload.codec == Codec::Red);
+    let inner = red.and_then(|red| red.red_inner_payload_type);
+    let opus = || section.payload_for(Codec::Opus, "").map(|payload| payload.payload_type);
+    let media = inner.or_else(opus)?;
+    Some(Numbers { media, red: red.map(|red| red.payload_type), rtx: None })
+}
+
+/// The codecs that a subscriber of this track must know one of, the publisher's first one first.
+fn codecs_of(track: &TrackInfo) -> Vec<Codec> {
+    let first = std::iter::once(&track.mime_type);
+    let names = first.chain(track.codecs.iter().map(|codec| &codec.mime_type));
+    let mut codecs: Vec<Codec> = Vec::new();
+    for codec in names.filter_map(|name| Codec::named(name)) {
+        // What is RED can be unwrapped for those who do not know it.
+        let inner = (codec == Codec::Red).then_some(Codec::Opus);
+        for codec in std::iter::once(codec).chain(inner) {
+            if !codecs.contains(&codec) {
+                codecs.push(codec);
+            }
+        }
+    }
+    codecs
+}
+
+/// The same with parameters, as far as sources are there.
+fn streams(track: &TrackInfo, sid: TrackSid, world: &dyn World) -> Vec<(Codec, String)> {
+    let unwrapped = |codec| if codec == Codec::Red { Codec::Opus } else { codec };
+    let sources = world.sources(sid).into_iter();
+    let mut streams: Vec<_> = sources.map(|one| (unwrapped(one.codec), one.fmtp)).collect();
+    if streams.is_empty() {
+        streams = codecs_of(track).into_iter().map(|c| (unwrapped(c), String::new())).collect();
+    }
+    if streams.is_empty() {
+        let any = if track.kind == TrackKind::Video { Codec::Vp8 } else { Codec::Opus };
+        streams.push((any, String::new()));
+    }
+    streams
+}
+
+fn service(settings: RouteSettings) -> Service {
+    let RouteSettings { paused, max_spatial, max_temporal, priority } = settings;
+    Service { paused, max_spatial, max_temporal, priority }
+}

@@ -1,0 +1,172 @@
+//! What a client asks, as far as the room decides it.
+
+use livekit_protocol as proto;
+use livekit_protocol::signal_request::Message;
+use ringway_room::calls::{
+    AddTrack, AnnouncedCodec, AudioFeature, BackupCodecPolicy, DisconnectReason, Encryption,
+    LayerMode, Request, TrackKind, TrackPermission, TrackSettings, TrackSid, TrackSource,
+    VideoLayer, VideoQuality,
+};
+
+/// What became of a message.
+#[derive(Debug)]
+pub(crate) enum Translated {
+    /// For the room.
+    Room(Request),
+    /// Not for the room, or not known.
+    Other(Message),
+    /// A track's id is none of ours: nothing has it.
+    NoSuchTrack(Message),
+}
+
+// Old clients send `update_layers`.
+#[allow(deprecated)]
+pub(crate) fn request(message: Message) -> Translated {
+    let translated = match &message {
+        Message::Mute(mute) => {
+            sid(&mute.sid).map(|track| Request::SetMuted { track, muted: mute.muted })
+        }
+        Message::Subscription(update) => Some(subscription(update)),
+        Message::TrackSetting(update) => Some(settings(update)),
+        Message::SubscriptionPermission(update) => Some(permission(update)),
+        Message::UpdateMetadata(update) => Some(metadata(update)),
+        Message::UpdateAudioTrack(update) => {
+            let features = update.features.iter().copied();
+            let features = features.filter_map(AudioFeature::from_number).collect();
+            let track = sid(&update.track_sid);
+            track.map(|track| Request::UpdateAudioTrack { request_id: 0, track, features })
+        }
+        Message::UpdateVideoTrack(update) => {
+            let proto::UpdateLocalVideoTrack { width, height, .. } = *update;
+            let track = sid(&update.track_sid);
+            track.map(|track| Request::UpdateVideoTrack { request_id: 0, track, width, height })
+        }
+        Message::UpdateLayers(update) => {
+            let layers = update.layers.iter().map(layer).collect();
+            sid(&update.track_sid).map(|track| Request::UpdateVideoLayers { track, layers })
+        }
+        Message::Leave(leave) => Some(Request::Leave { reason: reason(leave.reason) }),
+        _ => return Translated::Other(message),
+    };
+    translated.map_or(Translated::NoSuchTrack(message), Translated::Room)
+}
+
+fn sid(text: &str) -> Option<TrackSid> {
+    text.parse().ok()
+}
+
+fn sids<'a>(texts: impl IntoIterator<Item = &'a String>) -> Vec<TrackSid> {
+    texts.into_iter().filter_map(|text| sid(text)).collect()
+}
+
+fn subscription(update: &proto::UpdateSubscription) -> Request {
+    let nested = update.participant_tracks.iter().flat_map(|tracks| &tracks.track_sids);
+    let tracks = sids(update.track_sids.iter().chain(nested));
+    Request::UpdateSubscription { tracks, subscribe: update.subscribe }
+}
+
+fn settings(update: &proto::UpdateTrackSettings) -> Request {
+    let settings = TrackSettings {
+        disabled: update.disabled,
+        quality: VideoQuality::from_number(update.quality).unwrap_or(VideoQuality::High),
+        width: update.width,
+        height: update.height,
+        fps: update.fps,
+        priority: update.priority,
+    };
+    Request::TrackSettings { tracks: sids(&update.track_sids), settings }
+}
+
+fn permission(update: &proto::SubscriptionPermission) -> Request {
+    let permissions = update.track_permissions.iter().map(|permission| TrackPermission {
+        sid: permission.participant_sid.parse().ok(),
+        identity: permission.participant_identity.clone(),
+        all_tracks: permission.all_tracks,
+        tracks: sids(&permission.track_sids),
+    });
+    Request::SubscriptionPermission {
+        all_participants: update.all_participants,
+        permissions: permissions.collect(),
+    }
+}
+
+fn metadata(update: &proto::UpdateParticipantMetadata) -> Request {
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let attributes = update.attributes.iter();
+    Request::UpdateMetadata {
+        request_id: update.request_id,
+        name: given(&update.name),
+        metadata: given(&update.metadata),
+        attributes: attributes.map(|(key, value)| (key.clone(), value.clone())).collect(),
+    }
+}
+
+/// Reasons that a client may give; any other is its own wish.
+fn reason(number: i32) -> DisconnectReason {
+    match DisconnectReason::from_number(number) {
+        Some(
+            known @ (DisconnectReason::UserUnavailable
+            | DisconnectReason::UserRejected
+            | DisconnectReason::SipTrunkFailure
+            | DisconnectReason::AgentError),
+        ) => known,
+        _ => DisconnectReason::ClientInitiated,
+    }
+}
+
+/// An announcement; `Err` if the room has no such kind of track, or it names a track that is none.
+#[allow(deprecated)]
+pub(crate) fn add_track(add: &proto::AddTrackRequest) -> Result<AddTrack, BadTrack> {
+    let sid = match add.sid.as_str() {
+        "" => None,
+        text => Some(sid(text).ok_or(BadTrack::NotFound)?),
+    };
+    let codecs = add.simulcast_codecs.iter().map(|codec| AnnouncedCodec {
+        codec: codec.codec.clone(),
+        cid: codec.cid.clone(),
+        layers: codec.layers.iter().map(layer).collect(),
+        mode: LayerMode::from_number(codec.video_layer_mode).unwrap_or(LayerMode::Unused),
+    });
+    let features = add.audio_features.iter().copied().filter_map(AudioFeature::from_number);
+    let policy = BackupCodecPolicy::from_number(add.backup_codec_policy);
+    Ok(AddTrack {
+        cid: add.cid.clone(),
+        name: add.name.clone(),
+        kind: TrackKind::from_number(add.r#type).ok_or(BadTrack::UnsupportedType)?,
+        source: TrackSource::from_number(add.source).unwrap_or(TrackSource::Unknown),
+        width: add.width,
+        height: add.height,
+        muted: add.muted,
+        layers: add.layers.iter().map(layer).collect(),
+        codecs: codecs.collect(),
+        sid,
+        stereo: add.stereo,
+        disable_dtx: add.disable_dtx,
+        disable_red: add.disable_red,
+        encryption: Encryption::from_number(add.encryption).unwrap_or(Encryption::Custom),
+        stream: add.stream.clone(),
+        backup_codec_policy: policy.unwrap_or(BackupCodecPolicy::PreferRegression),
+        audio_features: features.collect(),
+        packet_trailer_features: add.packet_trailer_features.clone(),
+    })
+}
+
+/// Why an announcement is refused before the room sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadTrack {
+    NotFound,
+    UnsupportedType,
+}
+
+fn layer(layer: &proto::VideoLayer) -> VideoLayer {
+    VideoLayer {
+        quality: VideoQuality::from_number(layer.quality).unwrap_or(VideoQuality::High),
+        width: layer.width,
+        height: layer.height,
+        bitrate_bps: layer.bitrate,
+        ssrc: layer.ssrc,
+        spatial_layer: layer.spatial_layer,
+        rid: layer.rid.clone(),
+        repair_ssrc: layer.repair_ssrc,
+    }
+}

@@ -1,0 +1,152 @@
+//! Signalling messages to bytes and back: protobuf, or JSON for a client that writes text.
+//!
+//! A client chooses by the kind of its last frame, as LiveKit has it: text in, text out.
+
+use std::sync::{Arc, OnceLock};
+
+use livekit_protocol::signal_response;
+use livekit_protocol::{SignalRequest, SignalResponse};
+use prost::Message;
+use prost::bytes::Bytes;
+
+/// The longest message taken from or given to a client, bytes. Raised: one client may make us hold
+/// more; lowered: large rooms' participant lists and offers no longer fit. LiveKit's default.
+pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// How messages of one connection are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Protobuf in binary frames.
+    #[default]
+    Binary,
+    /// Protobuf's JSON form in text frames.
+    Json,
+}
+
+/// A response on its way to one client or to many: encoded at most once per format.
+#[derive(Clone, Debug)]
+pub struct Outgoing(Arc<Encoded>);
+
+#[derive(Debug)]
+struct Encoded {
+    response: SignalResponse,
+    binary: OnceLock<Bytes>,
+    json: OnceLock<Bytes>,
+}
+
+impl Outgoing {
+    /// Wraps a message.
+    pub fn new(message: signal_response::Message) -> Self {
+        let response = SignalResponse { message: Some(message) };
+        Self(Arc::new(Encoded { response, binary: OnceLock::new(), json: OnceLock::new() }))
+    }
+
+    /// What is said; never `None`.
+    pub fn message(&self) -> Option<&signal_response::Message> {
+        self.0.response.message.as_ref()
+    }
+
+    /// The frame's content; UTF-8 for [`Format::Json`].
+    pub fn encoded(&self, format: Format) -> Bytes {
+        let response = &self.0.response;
+        let bytes = match format {
+            Format::Binary => self.0.binary.get_or_init(|| response.encode_to_vec().into()),
+            // Only an enum value outside its definition cannot be written; we write none.
+            Format::Json => {
+                let text = || serde_json::to_string(response).unwrap_or_default();
+                self.0.json.get_or_init(|| text().into_bytes().into())
+            }
+        };
+        bytes.clone()
+    }
+}
+
+/// Why a frame is no request. The connection ends, as it does at LiveKit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Longer than [`MESSAGE_BYTES_MAX`].
+    #[error("the message is longer than {MESSAGE_BYTES_MAX} bytes")]
+    TooLong,
+    /// Not protobuf of this shape.
+    #[error("the message is not a protobuf SignalRequest")]
+    NotProtobuf,
+    /// Not JSON of this shape.
+    #[error("the message is not a JSON SignalRequest")]
+    NotJson,
+}
+
+/// Reads a binary frame.
+pub fn decode_binary(bytes: &[u8]) -> Result<SignalRequest, WireError> {
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(WireError::TooLong);
+    }
+    SignalRequest::decode(bytes).map_err(|_| WireError::NotProtobuf)
+}
+
+/// Reads a text frame.
+pub fn decode_text(text: &str) -> Result<SignalRequest, WireError> {
+    if text.len() > MESSAGE_BYTES_MAX {
+        return Err(WireError::TooLong);
+    }
+    serde_json::from_str(text).map_err(|_| WireError::NotJson)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livekit_protocol::{Ping, TrickleRequest, signal_request};
+
+    fn check(text: &str, expect: Result<Option<&str>, WireError>) {
+        let read = decode_text(text);
+        let kind = read.map(|request| {
+            request.message.map(|message| match message {
+                signal_request::Message::Trickle(trickle) => format!("{}", trickle.target),
+                signal_request::Message::Ping(at) => format!("ping {at}"),
+                signal_request::Message::PingReq(ping) => {
+                    format!("{}/{}", ping.timestamp, ping.rtt)
+                }
+                other => format!("{other:?}"),
+            })
+        });
+        let expect = expect.map(|kind| kind.map(str::to_owned));
+        assert_eq!(kind, expect, "{text}");
+    }
+
+    #[test]
+    fn json_requests() {
+        check(r#"{"ping":"17"}"#, Ok(Some("ping 17")));
+        check(r#"{"pingReq":{"timestamp":"5","rtt":7}}"#, Ok(Some("5/7")));
+        check(r#"{"ping_req":{"timestamp":5}}"#, Ok(Some("5/0")));
+        check(r#"{"trickle":{"candidateInit":"{}","target":"SUBSCRIBER"}}"#, Ok(Some("1")));
+        check(r#"{"trickle":{"target":1,"novelty":[1]}}"#, Ok(Some("1")));
+        check(r#"{"novelty":{}}"#, Ok(None));
+        check("{}", Ok(None));
+        check("", Err(WireError::NotJson));
+        check("[]", Err(WireError::NotJson));
+        check(r#"{"trickle":7}"#, Err(WireError::NotJson));
+    }
+
+    #[test]
+    fn binary_requests() {
+        let ping = signal_request::Message::PingReq(Ping { timestamp: 1, rtt: 2 });
+        let bytes = SignalRequest { message: Some(ping.clone()) }.encode_to_vec();
+        assert_eq!(decode_binary(&bytes).unwrap().message, Some(ping));
+        // Field 200, which no version has, and nothing at all: requests without a message.
+        for unknown in [&[0xc2, 0x0c, 0x01, 0x00][..], &[]] {
+            assert_eq!(decode_binary(unknown).unwrap().message, None);
+        }
+        assert_eq!(decode_binary(&bytes[..2]), Err(WireError::NotProtobuf));
+        assert_eq!(decode_binary(&vec![0; MESSAGE_BYTES_MAX + 1]), Err(WireError::TooLong));
+    }
+
+    #[test]
+    fn responses_mirror_the_format() {
+        let trickle = TrickleRequest { candidate_init: "{}".into(), target: 1, r#final: false };
+        let message = signal_response::Message::Trickle(trickle);
+        let outgoing = Outgoing::new(message.clone());
+        let text = r#"{"trickle":{"candidateInit":"{}","target":"SUBSCRIBER"}}"#;
+        assert_eq!(outgoing.encoded(Format::Json), text);
+        let bytes = outgoing.encoded(Format::Binary);
+        assert_eq!(SignalResponse::decode(bytes).unwrap().message, Some(message));
+    }
+}

@@ -1,0 +1,352 @@
+//! Conversations of both versions, in rows: what the client says or the room tells, and what the
+//! session makes of it. `<` to the client, `@` to the room, `#` to the data plane, `!` the rest.
+
+mod stage;
+
+use ringway_room::calls::{
+    DisconnectReason, LeaveAction, MediaPublished, Notice, Request, SubscriptionError, TrackKind,
+    VideoQuality,
+};
+use ringway_signal::join::Join;
+use ringway_signal::plane::{Ask, Codec, Layer};
+use ringway_signal::proto::signal_request::Message as Says;
+use ringway_signal::proto::signal_response::Message as Hears;
+use ringway_signal::{Output, proto};
+use stage::{Stage, client, description, line, sd, settings, track, track_sid};
+
+const DATA: stage::Line = stage::Line { kind: "application", direction: "", cid: "", rids: "" };
+
+fn v0() -> Stage {
+    Stage::new(Join { auto_subscribe: true, ..Join::default() }, client("chrome", 17))
+}
+
+/// The offer of a JavaScript client, inside its join request.
+fn v1() -> Stage {
+    let mut lines = vec![DATA];
+    lines.extend((0..3).map(|_| line("audio", "recvonly", "", "")));
+    lines.extend((0..3).map(|_| line("video", "recvonly", "", "")));
+    let offer = sd("offer", 1, description(1, "abcd", "actpass", &lines));
+    let join = Join { single: true, offer: Some(offer), ..Join::default() };
+    Stage::new(join, client("chrome", 17))
+}
+
+#[test]
+fn a_dual_connection_begins_with_an_offer_of_data_channels() {
+    let mut stage = v0();
+    let said = stage.said();
+    assert_eq!(said.kinds(), "<Join");
+    let Hears::Join(join) = &said.client[0] else { panic!() };
+    assert!(join.subscriber_primary && join.fast_publish);
+    assert_eq!((join.ping_interval, join.ping_timeout), (5, 15));
+    assert_eq!(join.sif_trailer, [1, 2, 3]);
+    assert_eq!(join.server_info.as_ref().unwrap().version, "1.13.6");
+    assert_eq!(join.other_participants.len(), 1);
+    assert_eq!(join.room.as_ref().unwrap().creation_time_ms, 1_700_000_000_000);
+    assert_eq!(stage.after(9).kinds(), "");
+    let said = stage.after(1);
+    assert_eq!(said.kinds(), "<Offer #OpenTransport");
+    let offer = said.offer();
+    assert_eq!(offer.id, 1);
+    assert!(offer.sdp.contains("m=application") && offer.sdp.contains("a=ice-lite"));
+    assert!(offer.sdp.contains("192.0.2.1 7882 typ host"));
+    let answer = description(1, "efgh", "active", &[DATA]);
+    let said = stage.says(Says::Answer(sd("answer", 1, answer.clone())));
+    assert_eq!(said.kinds(), "#SetRemote #SetMedia");
+    // The same again is nobody's answer.
+    assert_eq!(stage.says(Says::Answer(sd("answer", 1, answer))).kinds(), "");
+    assert_eq!(stage.session.ignored().stale_answers, 1);
+}
+
+#[test]
+fn a_single_connection_is_answered_at_once() {
+    let mut stage = v1();
+    let said = stage.said();
+    assert_eq!(said.kinds(), "<Join");
+    let Hears::Join(join) = &said.client[0] else { panic!() };
+    assert!(!join.subscriber_primary);
+    let said = stage.begin();
+    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetRemote #SetMedia");
+    let answer = said.answer();
+    assert_eq!((answer.id, answer.r#type.as_str()), (1, "answer"));
+    assert!(answer.sdp.contains("a=setup:passive") && answer.mid_to_track_id.is_empty());
+    assert_eq!(answer.sdp.matches("a=inactive").count(), 6);
+}
+
+#[test]
+fn a_camera_is_published_over_either_connection() {
+    for mut stage in [v0(), v1()] {
+        stage.begin();
+        stage.said();
+        let add = proto::AddTrackRequest { cid: "cam".into(), r#type: 1, ..Default::default() };
+        assert_eq!(stage.says(Says::AddTrack(add)).kinds(), "@AddTrack");
+        let camera = track(5, TrackKind::Video, "video/VP9");
+        assert_eq!(stage.announce("cam", &camera).kinds(), "<TrackPublished");
+        let lines = [DATA, line("video", "sendonly", "cam", "h;f;q")];
+        let sdp = description(2, "abcd", "actpass", &lines);
+        let said = stage.says(Says::Offer(sd("offer", 7, sdp)));
+        assert!(said.kinds().contains("@MediaPublished"), "{}", said.kinds());
+        assert!(said.kinds().ends_with("!Published"), "{}", said.kinds());
+        assert_eq!(said.answer().id, 7);
+        // The announced codec comes first, with the offer's numbers.
+        assert!(said.answer().sdp.contains("m=video 9 UDP/TLS/RTP/SAVPF 98 99 96"));
+        assert!(said.answer().sdp.contains("a=simulcast:recv h;f;q"));
+        let Some(Ask::AddSource(source)) = said.plane.last() else { panic!() };
+        assert_eq!((source.codec, source.mid.as_str()), (Codec::Vp9, "1"));
+        // The lowest quality first.
+        assert_eq!(source.layers, ["q", "h", "f"].map(|rid| Layer::Rid(rid.into())));
+        let Some(Request::MediaPublished(media)) = said.room.first() else { panic!() };
+        let MediaPublished { track, mime_type, sdp_cid, simulcast, layers, .. } = &**media;
+        assert_eq!(
+            (*track, mime_type.as_str(), sdp_cid.as_str()),
+            (camera.sid, "video/VP9", "cam")
+        );
+        assert!(*simulcast && layers.len() == 3 && layers[0].rid == "q");
+        // The same offer changes nothing.
+        let sdp = description(3, "abcd", "actpass", &lines);
+        assert_eq!(stage.says(Says::Offer(sd("offer", 8, sdp))).kinds(), "<Answer");
+        // The client mutes, and ends it.
+        let mute = proto::MuteTrackRequest { sid: camera.sid.to_string(), muted: true };
+        assert_eq!(stage.says(Says::Mute(mute)).kinds(), "@SetMuted");
+        let muted = Notice::TrackMuted { track: camera.sid, muted: true, remote: false };
+        assert_eq!(stage.is_told(muted).kinds(), "#SetSource");
+        let lines = [DATA, line("video", "inactive", "", "")];
+        let sdp = description(4, "abcd", "actpass", &lines);
+        let said = stage.says(Says::Offer(sd("offer", 9, sdp)));
+        assert_eq!(said.kinds(), "<Answer @MediaEnded #SetMedia #RemoveSource !Unpublished");
+    }
+}
+
+#[test]
+fn media_may_come_before_its_announcement() {
+    let mut stage = v0();
+    stage.said();
+    let sdp = description(1, "abcd", "actpass", &[line("audio", "sendonly", "mic", "")]);
+    let said = stage.says(Says::Offer(sd("offer", 1, sdp)));
+    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetRemote #SetMedia");
+    let microphone = track(5, TrackKind::Audio, "");
+    let said = stage.announce("mic", &microphone);
+    assert_eq!(said.kinds(), "<TrackPublished @MediaPublished #AddSource !Published");
+    // The room gives it up: nothing of it is taken in.
+    let said = stage.is_told(Notice::TrackUnpublished { track: microphone.sid });
+    assert_eq!(said.kinds(), "<TrackUnpublished #RemoveSource !Unpublished");
+}
+
+#[test]
+fn a_track_is_offered_and_routed() {
+    let mut stage = v0();
+    stage.after(10);
+    let answer = description(1, "efgh", "active", &[DATA]);
+    stage.says(Says::Answer(sd("answer", 1, answer)));
+    let video = track(6, TrackKind::Video, "video/VP8");
+    stage.has_source(&video, Codec::Vp8);
+    assert_eq!(stage.subscribe(&video).kinds(), "");
+    // Soon after the last offer the longer pause counts.
+    assert_eq!(stage.after(149).kinds(), "");
+    let said = stage.after(1);
+    let offer = said.offer();
+    assert_eq!(offer.id, 2);
+    let (publisher, sid) = (stage::participant(2), video.sid);
+    assert!(offer.sdp.contains(&format!("a=msid:{publisher}|{sid} {sid}")), "{}", offer.sdp);
+    assert_eq!(offer.mid_to_track_id["1"], sid.to_string());
+    // While this is under way another track waits.
+    let audio = track(7, TrackKind::Audio, "audio/red");
+    stage.has_source(&audio, Codec::Red);
+    stage.subscribe(&audio);
+    assert_eq!(stage.after(150).kinds(), "");
+    let answer = description(2, "efgh", "active", &[DATA, line("video", "recvonly", "", "")]);
+    let said = stage.says(Says::Answer(sd("answer", 2, answer)));
+    assert_eq!(said.kinds(), "<Offer @SubscribedMedia #SetMedia #AddRoute");
+    let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!() };
+    assert_eq!((route.payload_type, route.rtx_payload_type), (96, Some(97)));
+    assert!(
+        route.rtx_ssrc.is_some()
+            && route.red_payload_type.is_none()
+            && route.service.max_spatial == 2
+    );
+    let told = Notice::RouteSettings { track: sid, settings: settings(0) };
+    assert_eq!(stage.is_told(told).kinds(), "#SetRoute");
+    let lines = [DATA, line("video", "recvonly", "", ""), line("audio", "recvonly", "", "")];
+    let said = stage.says(Says::Answer(sd("answer", 3, description(3, "efgh", "active", &lines))));
+    let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!("{}", said.kinds()) };
+    let red = route.red_payload_type;
+    assert_eq!((route.payload_type, route.rtx_ssrc, red), (111, None, Some(63)));
+    // The section of a track that is no longer received carries the next one.
+    assert_eq!(stage.is_told(Notice::Unsubscribe { track: sid }).kinds(), "#RemoveRoute");
+    stage.subscribe(&track(8, TrackKind::Video, "video/VP8"));
+    let said = stage.after(200);
+    assert_eq!(said.offer().mid_to_track_id["1"], track_sid(8).to_string());
+}
+
+#[test]
+fn red_is_unwrapped_for_those_who_do_not_know_it() {
+    let mut stage =
+        Stage::new(Join { auto_subscribe: true, ..Join::default() }, client("firefox", 17));
+    let audio = track(7, TrackKind::Audio, "audio/red");
+    stage.has_source(&audio, Codec::Red);
+    stage.subscribe(&audio);
+    let said = stage.after(10);
+    assert!(!said.offer().sdp.contains("red/48000"), "{}", said.offer().sdp);
+    let lines = [DATA, line("audio", "recvonly", "", "")];
+    let said = stage.says(Says::Answer(sd("answer", 1, description(1, "efgh", "active", &lines))));
+    let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!("{}", said.kinds()) };
+    assert_eq!((route.payload_type, route.red_payload_type), (111, None));
+    // AV1 is nothing for Firefox.
+    let said = stage.subscribe(&track(8, TrackKind::Video, "video/AV1"));
+    let outcome = Err(SubscriptionError::CodecUnsupported);
+    assert_eq!(said.room, [Request::SubscribedMedia { track: track_sid(8), outcome }]);
+}
+
+#[test]
+fn a_single_connection_asks_for_sections() {
+    let mut stage = v1();
+    stage.begin();
+    let videos: Vec<_> = (10..15).map(|n| track(n, TrackKind::Video, "video/VP8")).collect();
+    for video in &videos {
+        stage.has_source(video, Codec::Vp8);
+        stage.subscribe(video);
+    }
+    let said = stage.after(10);
+    let needs = |audios, videos| {
+        let told = proto::MediaSectionsRequirement { num_audios: audios, num_videos: videos };
+        Hears::MediaSectionsRequirement(told)
+    };
+    // Three sections are there; a requirement of nothing makes the client offer them again.
+    assert_eq!(said.client, [needs(0, 2)]);
+    stage.subscribe(&track(20, TrackKind::Video, "video/VP8"));
+    assert_eq!(stage.after(150).client, [needs(0, 1)]);
+    // The client has added two so far.
+    let mut lines = vec![DATA];
+    lines.extend((0..5).map(|_| line("video", "recvonly", "", "")));
+    let offer = description(2, "abcd", "actpass", &lines);
+    let said = stage.says(Says::Offer(sd("offer", 2, offer)));
+    assert_eq!(said.answer().mid_to_track_id.len(), 5);
+    assert_eq!(said.client.last(), Some(&needs(0, 1)));
+    assert_eq!(said.plane.iter().filter(|ask| matches!(ask, Ask::AddRoute(_))).count(), 5);
+    let mid = said.answer().mid_to_track_id.iter().find(|row| *row.1 == videos[4].sid.to_string());
+    let mid = mid.unwrap().0.clone();
+    // A track keeps its section over later offers.
+    let offer = description(3, "abcd", "actpass", &lines);
+    let said = stage.says(Says::Offer(sd("offer", 3, offer)));
+    assert_eq!(said.answer().mid_to_track_id[&mid], videos[4].sid.to_string());
+    assert!(
+        !said.plane.iter().any(|ask| matches!(ask, Ask::AddRoute(_) | Ask::RemoveRoute { .. }))
+    );
+    // One is no longer received: the one that waits takes its place in the next round.
+    let said = stage.is_told(Notice::Unsubscribe { track: videos[0].sid });
+    assert_eq!(said.kinds(), "#RemoveRoute");
+    assert_eq!(stage.after(200).client, [needs(0, 0)]);
+}
+
+#[test]
+fn an_ice_restart_of_the_client_is_answered_with_new_credentials() {
+    let mut stage = v1();
+    let first = stage.begin();
+    let ufrag = |sdp: &str| {
+        let line = sdp.lines().find(|line| line.starts_with("a=ice-ufrag:")).unwrap();
+        line.to_owned()
+    };
+    let offer = description(2, "wxyz", "actpass", &[DATA]);
+    let said = stage.says(Says::Offer(sd("offer", 2, offer)));
+    assert!(said.kinds().contains("#RestartIce #SetRemote"), "{}", said.kinds());
+    assert_ne!(ufrag(&first.answer().sdp), ufrag(&said.answer().sdp));
+}
+
+#[test]
+fn small_talk() {
+    let mut stage = v0();
+    stage.said();
+    stage.now_ms = 5;
+    let said = stage.says(Says::Ping(3));
+    assert_eq!(said.client, [Hears::Pong(1_700_000_000_005)]);
+    let said = stage.says(Says::PingReq(proto::Ping { timestamp: 3, rtt: 4 }));
+    let pong = proto::Pong { last_ping_timestamp: 3, timestamp: 1_700_000_000_005 };
+    assert_eq!(said.client, [Hears::PongResp(pong)]);
+    let trickle = |text: &str| {
+        Says::Trickle(proto::TrickleRequest { candidate_init: text.into(), ..Default::default() })
+    };
+    assert_eq!(stage.says(trickle(r#"{"candidate":""}"#)).kinds(), "");
+    assert_eq!(stage.says(trickle("nonsense")).kinds(), "<RequestResponse");
+    let mute = proto::MuteTrackRequest { sid: "no such".into(), muted: true };
+    assert_eq!(stage.says(Says::Mute(mute)).kinds(), "<RequestResponse");
+    let add = proto::AddTrackRequest { r#type: 2, ..Default::default() };
+    assert_eq!(stage.says(Says::AddTrack(add)).kinds(), "@AddTrack");
+    let add = proto::AddTrackRequest { r#type: 9, ..Default::default() };
+    assert_eq!(stage.says(Says::AddTrack(add)).kinds(), "<RequestResponse");
+    assert_eq!(stage.says(Says::Offer(sd("offer", 1, "v=1".into()))).kinds(), "");
+    stage.session.handle_message(5, None, &stage.around);
+    assert_eq!(stage.said().kinds(), "");
+    let ignored = stage.session.ignored();
+    assert_eq!((ignored.unknown, ignored.not_sdp, ignored.candidates), (1, 1, 1));
+}
+
+#[test]
+fn a_description_that_cannot_be_met_ends_the_session() {
+    let mut stage = v0();
+    stage.said();
+    let sdp = description(1, "abcd", "passive", &[DATA]);
+    let said = stage.says(Says::Offer(sd("offer", 1, sdp)));
+    assert_eq!(said.kinds(), "<Leave @Leave !HangUp");
+    let Hears::Leave(leave) = &said.client[0] else { panic!() };
+    assert_eq!((leave.reason, leave.action), (6, 2));
+    assert_eq!(stage.says(Says::Ping(1)).kinds(), "");
+}
+
+#[test]
+fn leaves_speak_the_clients_version() {
+    for (protocol, can_reconnect, action) in [(17, false, 2), (13, false, 2), (12, true, 0)] {
+        let mut stage = Stage::new(Join::default(), client("chrome", protocol));
+        stage.said();
+        let (reason, action_told) = (DisconnectReason::StateMismatch, LeaveAction::Reconnect);
+        let said = stage.is_told(Notice::Leave { reason, action: action_told });
+        let Hears::Leave(leave) = &said.client[0] else { panic!() };
+        assert_eq!((leave.can_reconnect, leave.action), (can_reconnect, action), "{protocol}");
+        assert_eq!(said.rest, [Output::HangUp, Output::End]);
+    }
+    let mut stage = v0();
+    stage.after(10);
+    let reason = DisconnectReason::ClientInitiated;
+    let said = stage.is_told(Notice::Leave { reason, action: LeaveAction::Disconnect });
+    assert_eq!(said.kinds(), "<Leave #CloseTransport !HangUp !End");
+}
+
+#[test]
+fn wanted_qualities_are_said_again_after_answers() {
+    let mut stage = v0();
+    stage.after(10);
+    let codecs = vec![("video/VP8".to_owned(), VideoQuality::Low)];
+    let told = Notice::SubscribedQuality { track: track_sid(5), codecs };
+    let said = stage.is_told(told);
+    let Hears::SubscribedQualityUpdate(update) = &said.client[0] else { panic!() };
+    assert_eq!(update.subscribed_codecs[0].codec, "vp8");
+    let enabled: Vec<_> = update.subscribed_codecs[0].qualities.iter().map(|q| q.enabled).collect();
+    assert_eq!(enabled, [true, false, false]);
+    let sdp = description(1, "abcd", "actpass", &[DATA]);
+    stage.says(Says::Offer(sd("offer", 1, sdp)));
+    assert_eq!(stage.after(1_999).kinds(), "");
+    assert_eq!(stage.after(1).kinds(), "<SubscribedQualityUpdate");
+    assert_eq!(stage.after(60_000).kinds(), "");
+}
+
+#[test]
+fn a_session_is_resumed() {
+    let mut stage = v0();
+    stage.after(10);
+    let answer = description(1, "efgh", "active", &[DATA]);
+    stage.says(Says::Answer(sd("answer", 1, answer)));
+    let joined = stage::joined();
+    let state = proto::SyncState {
+        track_sids_disabled: vec![track_sid(3).to_string()],
+        ..proto::SyncState::default()
+    };
+    let join = Join { sync_state: Some(state), ..Join::default() };
+    stage.session.handle_resumed(99, &joined, join, client("chrome", 17), &stage.around);
+    let said = stage.said();
+    assert_eq!(said.kinds(), "<Reconnect <Update <RoomUpdate <Offer @TrackSettings #RestartIce");
+    let Hears::Update(update) = &said.client[1] else { panic!() };
+    assert_eq!(update.participants.len(), 2);
+    // A client that believes in a track that nobody knows must begin anew.
+    let track = proto::TrackInfo { sid: track_sid(4).to_string(), ..Default::default() };
+    let published = proto::TrackPublishedResponse { cid: "x".into(), track: Some(track) };
+    let state = proto::SyncState { publish_tracks: vec![published], ..Default::default() };
+    assert_eq!(stage.says(Says::SyncState(state)).kinds(), "<Leave @Leave !HangUp");
+}

@@ -1,0 +1,470 @@
+//! The messages of calls: what the control plane asks of a shard about peer connections, and what
+//! the shard says of them.
+//!
+//! A *transport* is one peer connection, a *source* is media that comes in over one, a *route* is a
+//! source that goes out over one. All of a room live on one shard. Keys are chosen by the control
+//! plane, never 0, and unique on a shard; asking again with a known key replaces. What hangs on a
+//! transport goes with it.
+//!
+//! Text is limited to what ICE and RTP put on the wire, in fixed room. Every command is answered by
+//! `Done`: [`crate::message::Outcome::Accepted`], [`crate::message::Outcome::Media`], or refused.
+// The rkyv derives make public types whose fields have no documentation.
+#![allow(missing_docs)]
+
+use std::net::SocketAddr;
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// Names a peer connection.
+pub type TransportKey = u64;
+/// Names media that comes in.
+pub type SourceKey = u64;
+/// Names media that goes out.
+pub type RouteKey = u64;
+
+/// The longest user name fragment; browsers use 4 to 16. RFC 8445 allows 256, which nobody sends.
+pub const UFRAG_BYTES: usize = 32;
+/// The longest ICE password; browsers use 22 to 32.
+pub const PASSWORD_BYTES: usize = 64;
+/// The longest mid or rid: what fits a one-byte header extension (RFC 8285 4.2).
+pub const NAME_BYTES: usize = 16;
+/// The longest certificate hash: SHA-512.
+pub const FINGERPRINT_BYTES: usize = 64;
+/// Payload types in one command.
+pub const PAYLOADS: usize = 12;
+/// Kinds of header extension, see [`ExtensionKind`].
+pub const EXTENSION_KINDS: usize = 11;
+/// Encodings of one source.
+pub const LAYERS: usize = 3;
+/// Sources in one report of loudness.
+pub const LEVELS: usize = 8;
+
+/// A few octets of text in fixed room.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
+pub struct Text<const N: usize> {
+    /// How many octets count.
+    pub len: u8,
+    /// They, and zeroes.
+    pub bytes: [u8; N],
+}
+
+impl<const N: usize> Text<N> {
+    /// Nothing.
+    pub const EMPTY: Self = Self { len: 0, bytes: [0; N] };
+
+    /// Takes `bytes` if there is room for them.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut text = Self::EMPTY;
+        text.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        text.len = u8::try_from(bytes.len()).ok()?;
+        Some(text)
+    }
+
+    /// The octets; nothing if the length is not to be believed.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
+impl<const N: usize> std::fmt::Debug for Text<N> {
+    /// Only the length: passwords must not reach logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Text({} octets)", self.len)
+    }
+}
+
+/// ICE credentials.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IceCredentials {
+    /// User name fragment.
+    pub ufrag: Text<UFRAG_BYTES>,
+    /// Password.
+    pub password: Text<PASSWORD_BYTES>,
+}
+
+/// How a certificate was hashed (RFC 8122).
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum HashAlgorithm {
+    /// 32 octets.
+    Sha256,
+    /// 48 octets.
+    Sha384,
+    /// 64 octets.
+    Sha512,
+}
+
+/// A certificate's hash.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// How.
+    pub algorithm: HashAlgorithm,
+    /// The hash.
+    pub hash: Text<FINGERPRINT_BYTES>,
+}
+
+/// What is asked about calls.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallCommand {
+    /// Receive at this address, and tell the certificate's fingerprint. Again with the same
+    /// address: what there is.
+    OpenMedia {
+        /// Where; port 0 takes any.
+        udp: SocketAddr,
+    },
+    /// Answer ICE checks with these credentials, and DTLS as its server.
+    OpenTransport {
+        /// Which.
+        transport: TransportKey,
+        /// Ours.
+        local: IceCredentials,
+        /// Only answer checks; else make them too.
+        lite: bool,
+    },
+    /// Who may connect; also after the client has restarted ICE.
+    SetRemote {
+        /// Which.
+        transport: TransportKey,
+        /// The client's.
+        remote: IceCredentials,
+        /// Of the client's certificate.
+        fingerprint: Fingerprint,
+    },
+    /// Replace our credentials.
+    RestartIce {
+        /// Which.
+        transport: TransportKey,
+        /// Ours from now on.
+        local: IceCredentials,
+    },
+    /// Drop a transport with its sources and routes.
+    CloseTransport {
+        /// Which.
+        transport: TransportKey,
+    },
+    /// What payload types mean from now on. `first` forgets what was said before.
+    SetPayloads {
+        /// Which.
+        transport: TransportKey,
+        /// Begin anew.
+        first: bool,
+        /// The payload types; those above 127 are none.
+        payloads: [Payload; PAYLOADS],
+    },
+    /// What extension ids mean from now on: by [`ExtensionKind`], 0 is none.
+    SetExtensions {
+        /// Which.
+        transport: TransportKey,
+        /// The ids.
+        ids: [u8; EXTENSION_KINDS],
+    },
+    /// Take in media, or replace how it is taken in.
+    AddSource(SourceSpec),
+    /// Mute or unmute.
+    SetSource {
+        /// Which.
+        source: SourceKey,
+        /// The publisher sends nothing that matters.
+        muted: bool,
+    },
+    /// Drop media that comes in, and its routes.
+    RemoveSource {
+        /// Which.
+        source: SourceKey,
+    },
+    /// Send a source to a subscriber, or replace how.
+    AddRoute(RouteSpec),
+    /// Serve a route otherwise.
+    SetRoute {
+        /// Which.
+        route: RouteKey,
+        /// How.
+        service: Service,
+    },
+    /// Drop a route.
+    RemoveRoute {
+        /// Which.
+        route: RouteKey,
+    },
+    /// Drop everything about calls: the control plane remembers none.
+    Reset,
+}
+
+/// What a payload type carries.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// 0 to 127; another number fills a place that is not used.
+    pub payload_type: u8,
+    /// The codec.
+    pub codec: Codec,
+    /// Payload type of its retransmissions; above 127 is none.
+    pub rtx_payload_type: u8,
+    /// What the receiver of feedback wants, bits of [`feedback`].
+    pub feedback: u8,
+    /// Clock of its timestamps, Hz.
+    pub clock_hz: u32,
+}
+
+impl Payload {
+    /// Fills a place that is not used.
+    pub const UNUSED: Self = Self {
+        payload_type: u8::MAX,
+        codec: Codec::Opus,
+        rtx_payload_type: u8::MAX,
+        feedback: 0,
+        clock_hz: 0,
+    };
+}
+
+/// Bits of [`Payload::feedback`].
+pub mod feedback {
+    /// Generic NACK (RFC 4585).
+    pub const NACK: u8 = 1;
+    /// Picture loss (RFC 4585).
+    pub const PLI: u8 = 2;
+    /// Full intra request (RFC 5104).
+    pub const FIR: u8 = 4;
+    /// Transport-wide congestion control.
+    pub const TRANSPORT_CC: u8 = 8;
+    /// Receiver's estimate of the bitrate.
+    pub const REMB: u8 = 16;
+}
+
+/// The codecs that a shard can tell frames of.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum Codec {
+    /// Opus.
+    Opus,
+    /// Redundant audio (RFC 2198).
+    Red,
+    /// G.711 µ-law.
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+    /// VP8.
+    Vp8,
+    /// VP9.
+    Vp9,
+    /// H.264.
+    H264,
+    /// H.265.
+    H265,
+    /// AV1.
+    Av1,
+}
+
+/// Places of [`CallCommand::SetExtensions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum ExtensionKind {
+    /// RFC 9143.
+    Mid,
+    /// RFC 8852.
+    Rid,
+    /// RFC 8852.
+    RepairedRid,
+    /// RFC 6464.
+    AudioLevel,
+    /// When it was sent.
+    AbsSendTime,
+    /// A number per packet of the transport.
+    TransportSequence,
+    /// When it was captured.
+    AbsCaptureTime,
+    /// Bounds of the receiver's buffer.
+    PlayoutDelay,
+    /// Frames and layers.
+    DependencyDescriptor,
+    /// How the camera was held.
+    VideoOrientation,
+    /// RFC 9626.
+    FrameMarking,
+}
+
+/// What a source shows.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum SourceKind {
+    /// Sound.
+    Audio,
+    /// A camera.
+    Camera,
+    /// A screen, on which nothing may move for a while.
+    Screen,
+}
+
+/// One encoding of a source. Without rid and SSRC: whatever the mid brings.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// Its id in a header extension.
+    pub rid: Text<NAME_BYTES>,
+    /// Its SSRC.
+    pub ssrc: Option<u32>,
+    /// That of its retransmissions.
+    pub rtx_ssrc: Option<u32>,
+}
+
+impl Layer {
+    /// Told from others by nothing.
+    pub const ANY: Self = Self { rid: Text::EMPTY, ssrc: None, rtx_ssrc: None };
+}
+
+/// Media that comes in.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceSpec {
+    /// Its name.
+    pub source: SourceKey,
+    /// Over which transport.
+    pub transport: TransportKey,
+    /// Which room's loudest it is compared with.
+    pub room: u64,
+    /// What it shows.
+    pub kind: SourceKind,
+    /// The media section; may be empty where SSRCs say all.
+    pub mid: Text<NAME_BYTES>,
+    /// Encodings, the lowest quality first.
+    pub layers: [Layer; LAYERS],
+    /// How many of them count, 1 to 3.
+    pub layer_count: u8,
+    /// The publisher sends nothing that matters.
+    pub muted: bool,
+    /// Payloads are encrypted between the ends: nothing may be made up.
+    pub encrypted: bool,
+}
+
+/// Media that goes out.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// Its name.
+    pub route: RouteKey,
+    /// What.
+    pub source: SourceKey,
+    /// Over which transport.
+    pub transport: TransportKey,
+    /// The SSRC that the subscriber sees.
+    pub ssrc: u32,
+    /// That of retransmissions.
+    pub rtx_ssrc: Option<u32>,
+    /// Payload type of the media.
+    pub payload_type: u8,
+    /// Payload type of RED, where the subscriber takes it; above 127 is none.
+    pub red_payload_type: u8,
+    /// Payload type of retransmissions; above 127 is none.
+    pub rtx_payload_type: u8,
+    /// The media section.
+    pub mid: Text<NAME_BYTES>,
+    /// How it is served.
+    pub service: Service,
+    /// Least and greatest delay at the receiver, ms.
+    pub playout_delay_ms: Option<(u16, u16)>,
+}
+
+/// How a route is served.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Send nothing.
+    pub paused: bool,
+    /// The highest layer.
+    pub max_layer: u8,
+    /// The highest temporal layer.
+    pub max_temporal: u8,
+    /// Who goes first when bandwidth is short, 255 before 1.
+    pub priority: u8,
+}
+
+/// What a shard says about calls.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEvent {
+    /// Media can flow.
+    Connected {
+        /// Which.
+        transport: TransportKey,
+        /// Where the client is.
+        remote: SocketAddr,
+        /// Over TCP.
+        tcp: bool,
+    },
+    /// Nothing flows any more.
+    Ended {
+        /// Which.
+        transport: TransportKey,
+        /// Why.
+        reason: EndReason,
+    },
+    /// Which layers a source sends.
+    SourceLayers {
+        /// Which.
+        source: SourceKey,
+        /// Bit 0 is the lowest.
+        live: u8,
+        /// What they carry.
+        codec: Option<Codec>,
+    },
+    /// A route is held back for want of bandwidth, or goes on.
+    RouteState {
+        /// Which.
+        route: RouteKey,
+        /// Held back.
+        paused: bool,
+    },
+    /// Who speaks in a room: all who do. The last event of a room counts; more than fit are not
+    /// told.
+    Levels {
+        /// Which.
+        room: u64,
+        /// How many count.
+        count: u8,
+        /// The loudest first.
+        levels: [Level; LEVELS],
+    },
+    /// How well media travelled lately.
+    Quality {
+        /// Source or route.
+        subject: Subject,
+        /// Packets that should have come.
+        expected: u32,
+        /// Of those, lost and not repaired.
+        lost: u32,
+        /// µs.
+        jitter_us: u32,
+        /// µs; 0 is not known.
+        rtt_us: u32,
+    },
+}
+
+/// What a report is about.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Media that comes in.
+    Source(SourceKey),
+    /// Media that goes out.
+    Route(RouteKey),
+}
+
+/// How loud a source is.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// Which.
+    pub source: SourceKey,
+    /// 0 is silence, 255 the loudest.
+    pub level: u8,
+}
+
+/// Why a transport ended.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum EndReason {
+    /// The client closed it.
+    Closed,
+    /// No check ever came.
+    Unreached,
+    /// Checks came, DTLS did not finish.
+    Unfinished,
+    /// It fell silent.
+    Silent,
+    /// Another certificate than announced.
+    Fingerprint,
+    /// DTLS gave up, or offered no profile that we have.
+    Dtls,
+}

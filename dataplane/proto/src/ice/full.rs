@@ -1,0 +1,200 @@
+//! The full agent: the library `is`, for clients that ask for a peer which is not lite.
+//!
+//! Its checks allocate and it has no bound on addresses, so messages come to it only when their
+//! integrity is right and their source has a place in [`Paths`]. It wants an `Instant`: `epoch` is
+//! any, of which only differences count.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+use is::stun::{StunMessage, StunPacket};
+use is::{Candidate, IceAgentEvent, IceCreds, Protocol, Sha1HmacProvider};
+use ringway_wire::stun::{Class, MessageType, StunView};
+
+use super::credentials::{IceKey, tag};
+use super::paths::Paths;
+use super::reply::{Reply, authenticate, put_refusal};
+use super::{IceCredentials, IceDrop, MAX_SOURCES, NS_PER_MS, Path, PathProtocol, StunTransmit};
+
+/// Pairs of addresses that are checked. Raised: more checks in the first second. Lowered: a client
+/// with many candidates may not get its best one.
+const MAX_PAIRS: usize = 100;
+
+/// Remote candidates that are taken from signalling.
+const MAX_REMOTE_CANDIDATES: usize = 32;
+
+/// How often a full agent without a deadline of its own is turned.
+const IDLE_MS: u64 = 1000;
+
+#[derive(Debug)]
+struct AwsHmac;
+
+impl Sha1HmacProvider for AwsHmac {
+    fn sha1_hmac(&self, key: &[u8], payloads: &[&[u8]]) -> [u8; 20] {
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+        let mut context = hmac::Context::with_key(&key);
+        payloads.iter().for_each(|payload| context.update(payload));
+        tag(context.sign())
+    }
+}
+
+/// One of our addresses, as it is announced to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// The caller's number for the socket; for TCP the listener.
+    pub socket: u32,
+    /// The address that the peer is told.
+    pub address: SocketAddr,
+    /// How it is reached.
+    pub protocol: PathProtocol,
+}
+
+pub(super) struct FullAgent {
+    agent: is::IceAgent,
+    local: IceKey,
+    locals: Box<[LocalAddress]>,
+    reply: Reply,
+    epoch: Instant,
+    remote_candidates: usize,
+}
+
+impl FullAgent {
+    pub(super) fn new(local: &IceCredentials, locals: &[LocalAddress], epoch: Instant) -> Self {
+        let mut agent = is::IceAgent::with_hmac(creds(local), &AwsHmac);
+        agent.set_controlling(false);
+        agent.set_max_candidate_pairs(MAX_PAIRS);
+        for local in locals {
+            if let Ok(candidate) = Candidate::host(local.address, protocol(local.protocol)) {
+                agent.add_local_candidate(candidate);
+            }
+        }
+        let (reply, locals) = (Reply::default(), locals.into());
+        Self { agent, local: IceKey::new(local), locals, reply, epoch, remote_candidates: 0 }
+    }
+
+    pub(super) fn restart(&mut self, local: &IceCredentials) {
+        self.local = IceKey::new(local);
+        self.remote_candidates = 0;
+        self.agent.ice_restart(creds(local), true);
+    }
+
+    pub(super) fn set_remote(&mut self, remote: &IceCredentials) {
+        self.agent.set_remote_credentials(creds(remote));
+    }
+
+    pub(super) fn add_remote_candidate(&mut self, address: SocketAddr, over: PathProtocol) {
+        if self.remote_candidates < MAX_REMOTE_CANDIDATES
+            && let Ok(candidate) = Candidate::host(address, protocol(over))
+        {
+            self.remote_candidates += 1;
+            self.agent.add_remote_candidate(candidate);
+        }
+    }
+
+    pub(super) fn ufrag(&self) -> &[u8] {
+        self.local.ufrag()
+    }
+
+    /// Takes a message of `bytes` that came by `path`; tells whether that path was nominated.
+    pub(super) fn handle(
+        &mut self,
+        now_ns: u64,
+        path: Path,
+        view: &StunView<'_>,
+        bytes: &[u8],
+        paths: &mut Paths,
+    ) -> Result<bool, IceDrop> {
+        let request = view.message_type() == MessageType::binding(Class::Request);
+        if request && let Err(reason) = self.judge(view) {
+            put_refusal(&mut self.reply, view, path, reason, &self.local);
+            return Err(reason);
+        }
+        if request && !paths.contains(&path) && paths.len() == MAX_SOURCES {
+            return Err(IceDrop::Refused);
+        }
+        let destination = self.address_of(path).ok_or(IceDrop::Refused)?;
+        let message = StunMessage::parse(bytes).map_err(|_| IceDrop::Refused)?;
+        let proto = protocol(path.protocol);
+        let packet = StunPacket { proto, source: path.remote, destination, message };
+        if !self.agent.handle_packet(self.instant(now_ns), packet) {
+            return Err(IceDrop::Unasked);
+        }
+        // Nominations come only out of here.
+        self.turn(now_ns, paths);
+        Ok(request && view.use_candidate())
+    }
+
+    // The library expects PRIORITY in every request, and so does RFC 8445 7.1.1.
+    fn judge(&self, view: &StunView<'_>) -> Result<(), IceDrop> {
+        authenticate(view, &self.local)?;
+        if view.priority().is_none() { Err(IceDrop::Incomplete) } else { Ok(()) }
+    }
+
+    /// Lets the agent work; tells whether another path was selected.
+    pub(super) fn turn(&mut self, now_ns: u64, paths: &mut Paths) -> bool {
+        self.agent.handle_timeout(self.instant(now_ns));
+        let mut changed = false;
+        while let Some(event) = self.agent.poll_event() {
+            if let IceAgentEvent::NominatedSend { proto, source, destination } = event
+                && let Some(path) = self.path_of(proto, source, destination)
+            {
+                changed |= paths.select(path);
+            }
+        }
+        changed
+    }
+
+    pub(super) fn deadline(&mut self, now_ns: u64) -> u64 {
+        let idle_ns = now_ns + IDLE_MS * NS_PER_MS;
+        let Some(at) = self.agent.poll_timeout() else { return now_ns };
+        u64::try_from(at.saturating_duration_since(self.epoch).as_nanos())
+            .unwrap_or(idle_ns)
+            .min(idle_ns)
+    }
+
+    pub(super) fn poll_transmit(&mut self, out: &mut [u8]) -> Option<StunTransmit> {
+        if let Some((path, len)) = self.reply.take(out) {
+            return Some(StunTransmit { path, len });
+        }
+        loop {
+            let transmit = self.agent.poll_transmit()?;
+            let len = transmit.contents.len();
+            let path = self.path_of(transmit.proto, transmit.source, transmit.destination);
+            if let (Some(path), Some(out)) = (path, out.get_mut(..len)) {
+                out.copy_from_slice(&transmit.contents);
+                return Some(StunTransmit { path, len });
+            }
+        }
+    }
+
+    fn instant(&self, now_ns: u64) -> Instant {
+        self.epoch + Duration::from_nanos(now_ns)
+    }
+
+    fn address_of(&self, path: Path) -> Option<SocketAddr> {
+        let same =
+            |local: &&LocalAddress| local.socket == path.socket && local.protocol == path.protocol;
+        self.locals.iter().find(same).map(|local| local.address)
+    }
+
+    fn path_of(&self, proto: Protocol, source: SocketAddr, remote: SocketAddr) -> Option<Path> {
+        let over = if proto == Protocol::Udp { PathProtocol::Udp } else { PathProtocol::Tcp };
+        let same = |local: &&LocalAddress| local.address == source && local.protocol == over;
+        let socket = self.locals.iter().find(same)?.socket;
+        Some(Path { remote, protocol: over, socket })
+    }
+}
+
+fn creds(credentials: &IceCredentials) -> IceCreds {
+    // The characters were checked: they are ASCII.
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    IceCreds { ufrag: text(credentials.ufrag()), pass: text(credentials.password()) }
+}
+
+fn protocol(protocol: PathProtocol) -> Protocol {
+    match protocol {
+        PathProtocol::Udp => Protocol::Udp,
+        PathProtocol::Tcp => Protocol::Tcp,
+    }
+}

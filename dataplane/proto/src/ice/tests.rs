@@ -1,0 +1,265 @@
+//! One agent judged message by message; two agents together are in `tests/`.
+
+use ringway_wire::stun::{Class, IceRole, MessageType, StunView, StunWriter, TransactionId};
+
+use super::*;
+
+const SECOND: u64 = 1000 * NS_PER_MS;
+
+fn credentials(ufrag: &str) -> IceCredentials {
+    let password = format!("{ufrag}+the/password/of/one");
+    IceCredentials::new(ufrag.as_bytes(), password.as_bytes()).expect("valid credentials")
+}
+
+fn path(port: u16) -> Path {
+    let remote = ([192, 0, 2, 1], port).into();
+    Path { remote, protocol: PathProtocol::Udp, socket: 3 }
+}
+
+/// A check as a browser sends it to `local`, with something changed.
+#[derive(Clone)]
+struct Request {
+    ufrag: &'static str,
+    key: IceCredentials,
+    role: IceRole,
+    use_candidate: bool,
+    username: bool,
+    integrity: bool,
+    unknown: bool,
+    class: Class,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            ufrag: "server",
+            key: credentials("server"),
+            role: IceRole::Controlling(5),
+            use_candidate: false,
+            username: true,
+            integrity: true,
+            unknown: false,
+            class: Class::Request,
+        }
+    }
+}
+
+impl Request {
+    fn bytes(&self) -> Vec<u8> {
+        let (mut out, key) = ([0; 256], credentials::IceKey::new(&self.key));
+        let message_type = MessageType::binding(self.class);
+        let mut writer = StunWriter::new(&mut out, message_type, TransactionId([7; 12]));
+        if self.username {
+            writer.username(self.ufrag.as_bytes(), b"peer");
+        }
+        writer.priority(1).role(self.role);
+        if self.use_candidate {
+            writer.use_candidate();
+        }
+        if self.unknown {
+            // There is no call for it: UNKNOWN-ATTRIBUTES becomes a type that nobody knows.
+            writer.unknown_attributes(&[1]);
+        }
+        let mut len = writer.finish().expect("room");
+        if self.unknown {
+            out[len - 8..len - 6].copy_from_slice(&0x7abc_u16.to_be_bytes());
+        }
+        if self.integrity {
+            let total = (len - 20 + 24) as u16;
+            out[2..4].copy_from_slice(&total.to_be_bytes());
+            let tag = key.sign(&out[..len]);
+            out[len..len + 4].copy_from_slice(&[0, 8, 0, 20]);
+            out[len + 4..len + 24].copy_from_slice(&tag);
+            len += 24;
+        }
+        out[..len].to_vec()
+    }
+}
+
+fn ask(agent: &mut IceAgent, from: Path, request: &Request) -> Result<Heard, IceDrop> {
+    let bytes = request.bytes();
+    let view = StunView::parse(&bytes).expect("a valid message");
+    agent.handle_stun(SECOND, from, &view, &bytes)
+}
+
+/// Code of the answer that waits (200 for a grant), and whether it is signed.
+fn answer(agent: &mut IceAgent, from: Path) -> Option<(u16, bool)> {
+    let mut out = [0; 256];
+    let sent = agent.poll_transmit(SECOND, &mut out)?;
+    assert_eq!(sent.path, from);
+    let view = StunView::parse(&out[..sent.len]).expect("a valid answer");
+    assert_eq!(view.transaction(), TransactionId([7; 12]));
+    assert!(view.has_fingerprint());
+    if let Some(signed) = view.signed() {
+        assert!(credentials::IceKey::new(&credentials("server")).verify(&signed));
+    }
+    let code = match view.message_type().class {
+        Class::Success => {
+            assert_eq!(view.mapped_address(), Some(from.remote));
+            200
+        }
+        _ => view.error().expect("an error code").code,
+    };
+    Some((code, view.signed().is_some()))
+}
+
+#[test]
+fn requests_are_granted_or_refused_as_rfc_8489_asks() {
+    let good = Request::default;
+    let wrong = credentials("wrong");
+    let rows = [
+        ("good", good(), None, Some((200, true))),
+        ("no role", Request { role: IceRole::Controlling(0), ..good() }, None, Some((200, true))),
+        (
+            "no username",
+            Request { username: false, ..good() },
+            Some(IceDrop::Incomplete),
+            Some((400, false)),
+        ),
+        (
+            "no integrity",
+            Request { integrity: false, ..good() },
+            Some(IceDrop::Incomplete),
+            Some((400, false)),
+        ),
+        (
+            "other ufrag",
+            Request { ufrag: "older", ..good() },
+            Some(IceDrop::Ufrag),
+            Some((401, false)),
+        ),
+        (
+            "other password",
+            Request { key: wrong.clone(), ..good() },
+            Some(IceDrop::Integrity),
+            Some((401, false)),
+        ),
+        (
+            "other password and a nomination",
+            Request { key: wrong, use_candidate: true, ..good() },
+            Some(IceDrop::Integrity),
+            Some((401, false)),
+        ),
+        (
+            "controlled",
+            Request { role: IceRole::Controlled(0), ..good() },
+            Some(IceDrop::Role),
+            Some((487, true)),
+        ),
+        (
+            "unknown attribute",
+            Request { unknown: true, ..good() },
+            Some(IceDrop::Unknown),
+            Some((420, true)),
+        ),
+        (
+            "an indication",
+            Request { class: Class::Indication, ..good() },
+            Some(IceDrop::Unasked),
+            None,
+        ),
+        ("an answer", Request { class: Class::Success, ..good() }, Some(IceDrop::Unasked), None),
+    ];
+    for (name, request, expect, reply) in rows {
+        let mut agent = IceAgent::lite(&credentials("server"));
+        assert_eq!(ask(&mut agent, path(1), &request).err(), expect, "{name}");
+        assert_eq!(answer(&mut agent, path(1)), reply, "{name}");
+        assert_eq!(answer(&mut agent, path(1)), None, "{name}: one answer");
+        assert_eq!(agent.is_known(&path(1)), expect.is_none(), "{name}");
+        assert_eq!(agent.send_path().is_some(), expect.is_none(), "{name}");
+    }
+}
+
+#[test]
+fn the_latest_nomination_is_followed_at_once() {
+    let mut agent = IceAgent::lite(&credentials("server"));
+    let check = Request::default();
+    let nomination = Request { use_candidate: true, ..Request::default() };
+    let wrong = Request { key: credentials("wrong"), ..nomination.clone() };
+    // (from, request, selected afterwards, sent to afterwards)
+    let rows = [
+        (1, &check, None, 1),
+        (2, &check, None, 2), // before a nomination: the latest check
+        (1, &nomination, Some(1), 1),
+        (2, &check, Some(1), 1),
+        (3, &nomination, Some(3), 3), // another network: at once
+        (1, &check, Some(3), 3),
+        (4, &wrong, Some(3), 3),
+        (1, &nomination, Some(1), 1),
+    ];
+    for (row, (from, request, selected, sent_to)) in rows.into_iter().enumerate() {
+        let _ = ask(&mut agent, path(from), request);
+        assert_eq!(agent.selected(), selected.map(path), "row {row}");
+        assert_eq!(agent.send_path(), Some(path(sent_to)), "row {row}");
+    }
+}
+
+#[test]
+fn tcp_and_udp_from_one_address_are_two_paths() {
+    let mut agent = IceAgent::lite(&credentials("server"));
+    let tcp = Path { protocol: PathProtocol::Tcp, ..path(1) };
+    let heard = ask(&mut agent, path(1), &Request::default()).expect("granted");
+    assert_eq!((heard.learned, heard.forgotten), (Some(path(1)), None));
+    assert!(!agent.is_known(&tcp));
+    let nomination = Request { use_candidate: true, ..Request::default() };
+    let heard = ask(&mut agent, tcp, &nomination).expect("granted");
+    assert_eq!((heard.learned, heard.selected), (Some(tcp), Some(tcp)));
+    agent.handle_path_closed(tcp.remote, PathProtocol::Tcp, tcp.socket);
+    assert_eq!((agent.selected(), agent.send_path()), (None, Some(path(1))));
+}
+
+#[test]
+fn after_a_restart_only_the_new_credentials_are_good() {
+    let mut agent = IceAgent::lite(&credentials("server"));
+    let nomination = Request { use_candidate: true, ..Request::default() };
+    ask(&mut agent, path(1), &nomination).expect("granted");
+    agent.restart(&credentials("again"));
+    assert_eq!(agent.ufrag(), b"again");
+    assert_eq!(ask(&mut agent, path(2), &nomination), Err(IceDrop::Ufrag));
+    let mixed = Request { ufrag: "again", ..nomination.clone() };
+    assert_eq!(ask(&mut agent, path(2), &mixed), Err(IceDrop::Integrity));
+    assert_eq!(agent.selected(), Some(path(1)), "media flows on");
+    let new = Request { ufrag: "again", key: credentials("again"), ..nomination };
+    ask(&mut agent, path(2), &new).expect("granted");
+    assert_eq!(agent.selected(), Some(path(2)));
+}
+
+#[test]
+fn sources_of_one_peer_are_bounded() {
+    let mut agent = IceAgent::lite(&credentials("server"));
+    for port in 1..5000 {
+        ask(&mut agent, path(port), &Request::default()).expect("granted");
+    }
+    assert_eq!(agent.known().count(), MAX_SOURCES);
+}
+
+#[test]
+fn silence_fails_the_agent() {
+    let mut agent = IceAgent::lite(&credentials("server"));
+    assert_eq!(agent.deadline(SECOND), None);
+    ask(&mut agent, path(1), &Request::default()).expect("granted");
+    answer(&mut agent, path(1)).expect("an answer");
+    assert_eq!(agent.deadline(SECOND), Some(11 * SECOND));
+    assert_eq!(agent.handle_timeout(11 * SECOND), Some(ConsentChange::Disconnected));
+    assert_eq!(agent.heard(12 * SECOND), Some(ConsentChange::Recovered));
+    assert_eq!(agent.handle_timeout(30 * SECOND), Some(ConsentChange::Disconnected));
+    assert_eq!(agent.handle_timeout(30 * SECOND), Some(ConsentChange::Failed));
+    assert_eq!(agent.handle_timeout(99 * SECOND), None);
+}
+
+#[test]
+fn credentials_have_the_characters_of_rfc_8839() {
+    let password = [b'p'; 22];
+    for (ufrag, password, expect) in [
+        (&b"abcd"[..], &password[..], true),
+        (b"abc", &password, false),
+        (b"a+/9", &password, true),
+        (b"ab:d", &password, false),
+        (b"abcd", &password[..21], false),
+        (&[b'u'; 256], &[b'p'; 256], true),
+        (&[b'u'; 257], &password, false),
+        (b"abcd", &[b'p'; 257], false),
+    ] {
+        assert_eq!(IceCredentials::new(ufrag, password).is_some(), expect, "{ufrag:?}");
+    }
+}

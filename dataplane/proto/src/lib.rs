@@ -1,0 +1,12 @@
+//! The protocol machines of one peer connection, sans-IO.
+#![forbid(unsafe_code)]
+
+pub mod dtls;
+pub mod framing;
+pub mod history;
+pub mod ice;
+pub mod nack;
+pub mod rtx;
+pub mod srtp;
+pub mod transport;
+pub mod twcc;

@@ -1,0 +1,33 @@
+//! Calls: tracks with layers come in, subscriptions with one unbroken stream each go out.
+//!
+//! A packet walks through here once and is then offered to every subscription:
+//! [`demux`] names its source and layer, [`source`] prepares it (order, payload facts, extensions),
+//! each [`route`] decides in a few compares and adds, and [`dress`] writes the head that the
+//! receiver sees. The payload is never touched, and what is end-to-end encrypted is never read.
+//!
+//! - [`format`](mod@format): what payload types mean on a transport.
+//! - [`demux`]: whose packet is it? [`arrivals`]: is it new, late, doubled?
+//! - [`source`], [`layer`]: a published track; [`prepared`]: one of its packets, ready to offer.
+//! - [`route`]: one subscription; [`trail`]: which of its numbers stands for which of the source's;
+//!   [`timeline`]: timestamps across layers; [`blank`]: what is sent where nothing comes;
+//!   [`answers`]: what its receiver reports.
+//! - [`bandwidth`]: which layers fit; [`speakers`]: who talks; [`quality`]: how good it is.
+
+pub mod answers;
+pub mod arrivals;
+pub mod bandwidth;
+pub mod blank;
+pub mod demux;
+pub mod dress;
+pub mod format;
+pub mod layer;
+pub mod prepared;
+pub mod quality;
+pub mod route;
+pub mod source;
+pub mod speakers;
+pub mod timeline;
+pub mod trail;
+
+/// Encodings of one track, lowest quality first. LiveKit's clients send up to three.
+pub const MAX_LAYERS: usize = 3;

@@ -1,0 +1,166 @@
+//! What a receiver gets where nothing comes: a moment of silence, or a black picture.
+//!
+//! When a track is muted its last sound or picture would hang in the receiver. A few packets of our
+//! own end it. They are in the clear, so receivers of end-to-end encrypted media get none.
+
+use ringway_wire::payload::{opus, vp8};
+
+use super::route::Sent;
+
+/// Silence lasts 0.2 s, in packets of 20 ms.
+const SILENT_PACKETS: u8 = 10;
+const SILENT_INTERVAL_NS: u64 = 20_000_000;
+
+/// Black frames are repeated for at most 1 s, against loss.
+const BLACK_FRAMES: u8 = 10;
+const BLACK_INTERVAL_NS: u64 = 100_000_000;
+
+/// A key frame of 16 by 16 black pixels, made with libvpx.
+const BLACK_VP8: [u8; 31] = [
+    0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x10, 0x00, 0x10, 0x00, 0x00, 0x47, 0x08, 0x85, 0x85, 0x88,
+    0x99, 0x84, 0x88, 0x02, 0x02, 0x00, 0x0c, 0x0d, 0x60, 0x00, 0xfe, 0xff, 0xab, 0x50, 0x80,
+];
+
+/// The same, constrained baseline, made with x264: parameter sets and picture in one STAP-A
+/// (RFC 6184 section 5.7.1).
+const BLACK_H264: [u8; 48] = [
+    0x78, // STAP-A, NRI 3
+    0, 22, 0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x1e, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00,
+    0x00, 0x03, 0x00, 0x08, 0x3c, 0x48, 0x99, 0x20, // sequence parameters
+    0, 5, 0x68, 0xcb, 0x83, 0xcb, 0x20, // picture parameters
+    0, 14, 0x65, 0x88, 0x84, 0x05, 0x7f, 0xff, 0xff, 0x0f, 0x45, 0x00, 0x01, 0x42, 0xdf,
+    0x80, // picture
+];
+
+/// The longest payload of ours.
+pub const MAX_BLANK_BYTES: usize = 48;
+
+/// What fills a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlankKind {
+    /// Silence in Opus; with the payload type of Opus inside RED where the receiver gets RED.
+    Opus {
+        /// That payload type.
+        inside_red: Option<u8>,
+    },
+    /// Black in VP8.
+    Vp8,
+    /// Black in H.264.
+    H264,
+}
+
+impl BlankKind {
+    /// Writes the payload; gives its length, 0 where `out` is too small. `shape` is the VP8
+    /// descriptor that the receiver saw last: the same fields come again, with the numbers of
+    /// `sent`.
+    pub fn write(self, sent: &Sent, shape: Option<vp8::Descriptor>, out: &mut [u8]) -> usize {
+        let mut head = [0; vp8::MAX_DESCRIPTOR_BYTES];
+        let (head, body): (&[u8], &[u8]) = match self {
+            // RFC 2198 section 3: one block, and it is the last.
+            Self::Opus { inside_red: Some(payload_type) } => {
+                head[0] = payload_type & 0x7f;
+                (&head[..1], &opus::SILENCE)
+            }
+            Self::Opus { inside_red: None } => (&[], &opus::SILENCE),
+            Self::Vp8 => {
+                let len = shape.unwrap_or_default().write_key_frame(sent.numbers, &mut head);
+                (&head[..len], &BLACK_VP8)
+            }
+            Self::H264 => (&[], &BLACK_H264),
+        };
+        let len = head.len() + body.len();
+        let Some(out) = out.get_mut(..len) else { return 0 };
+        out[..head.len()].copy_from_slice(head);
+        out[head.len()..].copy_from_slice(body);
+        len
+    }
+}
+
+/// A pause being filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blank {
+    kind: BlankKind,
+    left: u8,
+    next_ns: u64,
+}
+
+impl Blank {
+    /// Begins at once.
+    pub fn new(kind: BlankKind, now_ns: u64) -> Self {
+        let left = match kind {
+            BlankKind::Opus { .. } => SILENT_PACKETS,
+            BlankKind::Vp8 | BlankKind::H264 => BLACK_FRAMES,
+        };
+        Self { kind, left, next_ns: now_ns }
+    }
+
+    /// When the next packet is due; `None` after the last.
+    pub fn deadline(&self) -> Option<u64> {
+        (self.left > 0).then_some(self.next_ns)
+    }
+
+    /// What is due now, if anything is.
+    pub fn poll(&mut self, now_ns: u64) -> Option<BlankKind> {
+        if self.deadline()? > now_ns {
+            return None;
+        }
+        self.left -= 1;
+        self.next_ns = now_ns
+            + match self.kind {
+                BlankKind::Opus { .. } => SILENT_INTERVAL_NS,
+                BlankKind::Vp8 | BlankKind::H264 => BLACK_INTERVAL_NS,
+            };
+        Some(self.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringway_wire::payload::{Codec, Entry, inspect, red};
+
+    #[test]
+    fn payloads_are_what_they_say() {
+        let mut out = [0; MAX_BLANK_BYTES];
+        let numbers = vp8::Numbers { picture_id: 0x1234, tl0_index: 7, key_index: 3 };
+        let sent = Sent { numbers, ..Sent::default() };
+        for shape in [&[0x90, 0xf0, 0x80, 1, 2, 0x43, 0][..], &[0x10, 1], &[0x90, 0x80, 5, 1]] {
+            let shape = vp8::Descriptor::read(shape).expect("a descriptor");
+            let len = BlankKind::Vp8.write(&sent, Some(shape), &mut out);
+            let found = inspect(Codec::Vp8, &out[..len]);
+            let after = found.vp8.expect("a descriptor");
+            assert_eq!(found.entry, Entry::Full);
+            assert_eq!(after.picture_id.is_some(), shape.picture_id.is_some());
+            assert!(after.picture_id.is_none_or(|id| id.value == 0x1234 & id.mask()));
+            assert_eq!(after.tl0_index, shape.tl0_index.map(|_| 7));
+            assert_eq!(after.key_index, shape.key_index.map(|_| 3));
+            assert_eq!(after.temporal, shape.temporal.map(|_| 0));
+            assert_eq!(out[usize::from(after.len)..len], BLACK_VP8);
+        }
+        let len = BlankKind::H264.write(&sent, None, &mut out);
+        assert_eq!(inspect(Codec::H264, &out[..len]).entry, Entry::Full);
+        let len = BlankKind::Opus { inside_red: Some(111) }.write(&sent, None, &mut out);
+        let red = red::Red::parse(&out[..len]).expect("RED");
+        assert_eq!((red.primary_type(), &out[red.primary()]), (111, &opus::SILENCE[..]));
+        assert_eq!(BlankKind::Opus { inside_red: None }.write(&sent, None, &mut out), 3);
+        assert_eq!(BlankKind::H264.write(&sent, None, &mut out[..47]), 0);
+    }
+
+    #[test]
+    fn pauses_are_filled_for_a_moment() {
+        for (kind, packets, last_ms) in
+            [(BlankKind::Opus { inside_red: None }, 10, 180), (BlankKind::Vp8, 10, 900)]
+        {
+            let mut blank = Blank::new(kind, 5);
+            let mut sent = 0;
+            let mut at_ns = 0;
+            while let Some(due_ns) = blank.deadline() {
+                assert_eq!(blank.poll(due_ns - 1), None);
+                assert_eq!(blank.poll(due_ns), Some(kind));
+                sent += 1;
+                at_ns = due_ns;
+            }
+            assert_eq!((sent, at_ns), (packets, 5 + last_ms * 1_000_000));
+        }
+    }
+}

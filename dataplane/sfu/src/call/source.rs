@@ -1,0 +1,210 @@
+//! A published track: its layers, which of them are live, and its packets made ready to offer.
+
+use ringway_wire::extension::ExtensionMap;
+use ringway_wire::payload::{Codec, Entry};
+use ringway_wire::rtp::RtpView;
+
+use super::MAX_LAYERS;
+use super::layer::{Layer, SILENT_NS, SILENT_SCREEN_NS};
+use super::prepared::{Prepared, StreamId};
+use super::timeline::Alignment;
+use crate::report::SourceReport;
+
+/// Why a packet of a known source goes no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotPrepared {
+    /// It came before, or its number is too far off to tell.
+    Repeated,
+    /// Longer than any datagram.
+    Long,
+    /// The source has no such layer.
+    Layer,
+}
+
+/// What is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Sound.
+    Audio,
+    /// A camera.
+    Camera,
+    /// A screen, on which nothing may move for a while.
+    Screen,
+}
+
+impl SourceKind {
+    /// Whether it has pictures.
+    pub const fn is_video(self) -> bool {
+        matches!(self, Self::Camera | Self::Screen)
+    }
+}
+
+/// A published track.
+#[derive(Clone, Debug)]
+pub struct Source {
+    kind: SourceKind,
+    layers: [Layer; MAX_LAYERS],
+    count: u8,
+    alignment: Alignment,
+    clock_hz: u32,
+    codec: Option<Codec>,
+}
+
+impl Source {
+    /// A track of `layers` layers, 1 to [`MAX_LAYERS`], of which nothing came yet.
+    pub fn new(kind: SourceKind, layers: usize) -> Self {
+        Self {
+            kind,
+            layers: std::array::from_fn(|_| Layer::default()),
+            count: layers.clamp(1, MAX_LAYERS) as u8,
+            alignment: Alignment::default(),
+            clock_hz: 0,
+            codec: None,
+        }
+    }
+
+    /// What is published.
+    pub fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    /// The codec of its last packet.
+    pub fn codec(&self) -> Option<Codec> {
+        self.codec
+    }
+
+    /// Its layers, lowest first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers[..usize::from(self.count)]
+    }
+
+    /// A layer.
+    pub fn layer_mut(&mut self, layer: u8) -> Option<&mut Layer> {
+        self.layers[..usize::from(self.count)].get_mut(usize::from(layer))
+    }
+
+    /// A bit for each live layer, the lowest layer in the lowest bit.
+    pub fn live(&self) -> u8 {
+        let live = self.layers().iter().enumerate().filter(|(_, layer)| layer.is_live());
+        live.fold(0, |bits, (at, _)| bits | 1 << at)
+    }
+
+    /// Tells which SSRC sends a layer, and its RTX stream. Another SSRC than before begins another
+    /// numbering.
+    pub fn bind(&mut self, layer: u8, ssrc: Option<u32>, rtx_ssrc: Option<u32>) {
+        let Some(layer_state) = self.layer_mut(layer) else { return };
+        if let Some(ssrc) = ssrc
+            && layer_state.ssrc.replace(ssrc).is_some_and(|before| before != ssrc)
+        {
+            layer_state.begin_stream();
+            self.alignment.forget(layer);
+        }
+        if let Some(layer_state) = self.layer_mut(layer)
+            && rtx_ssrc.is_some()
+        {
+            layer_state.rtx_ssrc = rtx_ssrc;
+        }
+    }
+
+    /// Makes a packet of `layer` ready to be offered. `format` is codec and clock of its payload
+    /// type; `repaired` says that it came by RTX. The second of the pair says that the layer is
+    /// live only now: routes must be told.
+    pub fn prepare(
+        &mut self,
+        now_ns: u64,
+        layer: u8,
+        packet: &RtpView<'_>,
+        extensions: &ExtensionMap,
+        format: (Codec, u32),
+        repaired: bool,
+    ) -> Result<(Prepared, bool), NotPrepared> {
+        let facts = Prepared::read(packet, extensions, format, now_ns).ok_or(NotPrepared::Long)?;
+        let mut prepared = facts.prepared;
+        let (codec, clock_hz) = format;
+        let alignment = self.alignment;
+        let state = self.layer_mut(layer).ok_or(NotPrepared::Layer)?;
+        let epoch = state.epoch;
+        let sequence = packet.sequence();
+        let ahead = state
+            .handle_packet(now_ns, sequence, packet.bytes().len(), repaired)
+            .ok_or(NotPrepared::Repeated)?;
+        prepared.ahead = ahead;
+        prepared.stream = StreamId::new(layer, state.epoch);
+        prepared.alignment = alignment;
+        let restarted = state.epoch != epoch;
+        if ahead > 0 {
+            if !repaired {
+                state.time(now_ns, prepared.timestamp, clock_hz);
+            }
+            let newest = state.newest_timestamp.replace(prepared.timestamp);
+            // H.26x and AV1 payloads do not say where a frame begins: a new timestamp does.
+            let new_timestamp = newest != Some(prepared.timestamp);
+            prepared.frame_start = facts.frame_start.unwrap_or(new_timestamp);
+            prepared.entry = match facts.entry {
+                Entry::None => false,
+                Entry::Full => true,
+                Entry::Picture => new_timestamp && !state.parameter_sets,
+            };
+            if prepared.entry && codec.is_video() {
+                state.counts.key_frames += 1;
+                state.parameter_sets |= facts.entry == Entry::Full;
+            }
+        } else {
+            prepared.frame_start = facts.frame_start.unwrap_or(false);
+        }
+        let news = state.set_live(true);
+        if restarted {
+            self.alignment.forget(layer);
+            prepared.alignment = self.alignment;
+        }
+        self.clock_hz = clock_hz;
+        self.codec = Some(codec);
+        Ok((prepared, news))
+    }
+
+    /// Reads a packet of this source once more, as it lies in the history, to send it again. It
+    /// changes nothing.
+    pub fn reread(
+        packet: &RtpView<'_>,
+        extensions: &ExtensionMap,
+        format: (Codec, u32),
+        now_ns: u64,
+    ) -> Option<Prepared> {
+        Prepared::read(packet, extensions, format, now_ns).map(|facts| facts.prepared)
+    }
+
+    /// Takes a sender report; gives the layer that it is of.
+    pub fn handle_report(&mut self, report: SourceReport) -> Option<u8> {
+        let is_of = |layer: &Layer| layer.ssrc == Some(report.ssrc);
+        let at = self.layers().iter().position(is_of)?;
+        self.layers[at].handle_report(report);
+        if self.clock_hz != 0 {
+            self.alignment.handle_report(at as u8, report.ntp, report.timestamp, self.clock_hz);
+        }
+        Some(at as u8)
+    }
+
+    /// Notices layers that fell silent; `true` where that is news and routes must be told. To be
+    /// called a few times a second.
+    pub fn handle_time(&mut self, now_ns: u64) -> bool {
+        let silent_ns = match self.kind {
+            SourceKind::Screen => SILENT_SCREEN_NS,
+            SourceKind::Audio | SourceKind::Camera => SILENT_NS,
+        };
+        let mut news = false;
+        for layer in &mut self.layers {
+            news |= layer.is_live() && layer.is_silent(now_ns, silent_ns) && layer.set_live(false);
+        }
+        news
+    }
+
+    /// Whether a request for a key frame of `layer` goes to the publisher now: its SSRC, if so.
+    pub fn ask_key_frame(&mut self, now_ns: u64, layer: u8) -> Option<u32> {
+        if !self.kind.is_video() {
+            return None;
+        }
+        let state = self.layer_mut(layer)?;
+        let ssrc = state.ssrc?;
+        state.ask_key_frame(now_ns, layer).then_some(ssrc)
+    }
+}

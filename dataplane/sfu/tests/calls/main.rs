@@ -1,0 +1,8 @@
+//! Calls in virtual time: publishers with layers, networks that lose, repeat and reorder, and a
+//! receiver that checks what it sees.
+
+mod cost;
+mod network;
+mod publisher;
+mod receiver;
+mod streams;

@@ -1,0 +1,84 @@
+//! A path that loses, repeats and reorders, from one seed.
+
+/// Random numbers: xorshift64*.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
+        self.roll(100) < chance
+    }
+}
+
+/// How bad a path is, all in per cent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Path {
+    pub(crate) loss: u64,
+    pub(crate) repair: u64,
+    pub(crate) reorder: u64,
+    pub(crate) double: u64,
+}
+
+/// A packet under way.
+struct Flying<P> {
+    packet: P,
+    arrives: u64,
+    order: u64,
+    repaired: bool,
+}
+
+/// Packets under way.
+pub(crate) struct Network<P> {
+    path: Path,
+    flying: Vec<Flying<P>>,
+    sent: u64,
+}
+
+impl<P: Clone> Network<P> {
+    pub(crate) fn new(path: Path) -> Self {
+        Self { path, flying: Vec::new(), sent: 0 }
+    }
+
+    /// Sends a packet at `now`, in packets sent so far.
+    pub(crate) fn send(&mut self, dice: &mut Dice, packet: P) {
+        self.sent += 1;
+        let now = self.sent;
+        let mut fly = |packet: P, delay: u64, repaired: bool| {
+            self.flying.push(Flying { packet, arrives: now + delay, order: now, repaired });
+        };
+        if dice.percent(self.path.loss) {
+            if dice.percent(self.path.repair) {
+                fly(packet, 3 + dice.roll(30), true);
+            }
+            return;
+        }
+        if dice.percent(self.path.double) {
+            fly(packet.clone(), dice.roll(20), dice.percent(50));
+        }
+        let delay = if dice.percent(self.path.reorder) { 1 + dice.roll(6) } else { 0 };
+        fly(packet, delay, false);
+    }
+
+    /// The next packet that has arrived, and whether it was repaired.
+    pub(crate) fn receive(&mut self) -> Option<(P, bool)> {
+        let arrived = self.flying.iter().enumerate().filter(|(_, one)| one.arrives <= self.sent);
+        let (at, _) = arrived.min_by_key(|(_, one)| (one.arrives, one.order))?;
+        let one = self.flying.remove(at);
+        Some((one.packet, one.repaired))
+    }
+
+    /// Lets everything arrive.
+    pub(crate) fn settle(&mut self) {
+        self.sent += 1000;
+    }
+}

@@ -1,0 +1,203 @@
+//! Calls on one core: peer connections, what comes in over them and to whom it goes.
+//!
+//! The street of a packet: [`ingress`] finds the connection by address (or the ufrag of a check),
+//! opens the packet, and prepares it once for its source; it is kept in the source's history, and
+//! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
+//! subscriber. [`rtcp`] is the way back. [`upkeep`] does what is due, [`commands`] what the control
+//! plane asks.
+//!
+//! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
+//! state lies in slabs.
+
+use std::collections::{HashMap, VecDeque};
+
+use ringway_abi::call::CallEvent;
+use ringway_proto::dtls::DtlsContext;
+use ringway_proto::history::HistoryPool;
+use ringway_proto::ice::Path;
+use ringway_sfu::call::demux::SourceKey;
+use ringway_sfu::call::speakers::{SpeakerSettings, Speakers};
+
+use crate::egress::{Delivery, SocketId};
+use crate::slab::{Slab, SlotId};
+
+mod commands;
+mod ingress;
+mod outlet;
+mod rtcp;
+mod session;
+mod stream;
+mod subscription;
+mod upkeep;
+
+use session::Session;
+use stream::Stream;
+use subscription::Subscription;
+
+/// Transports on one shard. Raised, the tables grow; lowered, a busy core refuses clients that it
+/// could serve.
+const TRANSPORTS: u32 = 16_384;
+/// Sources on one shard.
+const SOURCES: u32 = 16_384;
+/// Routes on one shard.
+const ROUTES: u32 = 262_144;
+/// Blocks of history that all sources share: 64 MiB, of which only what is used becomes resident.
+/// Three layers of a camera at 1.5 Mbit/s hold about 80 for their second.
+const HISTORY_BLOCKS: u32 = 16_384;
+/// Events that wait for the lane to the control plane.
+const EVENTS: usize = 4_096;
+/// The longest datagram that is taken from a media socket.
+const MAX_DATAGRAM_BYTES: usize = 2_048;
+/// Packets of sources that one turn takes: what is sealed for a turn must not take so long that
+/// the socket overflows meanwhile.
+const TURN_PACKETS: usize = 1_024;
+
+/// A UDP socket that peers reach the shard at.
+#[derive(Clone, Copy, Debug)]
+struct MediaSocket {
+    id: SocketId,
+    address: std::net::SocketAddr,
+    ipv6: bool,
+}
+
+/// One room as far as a shard knows it: who is loud.
+struct Room {
+    speakers: Speakers,
+    sources: u32,
+}
+
+/// All calls of one shard.
+pub struct Calls {
+    dtls: Option<DtlsContext>,
+    sockets: Vec<MediaSocket>,
+    sessions: Slab<Session>,
+    session_of: HashMap<u64, SlotId>,
+    by_ufrag: HashMap<Box<[u8]>, SlotId>,
+    by_path: HashMap<Path, SlotId>,
+    streams: Slab<Stream>,
+    stream_of: HashMap<u64, SlotId>,
+    subscriptions: Slab<Subscription>,
+    subscription_of: HashMap<u64, SlotId>,
+    rooms: HashMap<u64, Room>,
+    pool: HistoryPool,
+    events: VecDeque<CallEvent>,
+    /// Sessions with something of their own to send.
+    dirty: Vec<SlotId>,
+    /// Streams with packets of this turn, and how many packets they have together.
+    touched: Vec<SlotId>,
+    queued: usize,
+    /// Packets that subscribers want again: subscription and the number that it sees.
+    wanted: Vec<(SlotId, u16)>,
+    /// How far the turn's packets have been sent: stream, route, packet.
+    at: outlet::Cursor,
+    deliveries: Vec<Delivery>,
+    /// The datagram at hand, to be opened in place.
+    datagram: Box<[u8]>,
+    next_upkeep_ns: u64,
+    next_check_ns: u64,
+    random: u64,
+}
+
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls")
+            .field("transports", &self.sessions.len())
+            .field("sources", &self.streams.len())
+            .field("routes", &self.subscriptions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Calls {
+    /// No calls yet. Without `dtls` there never will be any. Nothing is allocated before the first
+    /// transport.
+    pub fn new(dtls: Option<DtlsContext>, seed: u64) -> Self {
+        Self {
+            dtls,
+            sockets: Vec::new(),
+            sessions: Slab::new(TRANSPORTS),
+            session_of: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_path: HashMap::new(),
+            streams: Slab::new(SOURCES),
+            stream_of: HashMap::new(),
+            subscriptions: Slab::new(ROUTES),
+            subscription_of: HashMap::new(),
+            rooms: HashMap::new(),
+            pool: HistoryPool::new(0),
+            events: VecDeque::new(),
+            dirty: Vec::new(),
+            touched: Vec::new(),
+            queued: 0,
+            wanted: Vec::new(),
+            at: outlet::Cursor::default(),
+            deliveries: Vec::new(),
+            datagram: Box::new([]),
+            next_upkeep_ns: 0,
+            next_check_ns: 0,
+            random: seed | 1,
+        }
+    }
+
+    /// Whether anything is open.
+    pub fn is_idle(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    /// Whether another packet fits into this turn.
+    pub fn has_room(&self) -> bool {
+        self.queued < TURN_PACKETS
+    }
+
+    /// How many subscriptions wait for packets of this turn.
+    pub fn fan_out(&self) -> usize {
+        let routes = |id: &SlotId| self.streams.get(*id).map_or(0, |stream| stream.routes.len());
+        self.touched.iter().map(routes).sum()
+    }
+
+    /// The next thing that the control plane wants to know.
+    pub fn poll_event(&mut self) -> Option<CallEvent> {
+        self.events.pop_front()
+    }
+
+    fn tell(&mut self, event: CallEvent) {
+        // What does not fit is as lost as in a full lane; the reader of stale state asks again.
+        if self.events.len() < EVENTS {
+            self.events.push_back(event);
+        }
+    }
+
+    fn mark_dirty(&mut self, id: SlotId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && !std::mem::replace(&mut session.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    fn next_random(&mut self) -> u64 {
+        // xorshift64*: numbers that need not be secret.
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn join_room(&mut self, room: u64, source: u64) {
+        let room = self.rooms.entry(room).or_insert_with(|| Room {
+            speakers: Speakers::new(SpeakerSettings::default()),
+            sources: 0,
+        });
+        room.sources += 1;
+        room.speakers.add_source(SourceKey(source));
+    }
+
+    fn leave_room(&mut self, room_key: u64, source: u64) {
+        let Some(room) = self.rooms.get_mut(&room_key) else { return };
+        room.sources -= 1;
+        room.speakers.remove_source(SourceKey(source));
+        if room.sources == 0 {
+            self.rooms.remove(&room_key);
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! What the control plane asks about calls.
+
+use ringway_abi::call::{
+    self as abi, CallCommand, Fingerprint, HashAlgorithm, IceCredentials, Payload, RouteSpec,
+    SourceKind as AbiKind, SourceSpec,
+};
+use ringway_abi::message::{Outcome, Refusal};
+use ringway_proto::dtls::{self, DtlsRole};
+use ringway_proto::history::HistoryPool;
+use ringway_proto::ice::{self, IceAgent};
+use ringway_proto::transport::{Transport, TransportConfig};
+use ringway_sfu::call::blank::BlankKind;
+use ringway_sfu::call::demux::{LayerSpec, Name, SourceKey};
+use ringway_sfu::call::format::Format;
+use ringway_sfu::call::route::Pause;
+use ringway_sfu::call::source::{Source, SourceKind};
+use ringway_wire::extension::{ExtensionKind, ExtensionMap};
+use ringway_wire::extension_value::PlayoutDelay;
+use ringway_wire::payload::Codec;
+
+use super::session::Session;
+use super::stream::Stream;
+use super::subscription::{Repair, Subscription};
+use super::{Calls, HISTORY_BLOCKS, MAX_DATAGRAM_BYTES, MediaSocket};
+use crate::clock::Now;
+use crate::ports;
+use crate::slab::SlotId;
+use crate::sockets::Sockets;
+
+type Answer = Result<Outcome, (Refusal, i32)>;
+
+impl Calls {
+    /// Carries out a command. The second is the number of a media socket that was opened.
+    pub fn apply<S: Sockets>(
+        &mut self,
+        now: Now,
+        command: CallCommand,
+        sockets: &mut S,
+    ) -> (Answer, Option<(crate::egress::SocketId, u16)>) {
+        if let CallCommand::OpenMedia { udp } = command {
+            return self.open_media(udp, sockets);
+        }
+        let answer = match command {
+            CallCommand::OpenMedia { .. } => Err(Refusal::Invalid),
+            CallCommand::OpenTransport { transport, local, lite } => {
+                self.open_transport(now, transport, &local, lite)
+            }
+            CallCommand::SetRemote { transport, remote, fingerprint } => {
+                self.set_remote(now, transport, &remote, &fingerprint)
+            }
+            CallCommand::RestartIce { transport, local } => self.restart_ice(transport, &local),
+            CallCommand::CloseTransport { transport } => {
+                if let Some(id) = self.session_of.get(&transport).copied() {
+                    self.close_session(id);
+                }
+                Ok(())
+            }
+            CallCommand::SetPayloads { transport, first, payloads } => {
+                self.set_payloads(transport, first, &payloads)
+            }
+            CallCommand::SetExtensions { transport, ids } => self.set_extensions(transport, &ids),
+            CallCommand::AddSource(spec) => self.add_source(&spec),
+            CallCommand::SetSource { source, muted } => self.mute(now, source, muted),
+            CallCommand::RemoveSource { source } => {
+                if let Some(id) = self.stream_of.get(&source).copied() {
+                    self.remove_stream(id);
+                }
+                Ok(())
+            }
+            CallCommand::AddRoute(spec) => self.add_route(&spec),
+            CallCommand::SetRoute { route, service } => match self.subscription_mut(route) {
+                Some(subscription) => {
+                    subscription.set_service(now.mono_ns, service, None);
+                    Ok(())
+                }
+                None => Err(Refusal::NoSuchRoute),
+            },
+            CallCommand::RemoveRoute { route } => {
+                if let Some(id) = self.subscription_of.get(&route).copied() {
+                    self.remove_subscription(id);
+                }
+                Ok(())
+            }
+            CallCommand::Reset => {
+                let all: Vec<SlotId> = self.sessions.iter().map(|(id, _)| id).collect();
+                all.into_iter().for_each(|id| self.close_session(id));
+                Ok(())
+            }
+        };
+        (answer.map(|()| Outcome::Accepted).map_err(|reason| (reason, 0)), None)
+    }
+
+    fn open_media<S: Sockets>(
+        &mut self,
+        udp: std::net::SocketAddr,
+        sockets: &mut S,
+    ) -> (Answer, Option<(crate::egress::SocketId, u16)>) {
+        let Some(dtls) = &self.dtls else { return (Err((Refusal::Invalid, 0)), None) };
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(dtls.fingerprint().bytes());
+        let same = |open: &&MediaSocket| open.address == udp || udp.port() == 0;
+        if let Some(open) = self.sockets.iter().find(same) {
+            return (Ok(Outcome::Media { udp: open.address, fingerprint }), None);
+        }
+        match sockets.open(udp) {
+            Ok(opened) => {
+                if self.sockets.is_empty() {
+                    self.pool = HistoryPool::new(HISTORY_BLOCKS);
+                    self.datagram = vec![0; MAX_DATAGRAM_BYTES].into();
+                }
+                let (id, address) = (opened.id, opened.address);
+                let number = self.sockets.len() as u16;
+                self.sockets.push(MediaSocket { id, address, ipv6: address.is_ipv6() });
+                (Ok(Outcome::Media { udp: address, fingerprint }), Some((id, number)))
+            }
+            Err(error) => (Err(ports::refusal(error)), None),
+        }
+    }
+
+    fn open_transport(
+        &mut self,
+        now: Now,
+        key: u64,
+        local: &IceCredentials,
+        lite: bool,
+    ) -> Result<(), Refusal> {
+        if let Some(&id) = self.session_of.get(&key) {
+            let known = self.sessions.get(id).ok_or(Refusal::NoSuchTransport)?;
+            let same = known.transport.ufrag() == local.ufrag.as_bytes();
+            return if same { Ok(()) } else { Err(Refusal::Conflict) };
+        }
+        let dtls = self.dtls.clone().ok_or(Refusal::Invalid)?;
+        let credentials = credentials(local)?;
+        if key == 0 || self.by_ufrag.contains_key(local.ufrag.as_bytes()) {
+            return Err(Refusal::Invalid);
+        }
+        // A peer that wants full ICE is served by the lite agent too: RFC 8445 6.1.1 lets the full
+        // side take control of a lite one. `lite` only says what the description announced.
+        let _ = lite;
+        let ice = IceAgent::lite(&credentials);
+        let config = TransportConfig { ice, dtls, dtls_role: DtlsRole::Server };
+        let ssrc = (self.next_random() >> 32) as u32;
+        let mut session = Session::new(key, Transport::new(config), ssrc);
+        session.next_report_ns = now.mono_ns;
+        let id = self.sessions.insert(session).map_err(|_| Refusal::TableFull)?;
+        self.session_of.insert(key, id);
+        self.by_ufrag.insert(local.ufrag.as_bytes().into(), id);
+        Ok(())
+    }
+
+    fn set_remote(
+        &mut self,
+        now: Now,
+        key: u64,
+        remote: &IceCredentials,
+        fingerprint: &Fingerprint,
+    ) -> Result<(), Refusal> {
+        let remote = credentials(remote)?;
+        let algorithm = match fingerprint.algorithm {
+            HashAlgorithm::Sha256 => dtls::HashAlgorithm::Sha256,
+            HashAlgorithm::Sha384 => dtls::HashAlgorithm::Sha384,
+            HashAlgorithm::Sha512 => dtls::HashAlgorithm::Sha512,
+        };
+        let fingerprint = dtls::Fingerprint::new(algorithm, fingerprint.hash.as_bytes())
+            .ok_or(Refusal::Invalid)?;
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
+        session.transport.set_remote(now.mono_ns, &remote, fingerprint);
+        self.mark_dirty(id);
+        Ok(())
+    }
+
+    fn restart_ice(&mut self, key: u64, local: &IceCredentials) -> Result<(), Refusal> {
+        let fresh = credentials(local)?;
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
+        self.by_ufrag.remove(session.transport.ufrag());
+        session.transport.restart_ice(&fresh);
+        self.by_ufrag.insert(local.ufrag.as_bytes().into(), id);
+        Ok(())
+    }
+
+    fn session_mut(&mut self, key: u64) -> Result<&mut Session, Refusal> {
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)
+    }
+
+    fn subscription_mut(&mut self, key: u64) -> Option<&mut Subscription> {
+        self.subscription_of.get(&key).copied().and_then(|id| self.subscriptions.get_mut(id))
+    }
+
+    fn set_payloads(&mut self, key: u64, first: bool, payloads: &[Payload]) -> Result<(), Refusal> {
+        let session = self.session_mut(key)?;
+        if first {
+            session.formats = Default::default();
+        }
+        for payload in payloads.iter().filter(|payload| payload.payload_type < 128) {
+            let format = Format::Media { codec: codec(payload.codec), clock_hz: payload.clock_hz };
+            session.formats.insert(payload.payload_type, format);
+            let rtx = Format::Rtx { media: payload.payload_type };
+            session.formats.insert(payload.rtx_payload_type, rtx);
+        }
+        Ok(())
+    }
+
+    fn set_extensions(
+        &mut self,
+        key: u64,
+        ids: &[u8; abi::EXTENSION_KINDS],
+    ) -> Result<(), Refusal> {
+        let session = self.session_mut(key)?;
+        let mut map = ExtensionMap::default();
+        for (kind, id) in ExtensionKind::ALL.into_iter().zip(ids).filter(|(_, id)| **id != 0) {
+            map.insert(*id, kind);
+        }
+        session.extensions = map;
+        Ok(())
+    }
+
+    fn add_source(&mut self, spec: &SourceSpec) -> Result<(), Refusal> {
+        let session_id = self.session_of.get(&spec.transport).copied();
+        let session_id = session_id.ok_or(Refusal::NoSuchTransport)?;
+        let mut layers = [LayerSpec::default(); abi::LAYERS];
+        let count = usize::from(spec.layer_count).clamp(1, abi::LAYERS);
+        for (to, from) in layers.iter_mut().zip(&spec.layers) {
+            *to = LayerSpec {
+                rid: Name::new(from.rid.as_bytes()),
+                ssrc: from.ssrc,
+                rtx_ssrc: from.rtx_ssrc,
+            };
+        }
+        let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
+        let mid = Name::new(spec.mid.as_bytes());
+        if spec.source == 0
+            || !session.demux.add_source(SourceKey(spec.source), mid, &layers[..count])
+        {
+            return Err(Refusal::Invalid);
+        }
+        if let Some(stream) =
+            self.stream_of.get(&spec.source).and_then(|id| self.streams.get_mut(*id))
+        {
+            stream.muted = spec.muted;
+            return Ok(());
+        }
+        let kind = match spec.kind {
+            AbiKind::Audio => SourceKind::Audio,
+            AbiKind::Camera => SourceKind::Camera,
+            AbiKind::Screen => SourceKind::Screen,
+        };
+        let mut source = Source::new(kind, count);
+        for (at, layer) in layers[..count].iter().enumerate() {
+            source.bind(at as u8, layer.ssrc, layer.rtx_ssrc);
+        }
+        let stream = Stream {
+            key: spec.source,
+            session: session_id,
+            room: spec.room,
+            source,
+            stores: Default::default(),
+            routes: Vec::new(),
+            queued: Vec::new(),
+            report: None,
+            touched: false,
+            muted: spec.muted,
+            encrypted: spec.encrypted,
+        };
+        let id = self.streams.insert(stream).map_err(|_| Refusal::TableFull)?;
+        self.stream_of.insert(spec.source, id);
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.sources.push(id);
+        }
+        if kind == SourceKind::Audio {
+            self.join_room(spec.room, spec.source);
+        }
+        Ok(())
+    }
+
+    fn mute(&mut self, now: Now, source: u64, muted: bool) -> Result<(), Refusal> {
+        let id = self.stream_of.get(&source).copied().ok_or(Refusal::NoSuchSource)?;
+        let stream = self.streams.get_mut(id).ok_or(Refusal::NoSuchSource)?;
+        stream.muted = muted;
+        let blank = blank_kind(stream);
+        for route in &stream.routes {
+            let Some(subscription) = self.subscriptions.get_mut(*route) else { continue };
+            let pause = Pause { muted, ..subscription.route.pause() };
+            subscription.route.set_pause(now.mono_ns, pause, blank);
+        }
+        Ok(())
+    }
+
+    fn add_route(&mut self, spec: &RouteSpec) -> Result<(), Refusal> {
+        let session_id = self.session_of.get(&spec.transport).copied();
+        let session_id = session_id.ok_or(Refusal::NoSuchTransport)?;
+        let stream_id = self.stream_of.get(&spec.source).copied().ok_or(Refusal::NoSuchSource)?;
+        if spec.route == 0 {
+            return Err(Refusal::Invalid);
+        }
+        if let Some(id) = self.subscription_of.get(&spec.route).copied() {
+            self.remove_subscription(id);
+        }
+        let first = (self.next_random() >> 49) as u16;
+        let stream = self.streams.get_mut(stream_id).ok_or(Refusal::NoSuchSource)?;
+        let video = stream.source.kind().is_video();
+        let mut subscription =
+            Subscription::new(spec.route, session_id, stream_id, video, spec.service);
+        let below_128 = |number: u8| (number < 128).then_some(number);
+        subscription.dress.ssrc = spec.ssrc;
+        subscription.dress.payload_type = spec.payload_type & 0x7f;
+        subscription.dress.red_payload_type = below_128(spec.red_payload_type);
+        subscription.dress.mid = Name::new(spec.mid.as_bytes());
+        subscription.dress.playout_delay = spec
+            .playout_delay_ms
+            .map(|(min, max)| PlayoutDelay { min_10ms: min / 10, max_10ms: max / 10 });
+        subscription.repair = spec
+            .rtx_ssrc
+            .zip(below_128(spec.rtx_payload_type))
+            .map(|(ssrc, payload_type)| Repair::new(ssrc, payload_type, first));
+        subscription.route.set_live(stream.source.live());
+        if stream.muted {
+            subscription.set_service(0, spec.service, Some(true));
+        }
+        let id = self.subscriptions.insert(subscription).map_err(|_| Refusal::TableFull)?;
+        stream.routes.push(id);
+        if let Some(session) = self.sessions.get_mut(session_id) {
+            session.add_route(spec.ssrc, id);
+        }
+        self.subscription_of.insert(spec.route, id);
+        Ok(())
+    }
+
+    /// Drops a subscription.
+    pub(super) fn remove_subscription(&mut self, id: SlotId) {
+        let Some(subscription) = self.subscriptions.remove(id) else { return };
+        self.subscription_of.remove(&subscription.key);
+        if let Some(stream) = self.streams.get_mut(subscription.stream) {
+            stream.routes.retain(|route| *route != id);
+        }
+        if let Some(session) = self.sessions.get_mut(subscription.session) {
+            session.remove_route(id);
+        }
+    }
+
+    /// Drops a source and its subscriptions.
+    pub(super) fn remove_stream(&mut self, id: SlotId) {
+        let Some(mut stream) = self.streams.remove(id) else { return };
+        self.stream_of.remove(&stream.key);
+        for route in std::mem::take(&mut stream.routes) {
+            self.remove_subscription(route);
+        }
+        for store in &mut stream.stores {
+            if let Some(history) = &mut store.history {
+                history.clear(&mut self.pool);
+            }
+        }
+        self.queued = self.queued.saturating_sub(stream.queued.len());
+        if let Some(session) = self.sessions.get_mut(stream.session) {
+            session.demux.remove_source(SourceKey(stream.key));
+            session.sources.retain(|source| *source != id);
+            for layer in stream.source.layers() {
+                for ssrc in [layer.ssrc, layer.rtx_ssrc].into_iter().flatten() {
+                    session.transport.remove_stream(ssrc);
+                }
+            }
+        }
+        if !stream.source.kind().is_video() {
+            self.leave_room(stream.room, stream.key);
+        }
+    }
+
+    /// Drops a transport with all that hangs on it. Its goodbye is sent with the turn.
+    pub(super) fn close_session(&mut self, id: SlotId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let sources = std::mem::take(&mut session.sources);
+        let routes = std::mem::take(&mut session.routes);
+        session.transport.close();
+        sources.into_iter().for_each(|source| self.remove_stream(source));
+        routes.into_iter().for_each(|(_, route)| self.remove_subscription(route));
+        if let Some(session) = self.sessions.get(id) {
+            self.session_of.remove(&session.key);
+        }
+        // It leaves the tables when its last datagrams are out.
+        self.mark_dirty(id);
+    }
+}
+
+/// What fills a pause that the receiver did not ask for.
+fn blank_kind(stream: &Stream) -> Option<BlankKind> {
+    if stream.encrypted {
+        return None;
+    }
+    match stream.source.codec()? {
+        // What follows RED is told apart by the receiver's payload type, so plain Opus will do.
+        Codec::Opus | Codec::Red => Some(BlankKind::Opus { inside_red: None }),
+        Codec::Vp8 => Some(BlankKind::Vp8),
+        Codec::H264 => Some(BlankKind::H264),
+        _ => None,
+    }
+}
+
+fn credentials(credentials: &IceCredentials) -> Result<ice::IceCredentials, Refusal> {
+    let (ufrag, password) = (credentials.ufrag.as_bytes(), credentials.password.as_bytes());
+    ice::IceCredentials::new(ufrag, password).ok_or(Refusal::Invalid)
+}
+
+/// The contract's codec in the words of `wire`.
+fn codec(codec: abi::Codec) -> Codec {
+    match codec {
+        abi::Codec::Opus => Codec::Opus,
+        abi::Codec::Red => Codec::Red,
+        abi::Codec::Pcmu => Codec::Pcmu,
+        abi::Codec::Pcma => Codec::Pcma,
+        abi::Codec::Vp8 => Codec::Vp8,
+        abi::Codec::Vp9 => Codec::Vp9,
+        abi::Codec::H264 => Codec::H264,
+        abi::Codec::H265 => Codec::H265,
+        abi::Codec::Av1 => Codec::Av1,
+    }
+}
+
+/// And back.
+pub(super) fn abi_codec(codec: Codec) -> abi::Codec {
+    match codec {
+        Codec::Opus => abi::Codec::Opus,
+        Codec::Red => abi::Codec::Red,
+        Codec::Pcmu => abi::Codec::Pcmu,
+        Codec::Pcma => abi::Codec::Pcma,
+        Codec::Vp8 => abi::Codec::Vp8,
+        Codec::Vp9 => abi::Codec::Vp9,
+        Codec::H264 => abi::Codec::H264,
+        Codec::H265 => abi::Codec::H265,
+        Codec::Av1 => abi::Codec::Av1,
+    }
+}
+
+const _: () = assert!(abi::EXTENSION_KINDS == ExtensionKind::COUNT, "one place for each kind");

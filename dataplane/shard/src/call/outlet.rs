@@ -1,0 +1,488 @@
+//! What a turn sends: datagrams of the transports' own, then the turn's packets, sealed for each
+//! subscriber into one contiguous run.
+
+use ringway_abi::call::{CallEvent, EndReason};
+use ringway_abi::counters::Counter;
+use ringway_proto::ice::Path;
+use ringway_proto::srtp::{PacketIndex, RtpParts};
+use ringway_proto::transport::{TransportEvent, TransportFailure};
+use ringway_sfu::call::dress::{Head, MAX_HEAD_BYTES, Stamp};
+use ringway_sfu::call::route::{Decision, Sent};
+use ringway_sfu::call::source::Source;
+use ringway_wire::extension::ExtensionKind;
+use ringway_wire::extension_value::abs_send_time;
+use ringway_wire::rtcp::write::write_sender_report;
+use ringway_wire::rtp::RtpView;
+
+use super::session::Session;
+use super::stream::Stream;
+use super::subscription::Subscription;
+use super::{Calls, MAX_DATAGRAM_BYTES};
+use crate::branch;
+use crate::clock::Now;
+use crate::egress::{
+    Batch, Delivery, MAX_RUN_BYTES, MAX_SEGMENTS, Piece, Run, SocketId, TAG_NONE, Target,
+    count_run, push_datagram,
+};
+use crate::shard::Counters;
+use crate::slab::SlotId;
+
+/// Octets that a sealed packet may be longer than the one that came: another header, the tag.
+const MARGIN_BYTES: usize = 512;
+/// Room for any head: contributing sources too.
+const HEAD_BYTES: usize = MAX_HEAD_BYTES + 60;
+
+/// How far a turn's packets are sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    stream: usize,
+    route: usize,
+    packet: usize,
+}
+
+/// A run that grows in the scratch of a batch.
+struct Growing {
+    piece: Option<Piece>,
+    segment: u32,
+    packets: u16,
+    ended: bool,
+}
+
+impl Calls {
+    /// Fills `batch`. `true`: send it and call again. After `false` the turn's packets are done.
+    pub fn poll_transmit(&mut self, now: Now, batch: &mut Batch, counters: &mut Counters) -> bool {
+        while let Some(id) = self.dirty.last().copied() {
+            if !self.flush_session(now, id, batch, counters) {
+                return true;
+            }
+            self.dirty.pop();
+        }
+        while let Some((route, sequence)) = self.wanted.last().copied() {
+            if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES + MARGIN_BYTES) {
+                return true;
+            }
+            self.wanted.pop();
+            self.resend(now, route, sequence, batch, counters);
+        }
+        while let Some(id) = self.touched.get(self.at.stream).copied() {
+            if !self.send_stream(now, id, batch, counters) {
+                self.note_deliveries(id);
+                return true;
+            }
+            self.note_deliveries(id);
+            if let Some(stream) = self.streams.get_mut(id) {
+                stream.queued.clear();
+                stream.report = None;
+                stream.touched = false;
+            }
+            self.at = Cursor { stream: self.at.stream + 1, ..Cursor::default() };
+        }
+        self.touched.clear();
+        self.queued = 0;
+        self.at = Cursor::default();
+        // Passing packets on may have asked publishers for something.
+        !self.dirty.is_empty()
+    }
+
+    /// What was delivered since the last call, for the latency histogram.
+    pub fn take_deliveries(&mut self, mut record: impl FnMut(Delivery)) {
+        self.deliveries.drain(..).for_each(&mut record);
+    }
+
+    fn note_deliveries(&mut self, id: SlotId) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        for packet in stream.queued.iter_mut().filter(|packet| packet.sent > 0) {
+            let destinations = std::mem::take(&mut packet.sent);
+            self.deliveries.push(Delivery { kernel_ns: packet.kernel_ns, destinations });
+        }
+    }
+
+    /// Sends what a transport has to say; `false` when the batch is full.
+    fn flush_session(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        batch: &mut Batch,
+        counters: &mut Counters,
+    ) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else { return true };
+        session.transport.run_dtls(now.mono_ns);
+        let mut octets = [0; MAX_DATAGRAM_BYTES];
+        loop {
+            if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES) {
+                return false;
+            }
+            let Some(sent) = session.transport.poll_transmit(now.mono_ns, &mut octets) else {
+                break;
+            };
+            if let Some((socket, to)) = socket_of(&self.sockets, &sent.path) {
+                push_datagram(batch, socket, to, &octets[..sent.len], TAG_NONE);
+                count_run(counters, 1, sent.len as u64, 1);
+            }
+        }
+        if let Some((socket, to)) = session.target
+            && let Some(len) = session.seal_rtcp(&mut octets)
+        {
+            push_datagram(batch, socket, to, &octets[..len], TAG_NONE);
+            count_run(counters, 1, len as u64, 1);
+            counters.add(Counter::RtcpSent, 1);
+        }
+        session.dirty = false;
+        let sockets = &self.sockets;
+        let mut ended = session.transport.is_ended();
+        while let Some(event) = session.transport.poll_event() {
+            let path = session.transport.send_path();
+            session.target = path.and_then(|path| socket_of(sockets, &path));
+            let (transport, reason) = (session.key, end_reason(&event));
+            let event = match (event, reason) {
+                (_, Some(reason)) => {
+                    ended = true;
+                    CallEvent::Ended { transport, reason }
+                }
+                (TransportEvent::Connected { path, .. }, None) => {
+                    CallEvent::Connected { transport, remote: path.remote, tcp: false }
+                }
+                _ => continue,
+            };
+            self.events.push_back(event);
+        }
+        if ended {
+            self.forget_session(id);
+        }
+        true
+    }
+
+    /// Takes an ended transport out of the tables.
+    fn forget_session(&mut self, id: SlotId) {
+        self.close_session(id);
+        if let Some(session) = self.sessions.remove(id) {
+            self.by_ufrag.remove(session.transport.ufrag());
+            self.session_of.remove(&session.key);
+        }
+        self.by_path.retain(|_, owner| *owner != id);
+        // `close_session` has put it there once more.
+        self.dirty.retain(|dirty| *dirty != id);
+        self.dirty.push(id);
+    }
+
+    /// Sends a source's packets to its routes; `false` when the batch is full.
+    fn send_stream(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        batch: &mut Batch,
+        counters: &mut Counters,
+    ) -> bool {
+        let Self { streams, subscriptions, sessions, pool, at, .. } = self;
+        let Some(stream) = streams.get_mut(id) else { return true };
+        let stamp_time = abs_send_time(now.unix_ns);
+        while let Some(route) = stream.routes.get(at.route).copied() {
+            let subscription = subscriptions.get_mut(route);
+            let pair = subscription.and_then(|subscription| {
+                let session = sessions.get_mut(subscription.session)?;
+                Some((subscription, session))
+            });
+            if let Some((subscription, session)) = pair {
+                let mut sending = Sending { stamp_time, batch, counters, pool };
+                if !sending.send_route(stream, subscription, session, &mut at.packet) {
+                    return false;
+                }
+                if let Some(layer) = stream.report
+                    && !sending.send_report(stream, layer, subscription, session)
+                {
+                    return false;
+                }
+            }
+            at.route += 1;
+            at.packet = 0;
+        }
+        true
+    }
+
+    /// Sends one packet again, as RTX where the subscriber takes it.
+    fn resend(
+        &mut self,
+        now: Now,
+        route: SlotId,
+        sequence: u16,
+        batch: &mut Batch,
+        counters: &mut Counters,
+    ) -> Option<()> {
+        let subscription = self.subscriptions.get_mut(route)?;
+        if !subscription.resends.allow(now.mono_ns, sequence) {
+            return None;
+        }
+        let stream = self.streams.get(subscription.stream)?;
+        let publisher = self.sessions.get(stream.session)?;
+        let resend = subscription.route.sent_as(sequence)?;
+        let store = stream.stores.get(usize::from(resend.layer()))?;
+        let bytes = store.history.as_ref()?.get(&self.pool, resend.sequence)?;
+        let view = RtpView::parse(bytes).ok()?;
+        let format = publisher.formats.media(view.payload_type())?;
+        let prepared = Source::reread(&view, &publisher.extensions, format, now.mono_ns)?;
+        let Decision::Send(sent) = resend.decide(&prepared) else { return None };
+        let fields = subscription.dress.fields(&prepared, &sent);
+        let mut original = [0; 2];
+        let (fields, original, index) = match &mut subscription.repair {
+            Some(repair) => {
+                let (fields, octets, index) = repair.wrap(&fields);
+                original = octets;
+                (fields, &original[..], index)
+            }
+            // Without RTX the same packet must be the same octets, which a stamp would change.
+            None if !subscription.video => {
+                (fields, &original[..0], subscription.index_again(sequence)?)
+            }
+            None => return None,
+        };
+        let session = self.sessions.get_mut(subscription.session)?;
+        let target = session.target?;
+        let stamp = stamp(session, subscription.video, abs_send_time(now.unix_ns), bytes.len());
+        let mut head = [0; HEAD_BYTES];
+        let written = subscription.dress.write_as(
+            &fields,
+            original,
+            &prepared,
+            bytes,
+            &sent,
+            &session.extensions,
+            &stamp,
+            &mut head,
+        )?;
+        let parts = parts(&head, &written, bytes)?;
+        let sealer = session.transport.sealer()?;
+        let mut sealed = [0; MAX_DATAGRAM_BYTES + MARGIN_BYTES];
+        let len = sealer.seal_parts_into(index, &parts, &mut sealed).ok()?;
+        push_datagram(batch, target.0, target.1, &sealed[..len], TAG_NONE);
+        count_run(counters, 1, len as u64, 1);
+        Some(())
+    }
+}
+
+/// What sending needs besides who sends to whom.
+struct Sending<'a> {
+    stamp_time: [u8; 3],
+    batch: &'a mut Batch,
+    counters: &'a mut Counters,
+    pool: &'a ringway_proto::history::HistoryPool,
+}
+
+impl Sending<'_> {
+    /// Offers the packets from `at` on to a route and seals what it takes; `false` when the batch
+    /// is full.
+    fn send_route(
+        &mut self,
+        stream: &mut Stream,
+        subscription: &mut Subscription,
+        session: &mut Session,
+        at: &mut usize,
+    ) -> bool {
+        let mut run = Growing { piece: None, segment: 0, packets: 0, ended: false };
+        let Some((socket, to)) = session.target else { return true };
+        while let Some(queued) = stream.queued.get_mut(*at) {
+            let bytes = stream.stores[usize::from(queued.layer)]
+                .history
+                .as_ref()
+                .and_then(|history| history.get(self.pool, queued.prepared.sequence));
+            let Some(bytes) = bytes else {
+                *at += 1;
+                continue;
+            };
+            if !self.batch.has_room(2, 2, bytes.len() + MARGIN_BYTES) {
+                self.push_run(&run, socket, to);
+                return false;
+            }
+            *at += 1;
+            let prepared = &queued.prepared;
+            let (sent, padding) = match subscription.route.offer(prepared) {
+                Decision::Drop => continue,
+                Decision::Send(sent) => (sent, false),
+                Decision::Pad(sent) => (sent, true),
+            };
+            let stamp = stamp(session, subscription.video, self.stamp_time, bytes.len());
+            let index = subscription.index(sent.sequence);
+            let mut head = [0; HEAD_BYTES];
+            let sealed = if padding {
+                let dress = &subscription.dress;
+                let out = &mut head;
+                let len = dress.write_padding(prepared, &sent, &session.extensions, &stamp, out);
+                len.and_then(|len| self.seal_whole(session, index, &head[..len]))
+            } else {
+                self.seal(subscription, session, queued, &sent, &stamp, index, bytes, &mut head)
+            };
+            if let Some(piece) = sealed {
+                queued.sent += 1;
+                if !run.takes(piece) {
+                    self.push_run(&run, socket, to);
+                    run = Growing { piece: None, segment: 0, packets: 0, ended: false };
+                }
+                run.put(piece);
+            }
+        }
+        self.push_run(&run, socket, to);
+        true
+    }
+
+    #[allow(clippy::too_many_arguments)] // Each is another's: route, peer, packet, buffers.
+    fn seal(
+        &mut self,
+        subscription: &Subscription,
+        session: &Session,
+        queued: &super::stream::Queued,
+        sent: &Sent,
+        stamp: &Stamp,
+        index: PacketIndex,
+        bytes: &[u8],
+        head: &mut [u8],
+    ) -> Option<Piece> {
+        let dress = &subscription.dress;
+        let extensions = &session.extensions;
+        let written = dress.write(&queued.prepared, bytes, sent, extensions, stamp, head)?;
+        let parts = parts(head, &written, bytes)?;
+        let sealer = session.transport.sealer()?;
+        let len = parts.len() + sealer.profile().rtp_overhead();
+        let (piece, room) = self.batch.reserve_scratch(len)?;
+        sealer.seal_parts_into(index, &parts, room).ok()?;
+        Some(piece)
+    }
+
+    /// Seals a packet of which header and body lie together.
+    fn seal_whole(
+        &mut self,
+        session: &Session,
+        index: PacketIndex,
+        packet: &[u8],
+    ) -> Option<Piece> {
+        let header = header_len(packet)?;
+        let parts = RtpParts {
+            header: packet.get(..header)?,
+            payload: packet.get(header..)?,
+            ..RtpParts::default()
+        };
+        let sealer = session.transport.sealer()?;
+        let (piece, room) =
+            self.batch.reserve_scratch(parts.len() + sealer.profile().rtp_overhead())?;
+        sealer.seal_parts_into(index, &parts, room).ok()?;
+        Some(piece)
+    }
+
+    fn push_run(&mut self, run: &Growing, socket: SocketId, to: Target) {
+        let Some(piece) = run.piece else { return };
+        let Some(first) = self.batch.push_piece(piece) else { return };
+        let segment = if run.packets == 1 { 0 } else { run.segment as u16 };
+        let (packets, bytes) = (run.packets, piece.len);
+        let end = first + 1;
+        let run = Run { socket, to, first, end, segment, packets, bytes, tag: TAG_NONE };
+        if self.batch.push_run(run) {
+            count_run(self.counters, packets.into(), bytes.into(), 1);
+        }
+    }
+
+    /// Passes the publisher's sender report on; `false` when the batch is full.
+    fn send_report(
+        &mut self,
+        stream: &Stream,
+        layer: u8,
+        subscription: &Subscription,
+        session: &mut Session,
+    ) -> bool {
+        let report = stream.source.layers().get(usize::from(layer)).and_then(|l| l.report());
+        let Some((report, (socket, to))) = report.zip(session.target) else { return true };
+        let ssrc = subscription.dress.ssrc;
+        let Some(mut report) = subscription.route.sender_report(ssrc, layer, &report) else {
+            return true;
+        };
+        if !self.batch.has_room(1, 1, 128) {
+            return false;
+        }
+        report.ssrc = ssrc;
+        let mut octets = [0; 64];
+        let mut sealed = [0; 128];
+        if let Ok(len) = write_sender_report(&mut octets, &report, &[])
+            && let Some(Ok(len)) = session.transport.seal_rtcp_into(&octets[..len], &mut sealed)
+        {
+            push_datagram(self.batch, socket, to, &sealed[..len], TAG_NONE);
+            count_run(self.counters, 1, len as u64, 1);
+            self.counters.add(Counter::RtcpSent, 1);
+        }
+        true
+    }
+}
+
+impl Growing {
+    /// Whether a packet can follow in the same run: of the same length, or shorter and the last.
+    fn takes(&self, piece: Piece) -> bool {
+        self.piece.is_none_or(|run| {
+            !self.ended
+                && piece.len <= self.segment
+                && usize::from(self.packets) < MAX_SEGMENTS
+                && run.len + piece.len <= MAX_RUN_BYTES
+                && run.offset + run.len == piece.offset
+        })
+    }
+
+    fn put(&mut self, piece: Piece) {
+        match &mut self.piece {
+            None => {
+                self.piece = Some(piece);
+                self.segment = piece.len;
+            }
+            Some(run) => {
+                run.len += piece.len;
+                self.ended = piece.len < self.segment;
+            }
+        }
+        self.packets += 1;
+    }
+}
+
+/// What the receiving transport puts on a packet. Audio is sent again as it was, so it gets none.
+fn stamp(session: &mut Session, video: bool, abs_send_time: [u8; 3], bytes: usize) -> Stamp {
+    let counted = video && session.extensions.id(ExtensionKind::TransportSequence).is_some();
+    let transport_sequence = counted.then(|| {
+        session.transport_sequence = session.transport_sequence.wrapping_add(1);
+        session.cap.sent(session.transport_sequence, bytes);
+        session.transport_sequence
+    });
+    Stamp { abs_send_time: if video { abs_send_time } else { [0; 3] }, transport_sequence }
+}
+
+/// The pieces of a packet: what was written of it, and the rest of what came.
+fn parts<'a>(head: &'a [u8], written: &Head, bytes: &'a [u8]) -> Option<RtpParts<'a>> {
+    let head = head.get(..written.len)?;
+    let header = header_len(head)?;
+    Some(RtpParts {
+        header: head.get(..header)?,
+        prefix: head.get(header..)?,
+        payload: bytes.get(written.rest.clone())?,
+        suffix: &[],
+    })
+}
+
+/// Octets of the RTP header with contributing sources and extension.
+fn header_len(head: &[u8]) -> Option<usize> {
+    let first = *head.first()?;
+    let fixed = 12 + 4 * usize::from(first & 0x0f);
+    if first & 0x10 == 0 {
+        return Some(fixed);
+    }
+    let words = head.get(fixed + 2..fixed + 4)?;
+    Some(fixed + 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]])))
+}
+
+fn socket_of(sockets: &[super::MediaSocket], path: &Path) -> Option<(SocketId, Target)> {
+    let socket = sockets.get(path.socket as usize)?;
+    Some((socket.id, branch::target(path.remote, socket.ipv6)))
+}
+
+fn end_reason(event: &TransportEvent) -> Option<EndReason> {
+    match event {
+        TransportEvent::Closed => Some(EndReason::Closed),
+        TransportEvent::Failed(TransportFailure::Unreached) => Some(EndReason::Unreached),
+        TransportEvent::Failed(TransportFailure::Unfinished) => Some(EndReason::Unfinished),
+        TransportEvent::Failed(TransportFailure::Silent) => Some(EndReason::Silent),
+        TransportEvent::Failed(TransportFailure::Fingerprint) => Some(EndReason::Fingerprint),
+        TransportEvent::Failed(TransportFailure::Dtls(_)) => Some(EndReason::Dtls),
+        _ => None,
+    }
+}

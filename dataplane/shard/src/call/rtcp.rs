@@ -1,0 +1,117 @@
+//! What peers report: loss to be repaired, key frames wanted, clocks, bandwidth.
+
+use ringway_sfu::report::SourceReport;
+use ringway_wire::ntp;
+use ringway_wire::rtcp::write::write_pli;
+use ringway_wire::rtcp::{Compound, Packet, Pli, ReportBlock};
+
+use super::Calls;
+use crate::clock::Now;
+use crate::slab::SlotId;
+
+/// Packets that one datagram of feedback may have sent again. Raised, a forged or broken receiver
+/// takes more of the path; lowered, a burst of loss takes several rounds to repair.
+const MAX_RESENDS: usize = 64;
+/// Longer round trips are clocks that do not agree.
+const MAX_ROUND_TRIP_NS: u64 = 3_000_000_000;
+/// Packets that all subscribers together may want again in one turn.
+const MAX_WANTED: usize = 4_096;
+
+impl Calls {
+    /// Takes the RTCP of one datagram from a peer.
+    pub(super) fn handle_rtcp(&mut self, now: Now, id: SlotId, rtcp: &[u8]) {
+        let Ok(compound) = Compound::parse(rtcp) else { return };
+        let mut resends = 0;
+        for packet in compound.packets() {
+            match packet {
+                Packet::SenderReport(report, blocks) => {
+                    let report = SourceReport {
+                        ssrc: report.ssrc,
+                        ntp: report.ntp,
+                        timestamp: report.rtp_timestamp,
+                        at_ns: now.mono_ns,
+                    };
+                    self.handle_sender_report(id, report);
+                    blocks.iter().for_each(|block| self.handle_block(now, id, &block));
+                }
+                Packet::ReceiverReport(_, blocks) => {
+                    blocks.iter().for_each(|block| self.handle_block(now, id, &block));
+                }
+                Packet::Pli(pli) => self.handle_key_frame_wish(now, id, pli.media_ssrc),
+                Packet::Fir(fir) => {
+                    for entry in fir.entries() {
+                        self.handle_key_frame_wish(now, id, entry.ssrc);
+                    }
+                }
+                Packet::Nack(nack) => {
+                    let route = self.sessions.get(id).and_then(|s| s.route(nack.media_ssrc));
+                    let Some(route) = route else { continue };
+                    for sequence in nack.entries().flat_map(|entry| entry.sequences()) {
+                        if resends < MAX_RESENDS && self.wanted.len() < MAX_WANTED {
+                            resends += 1;
+                            self.wanted.push((route, sequence));
+                        }
+                    }
+                }
+                Packet::Remb(remb) => {
+                    if let Some(session) = self.sessions.get_mut(id) {
+                        session.cap.handle_remb(now.mono_ns, remb.bitrate_bps);
+                    }
+                }
+                Packet::Twcc(twcc) => {
+                    if let Some(session) = self.sessions.get_mut(id) {
+                        session.cap.handle_twcc(now.mono_ns, &twcc);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn handle_sender_report(&mut self, id: SlotId, report: SourceReport) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let Some(binding) = session.demux.get(report.ssrc) else { return };
+        let Some(stream_id) = self.stream_of.get(&binding.source.0).copied() else { return };
+        let Some(stream) = self.streams.get_mut(stream_id) else { return };
+        stream.report = stream.source.handle_report(report);
+        if stream.report.is_some() && !std::mem::replace(&mut stream.touched, true) {
+            self.touched.push(stream_id);
+        }
+    }
+
+    fn handle_block(&mut self, now: Now, id: SlotId, block: &ReportBlock) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.route(block.ssrc).is_none() || block.last_sr == 0 {
+            return;
+        }
+        // RFC 3550 6.4.1: A - LSR - DLSR. The reports that we pass on have the publisher's clock,
+        // so this holds only where that agrees with ours; what is absurd is left out.
+        let arrival = ntp::middle(ntp::from_unix_ns(now.unix_ns));
+        let trip = ntp::round_trip(arrival, block.last_sr, block.delay_since_last_sr);
+        if let Some(trip) = trip.map(ntp::short_to_ns).filter(|trip| *trip < MAX_ROUND_TRIP_NS) {
+            session.round_trip_ns = trip;
+        }
+    }
+
+    fn handle_key_frame_wish(&mut self, now: Now, id: SlotId, ssrc: u32) {
+        let Some(route) = self.sessions.get(id).and_then(|session| session.route(ssrc)) else {
+            return;
+        };
+        let Some(subscription) = self.subscriptions.get(route) else { return };
+        let stream = subscription.stream;
+        if let Some(layer) = subscription.route.key_frame_layer() {
+            self.ask_key_frame(now, stream, layer);
+        }
+    }
+
+    /// Asks the publisher for a key frame of a layer, unless that was done just now.
+    pub(super) fn ask_key_frame(&mut self, now: Now, stream: SlotId, layer: u8) {
+        let Some(stream) = self.streams.get_mut(stream) else { return };
+        let Some(media_ssrc) = stream.source.ask_key_frame(now.mono_ns, layer) else { return };
+        let id = stream.session;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let pli = Pli { sender_ssrc: session.ssrc, media_ssrc };
+        session.put_rtcp(|out| write_pli(out, &pli));
+        self.mark_dirty(id);
+    }
+}

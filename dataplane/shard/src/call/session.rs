@@ -1,0 +1,123 @@
+//! One peer connection: its transport, what its numbers mean, and what hangs on it.
+
+use ringway_proto::transport::Transport;
+use ringway_proto::twcc::{SendCap, TwccRecorder};
+use ringway_sfu::call::bandwidth::Bandwidth;
+use ringway_sfu::call::demux::Demux;
+use ringway_sfu::call::format::Formats;
+use ringway_wire::extension::{ExtensionKind, ExtensionMap, Located};
+use ringway_wire::extension_value::read_transport_sequence;
+use ringway_wire::rtp::RtpView;
+
+use crate::clock::Now;
+use crate::egress::{SocketId, Target};
+use crate::slab::SlotId;
+
+/// RTCP of ours that waits to be sealed: one datagram.
+const RTCP_BYTES: usize = 1_100;
+
+/// A peer connection.
+pub(super) struct Session {
+    pub(super) key: u64,
+    pub(super) transport: Transport,
+    pub(super) demux: Demux,
+    pub(super) formats: Formats,
+    pub(super) extensions: ExtensionMap,
+    /// Made with the first transport-wide number.
+    pub(super) recorder: Option<TwccRecorder>,
+    /// The SSRC of the last packet with such a number.
+    pub(super) recorded_ssrc: u32,
+    pub(super) transport_sequence: u16,
+    pub(super) cap: SendCap,
+    pub(super) bandwidth: Bandwidth,
+    pub(super) sources: Vec<SlotId>,
+    /// By the SSRC that the peer sees, ordered.
+    pub(super) routes: Vec<(u32, SlotId)>,
+    /// The SSRC that our reports come from.
+    pub(super) ssrc: u32,
+    /// Where media goes, once it may.
+    pub(super) target: Option<(SocketId, Target)>,
+    pub(super) round_trip_ns: u64,
+    pub(super) next_report_ns: u64,
+    pub(super) dirty: bool,
+    rtcp: Vec<u8>,
+}
+
+impl Session {
+    pub(super) fn new(key: u64, transport: Transport, ssrc: u32) -> Self {
+        Self {
+            key,
+            transport,
+            demux: Demux::default(),
+            formats: Formats::default(),
+            extensions: ExtensionMap::default(),
+            recorder: None,
+            recorded_ssrc: 0,
+            transport_sequence: 0,
+            cap: SendCap::default(),
+            bandwidth: Bandwidth::default(),
+            sources: Vec::new(),
+            routes: Vec::new(),
+            ssrc,
+            target: None,
+            round_trip_ns: 0,
+            next_report_ns: 0,
+            dirty: false,
+            rtcp: Vec::new(),
+        }
+    }
+
+    /// Notes that a packet came under its transport-wide number.
+    pub(super) fn note_transport_sequence(
+        &mut self,
+        now: Now,
+        packet: &RtpView<'_>,
+        located: &Located,
+    ) {
+        let value = located.get(packet.bytes(), ExtensionKind::TransportSequence);
+        let Some(sequence) = value.and_then(read_transport_sequence) else { return };
+        let recorder = self.recorder.get_or_insert_with(Default::default);
+        recorder.handle_packet(now.mono_ns, sequence, packet.marker());
+        self.recorded_ssrc = packet.ssrc();
+    }
+
+    /// Which subscription the peer sees as `ssrc`.
+    pub(super) fn route(&self, ssrc: u32) -> Option<SlotId> {
+        let at = self.routes.binary_search_by_key(&ssrc, |(known, _)| *known).ok()?;
+        Some(self.routes[at].1)
+    }
+
+    pub(super) fn add_route(&mut self, ssrc: u32, id: SlotId) {
+        match self.routes.binary_search_by_key(&ssrc, |(known, _)| *known) {
+            Ok(at) => self.routes[at].1 = id,
+            Err(at) => self.routes.insert(at, (ssrc, id)),
+        }
+    }
+
+    pub(super) fn remove_route(&mut self, id: SlotId) {
+        self.routes.retain(|(_, route)| *route != id);
+    }
+
+    /// Adds an RTCP packet to those that wait; `write` gets the room and gives the length. What
+    /// finds no room is lost: all of it is said again.
+    pub(super) fn put_rtcp<E>(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> bool {
+        let before = self.rtcp.len();
+        self.rtcp.resize(RTCP_BYTES, 0);
+        let written = write(&mut self.rtcp[before..]).unwrap_or(0);
+        self.rtcp.truncate(before + written);
+        written > 0
+    }
+
+    /// Seals what waits into `out`; gives the length.
+    pub(super) fn seal_rtcp(&mut self, out: &mut [u8]) -> Option<usize> {
+        if self.rtcp.is_empty() {
+            return None;
+        }
+        let sealed = self.transport.seal_rtcp_into(&self.rtcp, out);
+        self.rtcp.clear();
+        sealed?.ok()
+    }
+}

@@ -1,0 +1,127 @@
+// A tab's part in a call: the unmodified livekit-client, told what to do by name.
+
+import { Ear, coloursOf, pattern, received, tone } from '/media.mjs';
+
+const { DisconnectReason, Room, RoomEvent, Track, VideoQuality } = LivekitClient;
+
+let room;
+const events = [];
+const ears = new Map();
+
+function note(event, who, what = null) {
+  events.push({ event, who: who?.identity ?? who ?? null, what });
+}
+
+/** Joins; `single` chooses between one and two peer connections, `options` go to Room. */
+export async function join({ url, token, single, options = {}, connect = {} }) {
+  room = new Room({ singlePeerConnection: single, ...options });
+  for (const name of ['TrackMuted', 'TrackUnmuted']) {
+    room.on(RoomEvent[name], (publication, who) => note(name, who, publication.source));
+  }
+  room.on(RoomEvent.TrackSubscribed, (track, publication, who) => {
+    document.body.append(track.attach());
+    if (track.kind === Track.Kind.Audio) ears.set(track.sid, new Ear(track.mediaStreamTrack));
+    note('TrackSubscribed', who, publication.source);
+  });
+  room.on(RoomEvent.TrackUnsubscribed, (track, publication, who) => {
+    track.detach().forEach((element) => element.remove());
+    ears.delete(track.sid);
+    note('TrackUnsubscribed', who, publication.source);
+  });
+  room.on(RoomEvent.TrackUnpublished, (publication, who) =>
+    note('TrackUnpublished', who, publication.source));
+  room.on(RoomEvent.ParticipantConnected, (who) => note('ParticipantConnected', who));
+  room.on(RoomEvent.ParticipantDisconnected, (who) => note('ParticipantDisconnected', who));
+  room.on(RoomEvent.ActiveSpeakersChanged, (speakers) =>
+    note('ActiveSpeakersChanged', null, speakers.map((who) => who.identity)));
+  room.on(RoomEvent.ConnectionQualityChanged, (quality, who) =>
+    note('ConnectionQualityChanged', who, quality));
+  room.on(RoomEvent.Reconnecting, () => note('Reconnecting'));
+  room.on(RoomEvent.Disconnected, (reason) => note('Disconnected', null, DisconnectReason[reason]));
+  await room.connect(url, token, connect);
+  return { identity: room.localParticipant.identity, server: room.serverInfo?.version ?? null };
+}
+
+/** Publishes the fake camera; `simulcast` gives as many layers as the size allows. */
+export async function camera({ width, height, codec, simulcast }) {
+  await room.localParticipant.setCameraEnabled(
+    true,
+    { resolution: { width, height, frameRate: 15 } },
+    { videoCodec: codec, simulcast },
+  );
+}
+
+/** Publishes the fake microphone, which beeps; what makes speech better would remove that. */
+export async function microphone() {
+  const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  await room.localParticipant.setMicrophoneEnabled(true, plain);
+}
+
+/** Publishes a fake screen. */
+export async function screen({ codec }) {
+  await room.localParticipant.setScreenShareEnabled(true, {}, { videoCodec: codec });
+}
+
+/** Publishes a colour pattern as the camera and a tone as the microphone. */
+export async function publish({ colours, hz, width, height, codec, simulcast }) {
+  await room.localParticipant.publishTrack(pattern({ colours, width, height }), {
+    source: Track.Source.Camera,
+    videoCodec: codec,
+    simulcast,
+  });
+  await room.localParticipant.publishTrack(tone(hz), { source: Track.Source.Microphone });
+}
+
+/** Mutes or unmutes what this tab publishes. */
+export async function mute({ source, muted }) {
+  const { track } = room.localParticipant.getTrackPublication(source);
+  await (muted ? track.mute() : track.unmute());
+}
+
+/** Stops to publish. */
+export async function unpublish({ source }) {
+  const { track } = room.localParticipant.getTrackPublication(source);
+  await room.localParticipant.unpublishTrack(track);
+}
+
+function publicationOf(identity, source) {
+  return room.remoteParticipants.get(identity)?.getTrackPublication(source);
+}
+
+/** Subscribes or unsubscribes. */
+export function subscribe({ identity, source, wanted }) {
+  publicationOf(identity, source).setSubscribed(wanted);
+}
+
+/** Asks for a layer by name: LOW, MEDIUM or HIGH. */
+export function quality({ identity, source, quality }) {
+  publicationOf(identity, source).setVideoQuality(VideoQuality[quality]);
+}
+
+/** Changes the size of the element that shows a track, which adaptive stream follows. */
+export function size({ identity, source, width, height }) {
+  for (const element of publicationOf(identity, source).track.attachedElements) {
+    Object.assign(element.style, { width: `${width}px`, height: `${height}px` });
+  }
+}
+
+/** What arrives of a track; null without a subscription. */
+export async function watch({ identity, source }) {
+  const track = publicationOf(identity, source)?.track;
+  if (!track?.receiver) return null;
+  return {
+    ...(await received(track.receiver)),
+    colours: coloursOf(track.kind === Track.Kind.Video ? track.attachedElements[0] : null),
+    pitch_hz: ears.get(track.sid)?.pitch() ?? null,
+  };
+}
+
+/** All that happened so far. */
+export function happened() {
+  return events;
+}
+
+/** Leaves. */
+export async function leave() {
+  await room.disconnect();
+}

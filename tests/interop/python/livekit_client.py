@@ -1,0 +1,185 @@
+"""The unmodified `livekit` package (libwebrtc in Rust) as a client of the tests."""
+
+import asyncio
+
+import media
+import numpy
+import peer
+from livekit import rtc
+
+SOURCES = {
+    "camera": rtc.TrackSource.SOURCE_CAMERA,
+    "microphone": rtc.TrackSource.SOURCE_MICROPHONE,
+    "screen_share": rtc.TrackSource.SOURCE_SCREENSHARE,
+}
+NAMES = {number: name for name, number in SOURCES.items()}
+CODECS = {"vp8": rtc.VideoCodec.VP8, "h264": rtc.VideoCodec.H264}
+
+room = None
+events = []
+published = {}
+watched = {}
+tasks = set()
+
+
+def run(work):
+    """Keeps a task alive and lets its failure be seen."""
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+def note(event, who=None, what=None):
+    events.append({"event": event, "who": getattr(who, "identity", who), "what": what})
+
+
+class Watched:
+    """A subscribed track: its frames are taken as they come."""
+
+    def __init__(self, track, source):
+        self.track = track
+        self.frames, self.pixels = 0, None
+        self.ear = media.Ear()
+        run(self.hear() if source == "microphone" else self.see())
+
+    async def see(self):
+        stream = rtc.VideoStream(self.track, format=rtc.VideoBufferType.RGBA, capacity=1)
+        async for event in stream:
+            frame = event.frame
+            shape = (frame.height, frame.width, 4)
+            self.pixels = numpy.frombuffer(frame.data, dtype=numpy.uint8).reshape(shape)
+            self.frames += 1
+
+    async def hear(self):
+        stream = rtc.AudioStream(self.track, sample_rate=media.SAMPLE_RATE, num_channels=1)
+        async for event in stream:
+            self.ear.hear(numpy.frombuffer(event.frame.data, dtype=numpy.int16))
+            self.frames += 1
+
+
+async def join(url, token, single, options=None, connect=None):
+    """Joins; `single` chooses between one and two peer connections."""
+    global room
+    room = rtc.Room()
+
+    @room.on("track_subscribed")
+    def _(track, publication, who):
+        source = NAMES.get(publication.source)
+        watched[who.identity, source] = Watched(track, source)
+        note("TrackSubscribed", who, source)
+
+    @room.on("track_unsubscribed")
+    def _(track, publication, who):
+        source = NAMES.get(publication.source)
+        watched.pop((who.identity, source), None)
+        note("TrackUnsubscribed", who, source)
+
+    room.on("track_muted", lambda who, one: note("TrackMuted", who, NAMES.get(one.source)))
+    room.on("track_unmuted", lambda who, one: note("TrackUnmuted", who, NAMES.get(one.source)))
+    room.on("participant_connected", lambda who: note("ParticipantConnected", who))
+    room.on("participant_disconnected", lambda who: note("ParticipantDisconnected", who))
+    room.on("disconnected", lambda reason: note("Disconnected", None, str(reason)))
+    room.on("reconnecting", lambda: note("Reconnecting"))
+    room.on(
+        "active_speakers_changed",
+        lambda all: note("ActiveSpeakersChanged", None, [who.identity for who in all]),
+    )
+    room.on(
+        "connection_quality_changed",
+        lambda who, quality: note("ConnectionQualityChanged", who, int(quality)),
+    )
+    await room.connect(url, token, rtc.RoomOptions(single_peer_connection=single))
+    return {"identity": room.local_participant.identity}
+
+
+async def draw(source, colours, width, height):
+    turn = 0
+    while True:
+        pixels = media.picture(colours, width, height, turn)
+        frame = rtc.VideoFrame(width, height, rtc.VideoBufferType.RGBA, pixels.tobytes())
+        source.capture_frame(frame)
+        turn += 1
+        await asyncio.sleep(1 / media.FRAMES_A_SECOND)
+
+
+async def play(source, hz):
+    count, start = media.SAMPLE_RATE // 100, 0
+    while True:
+        data = media.sound(hz, start, count).tobytes()
+        await source.capture_frame(rtc.AudioFrame(data, media.SAMPLE_RATE, 1, count))
+        start += count
+
+
+async def publish(colours, hz, width, height, codec, simulcast):
+    """Publishes a colour pattern as the camera and a tone as the microphone."""
+    video = rtc.VideoSource(width, height)
+    track = rtc.LocalVideoTrack.create_video_track("pattern", video)
+    run(draw(video, colours, width, height))
+    options = rtc.TrackPublishOptions(
+        source=SOURCES["camera"], video_codec=CODECS[codec], simulcast=simulcast
+    )
+    published["camera"] = await room.local_participant.publish_track(track, options)
+    audio = rtc.AudioSource(media.SAMPLE_RATE, 1, queue_size_ms=100)
+    track = rtc.LocalAudioTrack.create_audio_track("tone", audio)
+    run(play(audio, hz))
+    options = rtc.TrackPublishOptions(source=SOURCES["microphone"])
+    published["microphone"] = await room.local_participant.publish_track(track, options)
+
+
+def mute(source, muted):
+    """Mutes or unmutes what this client publishes."""
+    track = published[source].track
+    track.mute() if muted else track.unmute()
+
+
+def publication_of(identity, source):
+    publications = room.remote_participants[identity].track_publications.values()
+    return next(one for one in publications if one.source == SOURCES[source])
+
+
+def subscribe(identity, source, wanted):
+    """Subscribes or unsubscribes."""
+    publication_of(identity, source).set_subscribed(wanted)
+
+
+async def watch(identity, source):
+    """What arrives of a track; None without a subscription."""
+    one = watched.get((identity, source))
+    if one is None:
+        return None
+    seen = {"codec": None, "cipher": None, "protocol": None, "packets": 0, "lost": 0}
+    decoded = 0
+    for stats in await one.track.get_stats():
+        kind = stats.WhichOneof("stats")
+        if kind == "inbound_rtp":
+            received = stats.inbound_rtp
+            decoded = received.inbound.frames_decoded
+            seen["packets"] = received.received.packets_received
+            seen["lost"] = received.received.packets_lost
+        elif kind == "codec":
+            seen["codec"] = stats.codec.codec.mime_type
+        elif kind == "transport":
+            seen["cipher"] = stats.transport.transport.srtp_cipher
+    height, width = (0, 0) if one.pixels is None else one.pixels.shape[:2]
+    return seen | {
+        "frames": min(one.frames, decoded) if one.pixels is not None else one.frames,
+        "width": width,
+        "height": height,
+        "energy": one.ear.energy,
+        "colours": None if one.pixels is None else media.colours_of(one.pixels),
+        "pitch_hz": one.ear.pitch(),
+    }
+
+
+def happened():
+    """All that happened so far."""
+    return events
+
+
+async def leave():
+    """Leaves."""
+    await room.disconnect()
+
+
+CALLS = [join, publish, mute, subscribe, watch, happened, leave]
+asyncio.run(peer.serve({call.__name__: call for call in CALLS}))
