@@ -59,7 +59,7 @@ test: test-needs lint tests loom miri ## Install what the tests need and run the
 
 .PHONY: test-needs
 test-needs:
-	@tests/need cc ffmpeg ffprobe ethtool ip curl unshare
+	@tests/need cc ffmpeg ffprobe ethtool ip curl unshare chromium webrtcbin call-clients
 
 .PHONY: lint
 lint: export CARGO_TARGET_DIR := $(TEST_TARGET)
