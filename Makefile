@@ -59,7 +59,7 @@ test: test-needs lint tests loom miri ## Install what the tests need and run the
 
 .PHONY: test-needs
 test-needs:
-	@tests/need cc ffmpeg ffprobe ethtool ip curl unshare chromium webrtcbin call-clients
+	@tests/need cc ffmpeg ffprobe ethtool ip curl unshare
 
 .PHONY: lint
 lint: export CARGO_TARGET_DIR := $(TEST_TARGET)
@@ -75,6 +75,15 @@ tests: export RINGWAY_BIN_DIR := $(abspath $(TEST_TARGET))/debug
 tests:
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
+
+# Not part of `make test` yet: what is not built of calls (ICE over TCP, for one) still fails here.
+.PHONY: test-calls
+test-calls: export CARGO_TARGET_DIR := $(TEST_TARGET)
+test-calls: export RINGWAY_BIN_DIR := $(abspath $(TEST_TARGET))/debug
+test-calls: ## Calls of real clients: Chromium, LiveKit's Python SDK, aiortc, GStreamer (installs them)
+	@tests/need cc ip curl unshare chromium webrtcbin call-clients
+	cargo build --workspace --bins --locked
+	cargo test -p ringway-interop --locked -- --ignored
 
 .PHONY: loom
 loom: export RUSTFLAGS := --cfg loom

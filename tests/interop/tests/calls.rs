@@ -29,11 +29,13 @@ fn two_tabs(stage: &Stage, path: Path) -> (Browser, Member, Member) {
 }
 
 #[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
 fn two_tabs_v1() {
     stage::on(|stage| meet(stage, Path::V1));
 }
 
 #[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
 fn two_tabs_v0() {
     stage::on(|stage| meet(stage, Path::V0));
 }
@@ -66,11 +68,13 @@ fn meet(stage: &Stage, path: Path) {
 }
 
 #[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
 fn layers_vp8() {
     stage::on(|stage| choose_layers(stage, Path::V1, "vp8", "video/VP8"));
 }
 
 #[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
 fn layers_h264() {
     stage::on(|stage| choose_layers(stage, Path::V0, "h264", "video/H264"));
 }
@@ -91,6 +95,7 @@ fn choose_layers(stage: &Stage, path: Path, codec: &str, mime: &str) {
 }
 
 #[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
 fn adaptive_stream() {
     stage::on(|stage| {
         let browser = Browser::start(stage, &[]);
@@ -114,6 +119,7 @@ fn adaptive_stream() {
 }
 
 #[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
 fn mute_and_unmute() {
     stage::on(|stage| {
         let (_browser, alice, bob) = two_tabs(stage, Path::V1);
@@ -143,6 +149,7 @@ fn mute_and_unmute() {
 }
 
 #[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
 fn subscribe_and_unsubscribe() {
     stage::on(|stage| {
         let browser = Browser::start(stage, &[]);
@@ -169,6 +176,7 @@ fn subscribe_and_unsubscribe() {
 
 /// A browser that may not use UDP takes the TCP candidates.
 #[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
 fn tcp_only() {
     stage::on(|stage| {
         let flag = "--webrtc-ip-handling-policy=disable_non_proxied_udp";
