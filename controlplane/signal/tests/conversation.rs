@@ -112,7 +112,7 @@ fn a_camera_is_published_over_either_connection() {
         let lines = [DATA, line("video", "inactive", "", "")];
         let sdp = description(4, "abcd", "actpass", &lines);
         let said = stage.says(Says::Offer(sd("offer", 9, sdp)));
-        assert_eq!(said.kinds(), "<Answer @MediaEnded #SetMedia #RemoveSource !Unpublished");
+        assert_eq!(said.kinds(), "<Answer @MediaEnded #RemoveSource !Unpublished");
     }
 }
 

@@ -312,13 +312,15 @@ impl Route {
         self.current.first_in = packet.sequence.wrapping_add(1);
         self.current.first_out = slot;
         self.next_out = slot;
+        let Some(descriptor) = packet.vp8 else { return };
         // A picture left out leaves its number to the next.
-        if let Some(id) = packet.vp8.and_then(|descriptor| descriptor.picture_id)
-            && !packet.empty
+        if let Some(id) = descriptor.picture_id
             && self.left_out.replace(id.value) != Some(id.value)
         {
             self.current.picture_id = self.current.picture_id.wrapping_sub(1);
         }
+        // Pictures that are missing before it keep theirs, also when the layer changes now.
+        self.numbers = self.current.numbers(&descriptor);
     }
 
     /// A packet that comes late goes where its number was kept for it.
