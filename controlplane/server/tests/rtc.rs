@@ -56,6 +56,10 @@ async fn house() -> House {
     let (task, rtc): (RtcTask, Rtc) = RtcTask::new(settings, Config::default(), tokens, ends);
     tokio::spawn(task.run());
     news.send(PlaneNews::Joined(plane())).await.unwrap();
+    while news.capacity() < news.max_capacity() {
+        // Whoever comes before the task has heard of the plane is turned away.
+        tokio::task::yield_now().await;
+    }
     let router = Router::new()
         .merge(rtc::routes(rtc.clone()))
         .merge(whip::routes(rtc.clone()))

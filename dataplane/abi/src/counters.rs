@@ -86,8 +86,6 @@ counters! {
     Counter DropRtcp "ringway_packets_dropped_total" ["reason" = "rtcp"] "Packets dropped, by reason.";
     Counter DropProtocol "ringway_packets_dropped_total" ["reason" = "protocol"] "Packets dropped, by reason.";
     Counter DropSource "ringway_packets_dropped_total" ["reason" = "source"] "Packets dropped, by reason.";
-    Counter DropUnauthentic "ringway_packets_dropped_total" ["reason" = "unauthentic"] "Packets dropped, by reason.";
-    Counter DropEarly "ringway_packets_dropped_total" ["reason" = "early"] "Packets dropped, by reason.";
     Counter DropSsrc "ringway_packets_dropped_total" ["reason" = "ssrc"] "Packets dropped, by reason.";
     Counter DropNoForward "ringway_packets_dropped_total" ["reason" = "no_forward"] "Packets dropped, by reason.";
     Counter DropSendBuffer "ringway_packets_dropped_total" ["reason" = "send_buffer"] "Packets dropped, by reason.";

@@ -13,8 +13,9 @@ use tempfile::TempDir;
 
 use crate::http::Client;
 use crate::patience::until;
-use crate::ports::{forward_range, free_tcp_port};
+use crate::ports::{forward_range, free_tcp_port, free_udp_pair};
 use crate::program::Program;
+use crate::sockets::udp_ports;
 use crate::token::{Claims, KEY, SECRET};
 
 /// Joining takes milliseconds; a machine busy with other tests may take its time.
@@ -74,6 +75,7 @@ pub struct Appliance {
     dataplane: Program,
     controlplane: Program,
     http: SocketAddr,
+    media_port: u16,
     socket: PathBuf,
     folder: TempDir,
 }
@@ -100,6 +102,7 @@ impl Appliance {
         let socket = folder.path().join("dataplane.sock");
         let http = SocketAddr::from((Ipv4Addr::LOCALHOST, free_tcp_port()));
         let (first, last) = forward_range();
+        let media_port = free_udp_pair();
         let socket_text = format!("{:?}", socket.display().to_string());
 
         let mut dataplane = BTreeMap::from([
@@ -113,6 +116,7 @@ impl Appliance {
             ("bind_addresses".to_owned(), "[\"127.0.0.1\"]".to_owned()),
             ("keys".to_owned(), format!("{{{KEY}: {SECRET:?}}}")),
             ("data_dir".to_owned(), format!("{:?}", folder.path().display().to_string())),
+            ("rtc".to_owned(), format!("{{udp_port: {media_port}}}")),
         ]);
         controlplane.extend(options.controlplane);
 
@@ -124,6 +128,7 @@ impl Appliance {
             dataplane: program("ringway-dataplane", "dataplane.yaml", &dataplane),
             controlplane: program("ringway-controlplane", "controlplane.yaml", &controlplane),
             http,
+            media_port,
             socket,
             folder,
         }
@@ -157,6 +162,14 @@ impl Appliance {
     /// Where configuration, database and logs are.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The UDP ports that the data plane has open for forwards, in order: all but the one for
+    /// calls, which an appliance with one shard has.
+    pub fn forward_ports(&mut self) -> Vec<u16> {
+        let mut ports = udp_ports(self.dataplane.pid());
+        ports.retain(|port| *port != self.media_port);
+        ports
     }
 
     /// The data plane's process.

@@ -10,7 +10,6 @@ use ringway_system::exposition::Metrics;
 use ringway_system::http::Client;
 use ringway_system::patience::until;
 use ringway_system::sink::Sink;
-use ringway_system::sockets::udp_ports;
 use ringway_system::source::{Pace, Source};
 use serde_json::{Value, json};
 
@@ -54,9 +53,8 @@ fn expect_no_orphans(appliance: &mut Appliance, forwards: &[Value]) {
     let mut expect: Vec<u16> =
         forwards.iter().flat_map(|forward| [port(forward), port(forward) + 1]).collect();
     expect.sort_unstable();
-    let pid = appliance.dataplane().pid();
     until(PATIENCE, "the data plane to have no other sockets", || {
-        (udp_ports(pid) == expect).then_some(())
+        (appliance.forward_ports() == expect).then_some(())
     });
     let client = appliance.client();
     until(PATIENCE, "the metrics to agree", || {

@@ -160,7 +160,7 @@ fn what_is_deleted_while_it_is_away_stays_deleted() {
     });
     assert_eq!(restored["destinations"].as_array().map(Vec::len), Some(1));
     client.get(&path(&gone)).expect(404);
-    let ports = ringway_system::sockets::udp_ports(appliance.dataplane().pid());
+    let ports = appliance.forward_ports();
     let port = restored["input"]["port"].as_u64().expect("a port") as u16;
     assert_eq!(ports, [port, port + 1], "sockets of forwards that nobody wants");
 }

@@ -149,10 +149,9 @@ fn the_next_control_plane_removes_what_nobody_wants() {
     drop(steering);
     appliance.start_controlplane();
     appliance.wait_joined();
-    let pid = appliance.dataplane().pid();
     let port = wanted["input"]["port"].as_u64().expect("a port") as u16;
     until(PATIENCE, "the others to be gone", || {
-        (ringway_system::sockets::udp_ports(pid) == [port, port + 1]).then_some(())
+        (appliance.forward_ports() == [port, port + 1]).then_some(())
     });
     appliance.wait_active(wanted["id"].as_str().expect("an id"));
 }

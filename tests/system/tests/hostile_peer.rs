@@ -460,8 +460,7 @@ fn control_peers_that_die_without_goodbye_harm_nobody() {
         let metrics = Metrics::parse(&victim.appliance.client().get("/metrics").body);
         (metrics.sum("ringway_forwards", &[]) == 1.0).then_some(())
     });
-    let pid = victim.appliance.dataplane().pid();
-    let ports = ringway_system::sockets::udp_ports(pid);
+    let ports = victim.appliance.forward_ports();
     assert_eq!(ports, [port as u16, port as u16 + 1]);
     victim.expect_unharmed();
 }

@@ -15,8 +15,14 @@ use crate::top::text;
 
 /// Stands before the shard whose details are shown.
 const MARK: &str = ">";
+/// The headline and a line of space.
+const HEADLINE_LINES: u16 = 2;
+/// Head and one shard: so much of the table stays on a low terminal.
+const TABLE_LINES_MIN: u16 = 2;
 /// Lines of the details with their frame.
 const DETAILS_LINES: u16 = 8;
+/// What the keys do.
+const KEYS_LINES: u16 = 1;
 
 /// What the screen shows now.
 pub(super) struct View<'a> {
@@ -65,12 +71,15 @@ pub(super) fn draw(terminal: &mut DefaultTerminal, view: &View<'_>) -> anyhow::R
 fn paint(frame: &mut Frame<'_>, view: &View<'_>) {
     // The table is as long as it needs to be; what is left stays empty under the details.
     let rows = view.rates.len().min(usize::from(u16::MAX)) as u16;
+    let room = frame.area().height.saturating_sub(HEADLINE_LINES + KEYS_LINES);
+    let wanted = rows.saturating_add(2);
+    let table_lines = wanted.min(room.saturating_sub(DETAILS_LINES).max(TABLE_LINES_MIN));
     let [top, shards, details, _, bottom] = Layout::vertical([
-        Constraint::Length(2),
-        Constraint::Max(rows.saturating_add(2)),
-        Constraint::Length(DETAILS_LINES),
+        Constraint::Length(HEADLINE_LINES),
+        Constraint::Length(table_lines),
+        Constraint::Length(DETAILS_LINES.min(room.saturating_sub(table_lines))),
         Constraint::Min(0),
-        Constraint::Length(1),
+        Constraint::Length(KEYS_LINES),
     ])
     .areas(frame.area());
     let headline = view.boot.map_or("the data plane is away".to_owned(), text::headline);
@@ -227,8 +236,8 @@ mod tests {
         for part in [
             "heartbeat 12 ms ago",
             "place    core 3, uring; forwards 1, destinations 128",
-            "traffic  1.22Mbit/s in, 15.6Gbit/s out; 4000 of 4096 buffers free",
-            "latency  P50 48.0µs, P99 5.5ms, P99.9 22.0ms, at most 22.0ms",
+            "traffic  1.22Mbit/s in, 15.6Gbit/s out, buffers 4000/4096",
+            "latency  P50 48.0µs  P99 5.5ms  P99.9 22.0ms  MAX 22.0ms",
             "runs     nothing sent",
             "drops    none",
             "q quits",
@@ -245,6 +254,17 @@ mod tests {
         assert!(lines.iter().any(|line| line.starts_with(">60 ")), "{}", lines.join("\n"));
         assert!(lines.iter().any(|line| line.contains("drops    none")), "{}", lines.join("\n"));
         assert!(lines[23].starts_with("q quits"), "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_low_terminal_shows_the_chosen_shard_first() {
+        let (boot, rates) = (boot(2), rates(2));
+        let view = View { boot: Some(&boot), rates: &rates, notice: "", selected: 1 };
+        let lines = lines(80, 10, &view);
+        let text = lines.join("\n");
+        assert!(lines[2].starts_with(" SHARD") && lines[3].starts_with(">1 "), "{text}");
+        assert!(text.contains("traffic  1.22Mbit/s in"), "{text}");
+        assert!(lines[9].starts_with("q quits"), "{text}");
     }
 
     #[test]

@@ -144,7 +144,7 @@ pub(super) fn place(boot: &Boot, rates: &ShardRates) -> String {
 /// How much goes through it.
 pub(super) fn traffic(rates: &ShardRates) -> String {
     format!(
-        "{}bit/s in, {}bit/s out; {} of {} buffers free",
+        "{}bit/s in, {}bit/s out, buffers {}/{}",
         short(rates.bits_in_per_s.round()),
         short(rates.bits_out_per_s.round()),
         rates.buffers_free,
@@ -156,7 +156,7 @@ pub(super) fn traffic(rates: &ShardRates) -> String {
 pub(super) fn latency(rates: &ShardRates) -> String {
     let Some(latency) = &rates.latency else { return "nothing measured".to_owned() };
     format!(
-        "P50 {}, P99 {}, P99.9 {}, at most {}",
+        "P50 {}  P99 {}  P99.9 {}  MAX {}",
         micros(latency.p50_us),
         micros(latency.p99_us),
         micros(latency.p999_us),

@@ -206,15 +206,16 @@ fn unwrap<'a>(
     packet.get_mut(start..).ok_or(Counter::DropHeader)
 }
 
+/// Whoever has no right to be heard, or not yet, is a wrong source.
 fn drop_reason(reason: TransportDrop) -> Counter {
     match reason {
         TransportDrop::Protocol => Counter::DropProtocol,
-        TransportDrop::Stun(_) | TransportDrop::Ice(_) | TransportDrop::Srtp(_) => {
-            Counter::DropUnauthentic
-        }
-        TransportDrop::Source => Counter::DropSource,
-        TransportDrop::DtlsBacklog | TransportDrop::NoKeys | TransportDrop::Ended => {
-            Counter::DropEarly
-        }
+        TransportDrop::Stun(_)
+        | TransportDrop::Ice(_)
+        | TransportDrop::Srtp(_)
+        | TransportDrop::Source
+        | TransportDrop::DtlsBacklog
+        | TransportDrop::NoKeys
+        | TransportDrop::Ended => Counter::DropSource,
     }
 }
