@@ -41,13 +41,13 @@ help: ## Print this list
 
 .PHONY: dev
 dev: ## Install what the build lacks, build, run the appliance in the foreground
-	@tests/need cc
+	@tests/need cc c++
 	cargo build --release --locked --quiet $(PACKAGES)
 	exec $(BIN_DIR)/ringway dev
 
 .PHONY: build
 build: ## Build the three programs (release)
-	@tests/need cc
+	@tests/need cc c++
 	cargo build --release --locked $(PACKAGES)
 
 .PHONY: test
@@ -133,12 +133,12 @@ fuzz: ## Fuzz every target for SECONDS_EACH seconds (60)
 
 .PHONY: bench
 bench: ## Time the hot functions
-	@tests/need cc
+	@tests/need cc c++
 	cargo bench -p ringway-benches --locked
 
 .PHONY: perf
 perf: ## Compare servers under a load: make perf SCENARIO=rtp-1000x1-audio
-	@tests/need cc
+	@tests/need cc c++
 	perf/compare $(SCENARIO)
 
 .PHONY: install
