@@ -1,4 +1,8 @@
 //! The sections of our offers over the life of a connection: appended, emptied, used again.
+//!
+//! An emptied section is free for another track once the client has answered an offer in which it
+//! was inactive. Filled again before that, the client would see a section that never stopped, and
+//! tell nobody of the new track (W3C WebRTC 4.4.1.5: a track event needs a change of direction).
 
 use crate::answer::SendTrack;
 use crate::codec::Codec;
@@ -11,14 +15,28 @@ use crate::section::Kind;
 #[derive(Clone, Debug, Default)]
 pub struct SendSections {
     sections: Vec<OfferSection>,
+    /// How far each of them is emptied.
+    emptied: Vec<Emptied>,
     keeps_apart: bool,
+}
+
+/// A section on its way from one track to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Emptied {
+    /// It carries a track, or may carry one.
+    #[default]
+    Settled,
+    /// Its track was taken out since the last offer.
+    Since,
+    /// The offer that is under way says so.
+    Offered,
 }
 
 impl SendSections {
     /// No sections yet. With `keeps_apart` an emptied section is never used again; see
     /// [`crate::Gates::no_section_reuse`].
     pub const fn new(keeps_apart: bool) -> Self {
-        Self { sections: Vec::new(), keeps_apart }
+        Self { sections: Vec::new(), emptied: Vec::new(), keeps_apart }
     }
 
     /// The sections in order, for [`crate::build_offer`].
@@ -44,8 +62,11 @@ impl SendSections {
         codecs: &[Codec],
         track: SendTrack,
     ) -> Result<&str, NegotiationError> {
-        let free = |section: &OfferSection| section.kind == kind && section.track.is_none();
-        let found = self.sections.iter().position(free).filter(|_| !self.keeps_apart);
+        let free = |(section, emptied): (&OfferSection, &Emptied)| {
+            section.kind == kind && section.track.is_none() && *emptied == Emptied::Settled
+        };
+        let mut places = self.sections.iter().zip(&self.emptied);
+        let found = places.position(free).filter(|_| !self.keeps_apart);
         let Some(place) = found else {
             return self.append(kind, codecs, Some(track));
         };
@@ -57,8 +78,29 @@ impl SendSections {
 
     /// Takes the track out of a section; false if there was none.
     pub fn stop(&mut self, mid: &str) -> bool {
-        let section = self.sections.iter_mut().find(|section| section.mid == mid);
-        section.is_some_and(|section| section.track.take().is_some())
+        let mut places = self.sections.iter_mut().zip(&mut self.emptied);
+        let Some((section, emptied)) = places.find(|(section, _)| section.mid == mid) else {
+            return false;
+        };
+        let stopped = section.track.take().is_some();
+        if stopped {
+            *emptied = Emptied::Since;
+        }
+        stopped
+    }
+
+    /// The sections were offered as they are.
+    pub fn handle_offered(&mut self) {
+        for emptied in self.emptied.iter_mut().filter(|emptied| **emptied == Emptied::Since) {
+            *emptied = Emptied::Offered;
+        }
+    }
+
+    /// The last offer was answered.
+    pub fn handle_answered(&mut self) {
+        for emptied in self.emptied.iter_mut().filter(|emptied| **emptied == Emptied::Offered) {
+            *emptied = Emptied::Settled;
+        }
     }
 
     fn append(
@@ -74,6 +116,7 @@ impl SendSections {
         let mid = self.sections.len().to_string();
         let codecs = codecs.to_vec();
         self.sections.push(OfferSection { mid, kind, codecs, track, stopped: false });
+        self.emptied.push(Emptied::Settled);
         let last = self.sections.last().map(|section| section.mid.as_str());
         Ok(last.unwrap_or_default())
     }
@@ -98,8 +141,15 @@ mod tests {
             assert!(!sections.stop("2"));
             assert!(!sections.stop("9"));
             assert_eq!(sections.add(Kind::Audio, &[Codec::Opus], track("c")), Ok("3"));
-            let again = if keeps_apart { "4" } else { "2" };
-            assert_eq!(sections.add(Kind::Video, &[Codec::H264], track("d")), Ok(again));
+            // The client has not seen yet that the section is empty, nor has it after an answer to
+            // an offer of before.
+            sections.handle_answered();
+            assert_eq!(sections.add(Kind::Video, &[Codec::H264], track("d")), Ok("4"));
+            sections.handle_offered();
+            assert_eq!(sections.add(Kind::Video, &[Codec::H264], track("e")), Ok("5"));
+            sections.handle_answered();
+            let again = if keeps_apart { "6" } else { "2" };
+            assert_eq!(sections.add(Kind::Video, &[Codec::H264], track("f")), Ok(again));
             let kept = sections.sections().iter().find(|section| section.mid == again).unwrap();
             assert_eq!(kept.codecs, [Codec::H264]);
         }

@@ -170,8 +170,17 @@ fn a_track_is_offered_and_routed() {
     let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!("{}", said.kinds()) };
     let red = route.red_payload_type;
     assert_eq!((route.payload_type, route.rtx_ssrc, red), (111, None, Some(63)));
-    // The section of a track that is no longer received carries the next one.
+    // A track that comes back at once gets another section: where nothing has stopped, clients see
+    // nothing begin.
     assert_eq!(stage.is_told(Notice::Unsubscribe { track: sid }).kinds(), "#RemoveRoute");
+    stage.subscribe(&video);
+    let said = stage.after(200);
+    assert_eq!(said.offer().mid_to_track_id.get("1"), None);
+    assert_eq!(said.offer().mid_to_track_id["3"], sid.to_string());
+    // Once the client knows that it is empty, the section carries the next track.
+    let video = line("video", "inactive", "", "");
+    let lines = [DATA, video, line("audio", "recvonly", "", ""), line("video", "recvonly", "", "")];
+    stage.says(Says::Answer(sd("answer", 4, description(4, "efgh", "active", &lines))));
     stage.subscribe(&track(8, TrackKind::Video, "video/VP8"));
     let said = stage.after(200);
     assert_eq!(said.offer().mid_to_track_id["1"], track_sid(8).to_string());
@@ -234,6 +243,19 @@ fn a_single_connection_asks_for_sections() {
     // One is no longer received: the one that waits takes its place in the next round.
     let said = stage.is_told(Notice::Unsubscribe { track: videos[0].sid });
     assert_eq!(said.kinds(), "#RemoveRoute");
+    // One more is on its way already.
+    assert_eq!(stage.after(200).client, [needs(0, 0)]);
+    let kept = mid;
+    lines.push(line("video", "recvonly", "", ""));
+    let offer = description(4, "abcd", "actpass", &lines);
+    let said = stage.says(Says::Offer(sd("offer", 4, offer)));
+    // The section that was left stops first: it carries nothing in this round.
+    let answer = said.answer();
+    assert_eq!(answer.mid_to_track_id.len(), 5);
+    assert_eq!(answer.mid_to_track_id[&kept], videos[4].sid.to_string());
+    assert!(!answer.mid_to_track_id.values().any(|name| *name == videos[0].sid.to_string()));
+    stage.has_source(&videos[0], Codec::Vp8);
+    stage.subscribe(&videos[0]);
     assert_eq!(stage.after(200).client, [needs(0, 0)]);
 }
 

@@ -128,6 +128,8 @@ pub(crate) fn subscriber_offer(round: u64) -> Description {
     sections.add(Kind::Video, &[Codec::H264], track("TR_h", 30)).unwrap();
     if round > 1 {
         assert!(sections.stop("2") && sections.stop("3"));
+        sections.handle_offered();
+        sections.handle_answered();
     }
     if round > 2 {
         sections.add(Kind::Video, &[Codec::Vp9, Codec::Vp8], track("TR_w", 40)).unwrap();

@@ -177,6 +177,7 @@ impl Session {
         let deadline_ms = now_ms + ANSWER_TIMEOUT_MS;
         self.negotiation.waiting = Some(Waiting { id, deadline_ms });
         self.negotiation.again = false;
+        self.negotiation.sections.handle_offered();
         let sections = self.negotiation.sections.sections().iter();
         let mid_to_track_id: HashMap<String, String> = sections
             .filter_map(|section| {
@@ -227,6 +228,7 @@ impl Session {
         peer.theirs = Some(answer);
         self.outputs.extend(asks.into_iter().map(Output::Plane));
         self.negotiation.waiting = None;
+        self.negotiation.sections.handle_answered();
         self.take_sections(&accepted.sections, world);
         if self.negotiation.again {
             self.offer(now_ms);

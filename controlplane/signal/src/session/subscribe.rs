@@ -234,6 +234,7 @@ impl Session {
             .iter()
             .filter_map(|(sid, one)| Some(Placed { mid: one.mid.clone()?, track: sid.to_string() }))
             .collect();
+        let spent = self.unusable_sections(&before);
         let place = |choice: &dyn Fn(&str) -> usize| {
             let wanted: Vec<WantedTrack<'_>> = names
                 .iter()
@@ -242,8 +243,7 @@ impl Session {
                     Some(WantedTrack { track: name, codec: *codec, fmtp })
                 })
                 .collect();
-            let spent = &self.negotiation.spent;
-            place_tracks(offer, &self.publisher.capabilities, &before, spent, &wanted)
+            place_tracks(offer, &self.publisher.capabilities, &before, &spent, &wanted)
         };
         let first = place(&|_| 0);
         // What cannot be carried in the publisher's first codec may be in its second.
@@ -255,6 +255,18 @@ impl Session {
         let sid = |name: &String| names.iter().find(|(_, known, _)| known == name).map(|row| row.0);
         let unsupported = found.unsupported.iter().filter_map(sid).collect();
         (found.placed, found.needed, unsupported)
+    }
+
+    /// Sections that cannot carry another track, or not yet: where our last answer sends a track
+    /// that is no longer wanted, the client must first see the section stop, or it would tell
+    /// nobody of the next one.
+    fn unusable_sections(&self, kept: &[Placed]) -> Vec<String> {
+        let answered = self.publisher.ours.iter().flat_map(|ours| &ours.sections);
+        let left = answered
+            .filter(|section| section.kind != Kind::Application && section.direction.sends())
+            .filter(|section| !kept.iter().any(|placed| placed.mid == section.mid))
+            .map(|section| section.mid.clone());
+        self.negotiation.spent.iter().cloned().chain(left).collect()
     }
 
     /// What the client agreed to for its last offer, or ours.
