@@ -85,12 +85,6 @@ const fn assert_send<T: Send>() {}
 const _: () = (assert_send::<DtlsWork>(), assert_send::<DtlsDone>()).0;
 
 impl DtlsWork {
-    /// Whether it belongs to a handshake and is worth another thread; what comes later is as quick
-    /// as a packet of media.
-    pub fn is_handshake(&self) -> bool {
-        !self.endpoint.session.as_ref().is_some_and(Session::is_connected)
-    }
-
     /// Does it; up to a millisecond for a handshake.
     pub fn run(mut self) -> DtlsDone {
         let mut outputs = Vec::new();
@@ -203,6 +197,13 @@ impl DtlsLink {
             self.deadline_ns = None;
             self.inputs.push_back(Input::Timeout);
         }
+    }
+
+    /// Whether there is work that belongs to a handshake.
+    pub(crate) fn wants_handshake(&self) -> bool {
+        let connected =
+            |endpoint: &Endpoint| endpoint.session.as_ref().is_some_and(Session::is_connected);
+        !self.inputs.is_empty() && self.endpoint.as_deref().is_some_and(|e| !connected(e))
     }
 
     pub(crate) fn poll_work(&mut self, now_ns: u64) -> Option<DtlsWork> {

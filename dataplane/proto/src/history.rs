@@ -50,6 +50,11 @@ impl HistoryPool {
         self.free.len()
     }
 
+    /// The octets of a place.
+    pub fn room(&mut self, place: &Place) -> &mut [u8] {
+        &mut self.block_mut(place.block)[place.offset..][..place.len]
+    }
+
     fn block(&self, block: u32) -> &[u8] {
         &self.bytes[block as usize * BLOCK_BYTES..][..BLOCK_BYTES]
     }
@@ -57,6 +62,16 @@ impl HistoryPool {
     fn block_mut(&mut self, block: u32) -> &mut [u8] {
         &mut self.bytes[block as usize * BLOCK_BYTES..][..BLOCK_BYTES]
     }
+}
+
+/// Room for a packet that was not taken yet; void when anything else is kept in the same pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    block: u32,
+    offset: usize,
+    len: usize,
+    /// The block is free still.
+    fresh: bool,
 }
 
 /// Where a packet lies. A slot outlives its packet: it is valid only while its block is held.
@@ -120,15 +135,55 @@ impl History {
         {
             return false;
         }
-        let serial = self.oldest.wrapping_add(self.held.len() as u32 - 1);
-        let Some(held) = self.held.back_mut() else { return false };
-        held.newest_ns = now_ns;
+        let Some(held) = self.held.back() else { return false };
         let offset = self.filled;
         pool.block_mut(held.block)[offset..][..packet.len()].copy_from_slice(packet);
         self.filled += packet.len();
-        let at = self.slot_of(sequence);
-        self.slots[at] = Slot { serial, sequence, offset: offset as u16, len: packet.len() as u16 };
+        self.note(now_ns, sequence, offset, packet.len());
         true
+    }
+
+    /// Notes where in the newest block a packet lies.
+    fn note(&mut self, now_ns: u64, sequence: u16, offset: usize, len: usize) {
+        let serial = self.oldest.wrapping_add(self.held.len() as u32 - 1);
+        if let Some(held) = self.held.back_mut() {
+            held.newest_ns = now_ns;
+        }
+        let at = self.slot_of(sequence);
+        self.slots[at] = Slot { serial, sequence, offset: offset as u16, len: len as u16 };
+    }
+
+    /// Room for a packet of up to `len` octets, for those who can write it there themselves. `None`
+    /// where [`Self::push`] would have to make room first. It takes nothing: whether the packet may
+    /// be kept is often known only when it is written.
+    pub fn place(&self, pool: &HistoryPool, len: usize) -> Option<Place> {
+        if let Some(held) = self.held.back()
+            && self.filled + len <= BLOCK_BYTES
+        {
+            return Some(Place { block: held.block, offset: self.filled, len, fresh: false });
+        }
+        let block = *pool.free.last().filter(|_| self.held.len() < MAX_BLOCKS)?;
+        (len <= BLOCK_BYTES).then_some(Place { block, offset: 0, len, fresh: true })
+    }
+
+    /// Keeps what was written into `place`: octets `packet` of it, as the packet that came under
+    /// `sequence`.
+    pub fn keep(
+        &mut self,
+        now_ns: u64,
+        pool: &mut HistoryPool,
+        place: Place,
+        sequence: u16,
+        packet: std::ops::Range<usize>,
+    ) {
+        assert!(packet.start <= packet.end && packet.end <= place.len, "a packet within its place");
+        if place.fresh {
+            assert_eq!(pool.free.pop(), Some(place.block), "nothing was kept since");
+            self.held.push_back(Held { block: place.block, newest_ns: now_ns });
+            self.expire(now_ns, pool);
+        }
+        self.filled = place.offset + packet.end;
+        self.note(now_ns, sequence, place.offset + packet.start, packet.len());
     }
 
     /// The packet that came under `sequence`, if it is still kept.

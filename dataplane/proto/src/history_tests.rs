@@ -74,6 +74,34 @@ fn an_empty_pool_costs_the_oldest() {
 }
 
 #[test]
+fn packets_may_be_written_where_they_are_kept() {
+    let mut pool = HistoryPool::new(2);
+    let mut history = History::new(64);
+    assert_eq!(history.place(&pool, BLOCK_BYTES + 1), None);
+    // A place that is not used costs nothing.
+    assert!(history.place(&pool, 100).is_some());
+    assert_eq!((history.blocks(), pool.free_blocks()), (0, 2));
+    for sequence in 0..4 {
+        let place = history.place(&pool, 1400).expect("room");
+        pool.room(&place).fill(sequence as u8);
+        history.keep(0, &mut pool, place, sequence, 2..1300);
+    }
+    for sequence in 0..4 {
+        assert_eq!(history.get(&pool, sequence), Some(&[sequence as u8; 1298][..]));
+    }
+    // What would cost an older packet is the other way's.
+    assert!(history.push(0, &mut pool, 4, &[4; 1300]) && history.push(0, &mut pool, 5, &[5; 1000]));
+    assert_eq!((history.place(&pool, 1400), pool.free_blocks()), (None, 0));
+    assert!(history.push(0, &mut pool, 6, &[6; 1400]));
+    assert_eq!(history.get(&pool, 0), None);
+    // Old blocks go back also this way.
+    let place = history.place(&pool, 1400).expect("room in the newest block");
+    history.keep(2000 * MS, &mut pool, place, 7, 0..1400);
+    history.expire(2000 * MS, &mut pool);
+    assert_eq!((history.blocks(), pool.free_blocks()), (1, 1));
+}
+
+#[test]
 fn requests_are_answered_three_times() {
     let mut resends = Resends::default();
     let rows = [

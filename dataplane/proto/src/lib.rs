@@ -1,6 +1,7 @@
 //! The protocol machines of one peer connection, sans-IO.
 #![forbid(unsafe_code)]
 
+pub mod cap;
 pub mod dtls;
 pub mod framing;
 pub mod history;

@@ -1,12 +1,9 @@
-//! Transport-wide congestion control, both ends of it: the arrivals that we report to a publisher,
-//! and what a subscriber's reports let us send.
+//! Transport-wide congestion control towards a publisher: when its packets came.
 //!
-//! [`TwccRecorder`] belongs to a transport that media comes in on, [`SendCap`] to one that media
-//! goes out on. The cap is deliberately simple: it follows what receivers estimate themselves
-//! (REMB) and backs off on heavy loss. It is no estimator of its own: delay does not move it.
+//! What the reports of subscribers let us send is `cap.rs`.
 
 use ringway_wire::rtcp::write::{TwccHead, write_twcc};
-use ringway_wire::rtcp::{DELTA_STEP_NS, REFERENCE_STEP_NS, Twcc};
+use ringway_wire::rtcp::{DELTA_STEP_NS, REFERENCE_STEP_NS};
 use ringway_wire::sequence::distance;
 
 /// Packets remembered, a power of two. One report holds at most so many; lowered, a burst between
@@ -177,110 +174,6 @@ impl TwccRecorder {
 
 fn slot(sequence: u16) -> usize {
     usize::from(sequence) % WINDOW
-}
-
-/// How old an estimate of the receiver may grow before it is no longer believed. Receivers repeat
-/// theirs about once a second.
-const REMB_FRESH_NS: u64 = 10_000_000_000;
-
-/// How long reports are gathered before loss is judged.
-const LOSS_INTERVAL_NS: u64 = 500_000_000;
-
-/// Loss above this is congestion, in percent; GCC's loss controller has the same limit.
-const HEAVY_LOSS_PERCENT: u32 = 10;
-/// Loss below this is none, in percent.
-const LIGHT_LOSS_PERCENT: u32 = 2;
-
-/// Packets that an interval must have before its loss says anything.
-const MIN_JUDGED: u32 = 20;
-
-/// A channel is never taken for narrower than this, bits/s: the lowest layer must pass.
-pub const MIN_BPS: u64 = 200_000;
-/// A channel of this much is no limit, bits/s.
-pub const UNLIMITED_BPS: u64 = 100_000_000;
-
-/// What one subscriber's path may be given, by its own reports.
-#[derive(Clone, Debug)]
-pub struct SendCap {
-    /// Octets of the packets sent, by transport-wide number.
-    sent: Box<[u16; WINDOW]>,
-    remb: Option<(u64, u64)>,
-    by_loss_bps: Option<u64>,
-    since_ns: u64,
-    reported: u32,
-    arrived: u32,
-    arrived_bytes: u64,
-}
-
-impl Default for SendCap {
-    fn default() -> Self {
-        Self {
-            sent: Box::new([0; WINDOW]),
-            remb: None,
-            by_loss_bps: None,
-            since_ns: 0,
-            reported: 0,
-            arrived: 0,
-            arrived_bytes: 0,
-        }
-    }
-}
-
-impl SendCap {
-    /// Notes the size of a packet that left under the transport-wide `sequence`.
-    #[inline]
-    pub fn sent(&mut self, sequence: u16, bytes: usize) {
-        self.sent[slot(sequence)] = u16::try_from(bytes).unwrap_or(u16::MAX);
-    }
-
-    /// Takes the receiver's own estimate.
-    pub fn handle_remb(&mut self, now_ns: u64, bitrate_bps: u64) {
-        self.remb = Some((now_ns, bitrate_bps));
-    }
-
-    /// Takes transport-wide feedback.
-    pub fn handle_twcc(&mut self, now_ns: u64, twcc: &Twcc<'_>) {
-        if self.since_ns == 0 {
-            self.since_ns = now_ns;
-        }
-        let mut arrived = 0;
-        for arrival in twcc.arrivals() {
-            arrived += 1;
-            self.arrived_bytes += u64::from(self.sent[slot(arrival.sequence)]);
-        }
-        self.arrived += arrived;
-        // One report cannot speak of more packets than are remembered, whatever it says.
-        self.reported += u32::from(twcc.status_count).min(WINDOW as u32).max(arrived);
-        let elapsed_ns = now_ns.saturating_sub(self.since_ns);
-        if elapsed_ns >= LOSS_INTERVAL_NS && self.reported >= MIN_JUDGED {
-            self.judge(elapsed_ns);
-            self.since_ns = now_ns;
-            (self.reported, self.arrived, self.arrived_bytes) = (0, 0, 0);
-        }
-    }
-
-    /// Bits/s that may be sent; `None` where nothing limits.
-    pub fn bps(&self, now_ns: u64) -> Option<u64> {
-        let remb = self.remb.filter(|(at_ns, _)| now_ns.saturating_sub(*at_ns) < REMB_FRESH_NS);
-        let least = [remb.map(|(_, bps)| bps), self.by_loss_bps].into_iter().flatten().min()?;
-        (least < UNLIMITED_BPS).then_some(least.max(MIN_BPS))
-    }
-
-    fn judge(&mut self, elapsed_ns: u64) {
-        let arrived_bps =
-            self.arrived_bytes.saturating_mul(8).saturating_mul(1_000_000_000) / elapsed_ns;
-        let lost = self.reported.saturating_sub(self.arrived);
-        let loss_percent = lost * 100 / self.reported;
-        if loss_percent > HEAVY_LOSS_PERCENT {
-            // Below what came through, so that a queue can drain.
-            let lower = arrived_bps / 100 * 85;
-            self.by_loss_bps = Some(self.by_loss_bps.map_or(lower, |bps| bps.min(lower)));
-        } else if loss_percent < LIGHT_LOSS_PERCENT {
-            // A twentieth more each half second, until it is no limit.
-            let grown = self.by_loss_bps.map(|bps| (bps + bps / 20).max(MIN_BPS));
-            self.by_loss_bps = grown.filter(|&bps| bps < UNLIMITED_BPS);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Arrivals reported, caps followed, in virtual time.
+//! Arrivals reported, in virtual time.
 
 use proptest::prelude::*;
 use ringway_wire::rtcp::{Compound, Packet};
@@ -70,54 +70,6 @@ fn jumps_begin_anew_and_pauses_are_cut() {
     assert_eq!(reported(&mut recorder, 10_400 * MS), Some(vec![(5001, 300 * MS)]));
     assert_eq!(reported(&mut recorder, 10_400 * MS), Some(vec![(5002, 10_300 * MS)]));
     assert_eq!(reported(&mut recorder, 10_400 * MS), None);
-}
-
-/// Sends `count` packets of 1000 octets from `first` on, of which every `lost`th is lost.
-fn feedback(cap: &mut SendCap, now_ns: u64, first: u16, count: u16, lost: u16) {
-    let mut recorder = TwccRecorder::default();
-    for sequence in (first..).take(usize::from(count)) {
-        cap.sent(sequence, 1000);
-        if lost == 0 || !sequence.is_multiple_of(lost) || sequence == first {
-            recorder.handle_packet(now_ns, sequence, false);
-        }
-    }
-    let mut out = [0; 4096];
-    let len = recorder.poll_feedback(now_ns + 200 * MS, 1, 2, &mut out).expect("a report");
-    let compound = Compound::parse(&out[..len]).expect("a valid compound");
-    let Some(Packet::Twcc(twcc)) = compound.packets().next() else { panic!("no feedback") };
-    cap.handle_twcc(now_ns, &twcc);
-}
-
-#[test]
-fn the_cap_follows_receivers_and_loss() {
-    let mut cap = SendCap::default();
-    assert_eq!(cap.bps(0), None);
-    cap.handle_remb(0, 800_000);
-    assert_eq!(cap.bps(MS), Some(800_000));
-    cap.handle_remb(0, 1000);
-    assert_eq!(cap.bps(MS), Some(MIN_BPS));
-    cap.handle_remb(0, u64::MAX);
-    assert_eq!(cap.bps(MS), None);
-    cap.handle_remb(0, 800_000);
-    assert_eq!(cap.bps(REMB_FRESH_NS), None);
-
-    // A third lost of 2.4 Mbit/s.
-    let mut cap = SendCap::default();
-    for step in 0..7_u16 {
-        feedback(&mut cap, (1 + u64::from(step)) * 100 * MS, step * 30, 30, 3);
-    }
-    let low = cap.bps(0).expect("a cap");
-    assert!((1_000_000..2_000_000).contains(&low), "{low}");
-    // Without loss it grows, and ends.
-    for step in 0..30_u64 {
-        feedback(&mut cap, (8 + step) * 100 * MS, step as u16 * 30, 30, 0);
-    }
-    let grown = cap.bps(0).expect("a cap");
-    assert!(grown > low && grown < low * 2, "{low} {grown}");
-    for step in 0..1000_u64 {
-        feedback(&mut cap, (40 + step) * 100 * MS, step as u16 * 30, 30, 0);
-    }
-    assert_eq!(cap.bps(0), None);
 }
 
 proptest! {

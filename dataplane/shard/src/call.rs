@@ -21,15 +21,22 @@ use ringway_sfu::call::speakers::{SpeakerSettings, Speakers};
 use crate::egress::{Delivery, SocketId};
 use crate::slab::{Slab, SlotId};
 
+mod blanks;
 mod commands;
+mod handshakes;
 mod ingress;
 mod outlet;
+mod quality;
 mod rtcp;
 mod session;
+mod spent;
+mod stamps;
 mod stream;
 mod subscription;
 mod upkeep;
 
+use handshakes::Handshakes;
+pub use handshakes::{Handshake, HandshakeDone};
 use session::Session;
 use stream::Stream;
 use subscription::Subscription;
@@ -69,11 +76,14 @@ struct Room {
 /// All calls of one shard.
 pub struct Calls {
     dtls: Option<DtlsContext>,
+    handshakes: Handshakes,
     sockets: Vec<MediaSocket>,
     sessions: Slab<Session>,
     session_of: HashMap<u64, SlotId>,
     by_ufrag: HashMap<Box<[u8]>, SlotId>,
     by_path: HashMap<Path, SlotId>,
+    /// The last one found by path: packets come in bursts of one peer.
+    latest: Option<(Path, SlotId)>,
     streams: Slab<Stream>,
     stream_of: HashMap<u64, SlotId>,
     subscriptions: Slab<Subscription>,
@@ -88,6 +98,9 @@ pub struct Calls {
     queued: usize,
     /// Packets that subscribers want again: subscription and the number that it sees.
     wanted: Vec<(SlotId, u16)>,
+    /// Subscriptions that get silence or black for a moment, and those of them that are due.
+    fading: Vec<SlotId>,
+    due: Vec<SlotId>,
     /// How far the turn's packets have been sent: stream, route, packet.
     at: outlet::Cursor,
     deliveries: Vec<Delivery>,
@@ -95,6 +108,8 @@ pub struct Calls {
     datagram: Box<[u8]>,
     next_upkeep_ns: u64,
     next_check_ns: u64,
+    /// Checks so far.
+    checks: u32,
     random: u64,
 }
 
@@ -114,11 +129,13 @@ impl Calls {
     pub fn new(dtls: Option<DtlsContext>, seed: u64) -> Self {
         Self {
             dtls,
+            handshakes: Handshakes::default(),
             sockets: Vec::new(),
             sessions: Slab::new(TRANSPORTS),
             session_of: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_path: HashMap::new(),
+            latest: None,
             streams: Slab::new(SOURCES),
             stream_of: HashMap::new(),
             subscriptions: Slab::new(ROUTES),
@@ -130,11 +147,14 @@ impl Calls {
             touched: Vec::new(),
             queued: 0,
             wanted: Vec::new(),
+            fading: Vec::new(),
+            due: Vec::new(),
             at: outlet::Cursor::default(),
             deliveries: Vec::new(),
             datagram: Box::new([]),
             next_upkeep_ns: 0,
             next_check_ns: 0,
+            checks: 0,
             random: seed | 1,
         }
     }

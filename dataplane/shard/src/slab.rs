@@ -10,6 +10,18 @@ pub struct SlotId {
     pub generation: u32,
 }
 
+impl SlotId {
+    /// As one number.
+    pub const fn bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
+
+    /// From one number.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self { slot: bits as u32, generation: (bits >> 32) as u32 }
+    }
+}
+
 #[derive(Debug)]
 struct Cell<T> {
     generation: u32,

@@ -67,6 +67,23 @@ impl CmCipher {
         Some(packet.len())
     }
 
+    /// Opens `packet` into `out`, header included; gives the length of the packet without its tag.
+    pub(super) fn open_rtp_into(
+        &self,
+        ssrc: u32,
+        index: u64,
+        header_len: usize,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let (packet, tag) = packet.split_last_chunk::<TAG_BYTES>()?;
+        verify_slices_are_equal(&self.rtp_tag(index, packet), tag).ok()?;
+        let out = out.get_mut(..packet.len())?;
+        out.copy_from_slice(packet);
+        self.apply(ssrc, index, out.get_mut(header_len..)?)?;
+        Some(packet.len())
+    }
+
     /// Seals `parts` into `out`, which has exactly their length and that of a tag.
     pub(super) fn seal_rtp(
         &self,

@@ -46,6 +46,24 @@ impl GcmCipher {
         Some(header.len() + opened.ok()?.len())
     }
 
+    /// Opens `packet` into `out`, header included; gives the length of the packet without its tag.
+    pub(super) fn open_rtp_into(
+        &self,
+        ssrc: u32,
+        index: u64,
+        header_len: usize,
+        packet: &[u8],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let (packet, tag) = packet.split_last_chunk::<TAG_BYTES>()?;
+        let (header, sealed) = packet.split_at_checked(header_len)?;
+        let (out_header, text) = out.get_mut(..packet.len())?.split_at_mut(header_len);
+        out_header.copy_from_slice(header);
+        let (nonce, aad) = (self.nonce(ssrc, index), Aad::from(header));
+        self.key.open_separate_gather(nonce, aad, sealed, tag, text).ok()?;
+        Some(packet.len())
+    }
+
     /// Seals `parts` into `out`, which has exactly their length and that of a tag.
     ///
     /// Without a prefix the cipher reads the shared payload and writes to `out`: no copy is made.

@@ -5,7 +5,7 @@ use ringway_wire::sequence::distance;
 use super::header::{ClearHeader, RTCP_CLEAR_BYTES, RTCP_ENCRYPTED, rtcp_ssrc};
 use super::keys::{Cipher, MasterKey, SrtpProfile};
 use super::replay::{RTCP_WORDS, RTP_WORDS};
-use super::streams::Streams;
+use super::streams::{Place, Streams};
 use super::{SrtpDrop, cm, gcm};
 
 /// An RTP packet that was opened in place.
@@ -53,6 +53,30 @@ impl SrtpOpener {
     ///
     /// When it fails the packet may be overwritten, and must not be used.
     pub fn open_rtp(&mut self, packet: &mut [u8]) -> Result<OpenedRtp, SrtpDrop> {
+        let (header, place, index) = self.admit(packet)?;
+        let len = match &self.rtp {
+            Cipher::Gcm(cipher) => cipher.open_rtp(header.ssrc, index, header.len, packet),
+            Cipher::Cm(cipher) => cipher.open_rtp(header.ssrc, index, header.len, packet),
+        };
+        self.opened(&header, place, index, len)
+    }
+
+    /// Opens an RTP packet into the start of `out`, which must have room for it without its tag;
+    /// the packet stays as it is.
+    ///
+    /// When it fails nothing in `out` must be used.
+    pub fn open_rtp_into(&mut self, packet: &[u8], out: &mut [u8]) -> Result<OpenedRtp, SrtpDrop> {
+        let (header, place, index) = self.admit(packet)?;
+        let (ssrc, header_len) = (header.ssrc, header.len);
+        let len = match &self.rtp {
+            Cipher::Gcm(cipher) => cipher.open_rtp_into(ssrc, index, header_len, packet, out),
+            Cipher::Cm(cipher) => cipher.open_rtp_into(ssrc, index, header_len, packet, out),
+        };
+        self.opened(&header, place, index, len)
+    }
+
+    /// Everything that can be said without its keys: whether it may be opened, and its index.
+    fn admit(&mut self, packet: &[u8]) -> Result<(ClearHeader, Place, u64), SrtpDrop> {
         let header = ClearHeader::parse(packet).ok_or(SrtpDrop::Malformed)?;
         if packet.len() < header.len + self.profile.rtp_overhead() {
             return Err(SrtpDrop::Malformed);
@@ -67,10 +91,16 @@ impl SrtpOpener {
             // RFC 3711 3.3.1: the roll-over counter of a new stream is zero.
             None => header.sequence.into(),
         };
-        let len = match &self.rtp {
-            Cipher::Gcm(cipher) => cipher.open_rtp(header.ssrc, index, header.len, packet),
-            Cipher::Cm(cipher) => cipher.open_rtp(header.ssrc, index, header.len, packet),
-        };
+        Ok((header, place, index))
+    }
+
+    fn opened(
+        &mut self,
+        header: &ClearHeader,
+        place: Place,
+        index: u64,
+        len: Option<usize>,
+    ) -> Result<OpenedRtp, SrtpDrop> {
         let len = len.ok_or(SrtpDrop::Forged)?;
         self.rtp_streams.accept(place, header.ssrc, index);
         Ok(OpenedRtp { len, header_len: header.len, ssrc: header.ssrc, index })

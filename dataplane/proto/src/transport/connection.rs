@@ -129,6 +129,26 @@ impl Transport {
         received.unwrap_or_else(Received::Dropped)
     }
 
+    /// Takes one datagram of RTP that came by `path`, and opens it into the start of `out`, which
+    /// must have its length; the datagram stays as it is. What it holds afterwards counts only
+    /// where [`Received::Rtp`] comes back.
+    #[inline]
+    pub fn handle_rtp_into(
+        &mut self,
+        now_ns: u64,
+        path: Path,
+        datagram: &[u8],
+        out: &mut [u8],
+    ) -> Received {
+        if self.state == State::Ended {
+            return Received::Dropped(TransportDrop::Ended);
+        }
+        self.open(now_ns, path, |media| {
+            media.opener.open_rtp_into(datagram, out).map(Received::Rtp)
+        })
+        .unwrap_or_else(Received::Dropped)
+    }
+
     fn open(
         &mut self,
         now_ns: u64,
@@ -215,6 +235,12 @@ impl Transport {
     /// comes out. One piece of work is out at a time.
     pub fn poll_dtls_work(&mut self, now_ns: u64) -> Option<DtlsWork> {
         self.dtls.poll_work(now_ns)
+    }
+
+    /// Whether the work that [`Self::poll_dtls_work`] has belongs to a handshake, which costs up to
+    /// a millisecond; what comes later is as quick as a packet of media.
+    pub fn wants_handshake(&self) -> bool {
+        self.dtls.wants_handshake()
     }
 
     /// Takes back work that was done.

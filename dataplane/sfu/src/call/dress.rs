@@ -47,8 +47,8 @@ pub struct Dress {
 /// What the receiving transport puts on one packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    /// When it is sent: [`ringway_wire::extension_value::abs_send_time`].
-    pub abs_send_time: [u8; 3],
+    /// When it is sent, where that is told: [`ringway_wire::extension_value::abs_send_time`].
+    pub abs_send_time: Option<[u8; 3]>,
     /// Its transport-wide number, where the transport counts.
     pub transport_sequence: Option<u16>,
 }
@@ -137,7 +137,9 @@ impl Dress {
             None => packet.primary().unwrap_or_else(|| packet.payload()),
             Some(_) => packet.payload(),
         };
-        if let Some(descriptor) = packet.vp8 {
+        // Where nothing was left out or switched the numbers are the publisher's, and the payload
+        // is sealed as it lies there.
+        if let Some(descriptor) = packet.vp8.filter(|vp8| vp8.numbers() != sent.numbers) {
             let payload = bytes.get(rest.clone())?;
             let written = descriptor.renumber(payload, sent.numbers, out.get_mut(len..)?);
             if written == 0 {
@@ -186,8 +188,10 @@ impl Dress {
 
     #[inline]
     fn put_own(&self, head: &mut HeadWriter<'_>, extensions: &ExtensionMap, stamp: &Stamp) {
-        if let Some(id) = extensions.id(ExtensionKind::AbsSendTime) {
-            head.put(id, &stamp.abs_send_time);
+        if let Some(time) = &stamp.abs_send_time
+            && let Some(id) = extensions.id(ExtensionKind::AbsSendTime)
+        {
+            head.put(id, time);
         }
         if let Some(sequence) = stamp.transport_sequence
             && let Some(id) = extensions.id(ExtensionKind::TransportSequence)

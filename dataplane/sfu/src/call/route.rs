@@ -94,6 +94,19 @@ pub struct RouteCounts {
     pub switches: u64,
 }
 
+/// Where a receiver's stream stopped, for another route that goes on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    next_out: u16,
+    last: Instant,
+    clock_hz: u32,
+    numbers: vp8::Numbers,
+    frame: u16,
+}
+
+/// The layer whose clock a route follows that goes on with another's stream: none.
+const NO_CLOCK: u8 = u8::MAX;
+
 /// One subscription.
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -158,6 +171,24 @@ impl Route {
             blank: None,
             trail: Trail::default(),
         }
+    }
+
+    /// Where the receiver's stream is; `None` where nothing was sent.
+    pub fn stopped(&self) -> Option<Stopped> {
+        let Self { next_out, last, clock_hz, numbers, frame, .. } = *self;
+        self.begun.then_some(Stopped { next_out, last, clock_hz, numbers, frame })
+    }
+
+    /// Goes on, before anything was sent, with the stream that another route stopped: the receiver
+    /// sees numbers and timestamps go on, as it must under one SSRC.
+    pub fn go_on(&mut self, stopped: Stopped) {
+        let Stopped { next_out, last, clock_hz, numbers, frame } = stopped;
+        self.next_out = next_out;
+        self.current.first_out = next_out;
+        (self.last, self.clock_hz, self.numbers, self.frame) = (last, clock_hz, numbers, frame);
+        self.clock_layer = NO_CLOCK;
+        self.begun = true;
+        self.resumed = true;
     }
 
     /// Decides about a packet of the route's source.
@@ -513,7 +544,7 @@ impl Route {
 
     /// The layer whose clock the receiver's timestamps follow.
     pub fn clock_layer(&self) -> Option<u8> {
-        self.begun.then_some(self.clock_layer)
+        (self.begun && self.clock_layer != NO_CLOCK).then_some(self.clock_layer)
     }
 }
 

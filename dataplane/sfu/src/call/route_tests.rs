@@ -265,7 +265,7 @@ fn heads_carry_what_the_receiver_knows() {
         mid: Name::new(b"0"),
         playout_delay: Some(PlayoutDelay { min_10ms: 1, max_10ms: 2 }),
     };
-    let stamp = Stamp { abs_send_time: [7, 8, 9], transport_sequence: Some(0x1122) };
+    let stamp = Stamp { abs_send_time: Some([7, 8, 9]), transport_sequence: Some(0x1122) };
     let mut check = |dress: &Dress, receiver: &ExtensionMap, expect: &[u8]| {
         let head = dress
             .write(&prepared, &bytes, &sent, receiver, &stamp, &mut out)

@@ -63,6 +63,11 @@ impl Source {
         }
     }
 
+    /// Lets it have more layers than before. Those it had stay.
+    pub fn set_layers(&mut self, layers: usize) {
+        self.count = self.count.max(layers.min(MAX_LAYERS) as u8);
+    }
+
     /// What is published.
     pub fn kind(&self) -> SourceKind {
         self.kind
@@ -71,6 +76,11 @@ impl Source {
     /// The codec of its last packet.
     pub fn codec(&self) -> Option<Codec> {
         self.codec
+    }
+
+    /// The clock of its timestamps, Hz; 0 before its first packet.
+    pub fn clock_hz(&self) -> u32 {
+        self.clock_hz
     }
 
     /// Its layers, lowest first.

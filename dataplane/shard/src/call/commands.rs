@@ -2,7 +2,7 @@
 
 use ringway_abi::call::{
     self as abi, CallCommand, Fingerprint, HashAlgorithm, IceCredentials, Payload, RouteSpec,
-    SourceKind as AbiKind, SourceSpec,
+    Service, SourceKind as AbiKind, SourceSpec,
 };
 use ringway_abi::message::{Outcome, Refusal};
 use ringway_proto::dtls::{self, DtlsRole};
@@ -11,14 +11,15 @@ use ringway_proto::ice::{self, IceAgent};
 use ringway_proto::transport::{Transport, TransportConfig};
 use ringway_sfu::call::blank::BlankKind;
 use ringway_sfu::call::demux::{LayerSpec, Name, SourceKey};
-use ringway_sfu::call::format::Format;
-use ringway_sfu::call::route::Pause;
+use ringway_sfu::call::format::{Feedback, Format};
 use ringway_sfu::call::source::{Source, SourceKind};
 use ringway_wire::extension::{ExtensionKind, ExtensionMap};
 use ringway_wire::extension_value::PlayoutDelay;
 use ringway_wire::payload::Codec;
 
+use super::blanks::blank_kind;
 use super::session::Session;
+use super::stamps::Stamps;
 use super::stream::Stream;
 use super::subscription::{Repair, Subscription};
 use super::{Calls, HISTORY_BLOCKS, MAX_DATAGRAM_BYTES, MediaSocket};
@@ -51,7 +52,7 @@ impl Calls {
             CallCommand::RestartIce { transport, local } => self.restart_ice(transport, &local),
             CallCommand::CloseTransport { transport } => {
                 if let Some(id) = self.session_of.get(&transport).copied() {
-                    self.close_session(id);
+                    self.close_session(now, id);
                 }
                 Ok(())
             }
@@ -59,22 +60,16 @@ impl Calls {
                 self.set_payloads(transport, first, &payloads)
             }
             CallCommand::SetExtensions { transport, ids } => self.set_extensions(transport, &ids),
-            CallCommand::AddSource(spec) => self.add_source(&spec),
+            CallCommand::AddSource(spec) => self.add_source(now, &spec),
             CallCommand::SetSource { source, muted } => self.mute(now, source, muted),
             CallCommand::RemoveSource { source } => {
                 if let Some(id) = self.stream_of.get(&source).copied() {
-                    self.remove_stream(id);
+                    self.remove_stream(now, id);
                 }
                 Ok(())
             }
-            CallCommand::AddRoute(spec) => self.add_route(&spec),
-            CallCommand::SetRoute { route, service } => match self.subscription_mut(route) {
-                Some(subscription) => {
-                    subscription.set_service(now.mono_ns, service, None);
-                    Ok(())
-                }
-                None => Err(Refusal::NoSuchRoute),
-            },
+            CallCommand::AddRoute(spec) => self.add_route(now, &spec),
+            CallCommand::SetRoute { route, service } => self.set_route(now, route, service),
             CallCommand::RemoveRoute { route } => {
                 if let Some(id) = self.subscription_of.get(&route).copied() {
                     self.remove_subscription(id);
@@ -83,7 +78,7 @@ impl Calls {
             }
             CallCommand::Reset => {
                 let all: Vec<SlotId> = self.sessions.iter().map(|(id, _)| id).collect();
-                all.into_iter().for_each(|id| self.close_session(id));
+                all.into_iter().for_each(|id| self.close_session(now, id));
                 Ok(())
             }
         };
@@ -185,10 +180,6 @@ impl Calls {
         self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)
     }
 
-    fn subscription_mut(&mut self, key: u64) -> Option<&mut Subscription> {
-        self.subscription_of.get(&key).copied().and_then(|id| self.subscriptions.get_mut(id))
-    }
-
     fn set_payloads(&mut self, key: u64, first: bool, payloads: &[Payload]) -> Result<(), Refusal> {
         let session = self.session_mut(key)?;
         if first {
@@ -197,6 +188,7 @@ impl Calls {
         for payload in payloads.iter().filter(|payload| payload.payload_type < 128) {
             let format = Format::Media { codec: codec(payload.codec), clock_hz: payload.clock_hz };
             session.formats.insert(payload.payload_type, format);
+            session.formats.set_feedback(payload.payload_type, feedback(payload.feedback));
             let rtx = Format::Rtx { media: payload.payload_type };
             session.formats.insert(payload.rtx_payload_type, rtx);
         }
@@ -208,16 +200,25 @@ impl Calls {
         key: u64,
         ids: &[u8; abi::EXTENSION_KINDS],
     ) -> Result<(), Refusal> {
-        let session = self.session_mut(key)?;
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
         let mut map = ExtensionMap::default();
         for (kind, id) in ExtensionKind::ALL.into_iter().zip(ids).filter(|(_, id)| **id != 0) {
             map.insert(*id, kind);
         }
+        if session.extensions == map {
+            return Ok(());
+        }
         session.extensions = map;
+        for (_, id) in &session.routes {
+            if let Some(subscription) = self.subscriptions.get_mut(*id) {
+                subscription.change_looks();
+            }
+        }
         Ok(())
     }
 
-    fn add_source(&mut self, spec: &SourceSpec) -> Result<(), Refusal> {
+    fn add_source(&mut self, now: Now, spec: &SourceSpec) -> Result<(), Refusal> {
         let session_id = self.session_of.get(&spec.transport).copied();
         let session_id = session_id.ok_or(Refusal::NoSuchTransport)?;
         let mut layers = [LayerSpec::default(); abi::LAYERS];
@@ -229,18 +230,13 @@ impl Calls {
                 rtx_ssrc: from.rtx_ssrc,
             };
         }
-        let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
         let mid = Name::new(spec.mid.as_bytes());
-        if spec.source == 0
-            || !session.demux.add_source(SourceKey(spec.source), mid, &layers[..count])
-        {
+        if spec.source == 0 {
             return Err(Refusal::Invalid);
         }
-        if let Some(stream) =
-            self.stream_of.get(&spec.source).and_then(|id| self.streams.get_mut(*id))
-        {
-            stream.muted = spec.muted;
-            return Ok(());
+        if let Some(id) = self.stream_of.get(&spec.source).copied() {
+            self.replace_source(session_id, id, mid, &layers[..count])?;
+            return self.mute(now, spec.source, spec.muted);
         }
         let kind = match spec.kind {
             AbiKind::Audio => SourceKind::Audio,
@@ -265,12 +261,39 @@ impl Calls {
             encrypted: spec.encrypted,
         };
         let id = self.streams.insert(stream).map_err(|_| Refusal::TableFull)?;
-        self.stream_of.insert(spec.source, id);
-        if let Some(session) = self.sessions.get_mut(session_id) {
-            session.sources.push(id);
+        let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
+        // By slot, so that no packet has to look its stream up by key.
+        if !session.demux.add_source(SourceKey(id.bits()), mid, &layers[..count]) {
+            self.streams.remove(id);
+            return Err(Refusal::Invalid);
         }
+        session.sources.push(id);
+        self.stream_of.insert(spec.source, id);
         if kind == SourceKind::Audio {
             self.join_room(spec.room, spec.source);
+        }
+        Ok(())
+    }
+
+    /// Takes a known source in otherwise.
+    fn replace_source(
+        &mut self,
+        session_id: SlotId,
+        id: SlotId,
+        mid: Option<Name>,
+        layers: &[LayerSpec],
+    ) -> Result<(), Refusal> {
+        let stream = self.streams.get_mut(id).ok_or(Refusal::NoSuchSource)?;
+        if stream.session != session_id {
+            return Err(Refusal::Conflict);
+        }
+        let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
+        if !session.demux.add_source(SourceKey(id.bits()), mid, layers) {
+            return Err(Refusal::Invalid);
+        }
+        stream.source.set_layers(layers.len());
+        for (at, layer) in layers.iter().enumerate() {
+            stream.source.bind(at as u8, layer.ssrc, layer.rtx_ssrc);
         }
         Ok(())
     }
@@ -282,28 +305,32 @@ impl Calls {
         let blank = blank_kind(stream);
         for route in &stream.routes {
             let Some(subscription) = self.subscriptions.get_mut(*route) else { continue };
-            let pause = Pause { muted, ..subscription.route.pause() };
-            subscription.route.set_pause(now.mono_ns, pause, blank);
+            if subscription.set_muted(now.mono_ns, muted, blank) {
+                self.fading.push(*route);
+            }
         }
+        self.ask_for_waiting(now, id);
         Ok(())
     }
 
-    fn add_route(&mut self, spec: &RouteSpec) -> Result<(), Refusal> {
+    fn add_route(&mut self, now: Now, spec: &RouteSpec) -> Result<(), Refusal> {
         let session_id = self.session_of.get(&spec.transport).copied();
         let session_id = session_id.ok_or(Refusal::NoSuchTransport)?;
         let stream_id = self.stream_of.get(&spec.source).copied().ok_or(Refusal::NoSuchSource)?;
-        if spec.route == 0 {
+        let repair = spec.rtx_ssrc.zip(below_128(spec.rtx_payload_type));
+        if spec.route == 0 || repair.is_some_and(|(ssrc, _)| ssrc == spec.ssrc) {
             return Err(Refusal::Invalid);
         }
         if let Some(id) = self.subscription_of.get(&spec.route).copied() {
             self.remove_subscription(id);
         }
-        let first = (self.next_random() >> 49) as u16;
+        self.clear_ssrcs(session_id, [Some(spec.ssrc), repair.map(|(ssrc, _)| ssrc)]);
+        let random = (self.next_random() >> 48) as u16;
+        let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
         let stream = self.streams.get_mut(stream_id).ok_or(Refusal::NoSuchSource)?;
         let video = stream.source.kind().is_video();
         let mut subscription =
             Subscription::new(spec.route, session_id, stream_id, video, spec.service);
-        let below_128 = |number: u8| (number < 128).then_some(number);
         subscription.dress.ssrc = spec.ssrc;
         subscription.dress.payload_type = spec.payload_type & 0x7f;
         subscription.dress.red_payload_type = below_128(spec.red_payload_type);
@@ -311,41 +338,85 @@ impl Calls {
         subscription.dress.playout_delay = spec
             .playout_delay_ms
             .map(|(min, max)| PlayoutDelay { min_10ms: min / 10, max_10ms: max / 10 });
-        subscription.repair = spec
-            .rtx_ssrc
-            .zip(below_128(spec.rtx_payload_type))
-            .map(|(ssrc, payload_type)| Repair::new(ssrc, payload_type, first));
-        subscription.route.set_live(stream.source.live());
-        if stream.muted {
-            subscription.set_service(0, spec.service, Some(true));
+        if let Some(line) = session.spent.take_line(spec.ssrc) {
+            subscription.go_on(line);
         }
+        subscription.repair = repair.map(|(ssrc, payload_type)| {
+            let next = session.spent.take_repair(ssrc);
+            next.map_or(Repair::new(ssrc, payload_type, random), |next| {
+                Repair::after(ssrc, payload_type, next)
+            })
+        });
+        subscription.stamps = (video && repair.is_none()).then(Stamps::default);
+        subscription.route.set_live(stream.source.live());
+        subscription.set_muted(now.mono_ns, stream.muted, None);
         let id = self.subscriptions.insert(subscription).map_err(|_| Refusal::TableFull)?;
         stream.routes.push(id);
-        if let Some(session) = self.sessions.get_mut(session_id) {
-            session.add_route(spec.ssrc, id);
-        }
+        session.add_route(spec.ssrc, id);
         self.subscription_of.insert(spec.route, id);
+        self.ask_for_waiting(now, stream_id);
+        Ok(())
+    }
+
+    /// Ends subscriptions of a session that use one of `ssrcs`: two under one SSRC would use the
+    /// same numbers.
+    fn clear_ssrcs(&mut self, session: SlotId, ssrcs: [Option<u32>; 2]) {
+        let Some(routes) = self.sessions.get(session).map(|session| session.routes.clone()) else {
+            return;
+        };
+        for (ssrc, id) in routes {
+            let repair = self.subscriptions.get(id).and_then(Subscription::repair_line);
+            if ssrcs.contains(&Some(ssrc))
+                || repair.is_some_and(|repair| ssrcs.contains(&Some(repair.ssrc)))
+            {
+                self.remove_subscription(id);
+            }
+        }
+    }
+
+    fn set_route(&mut self, now: Now, key: u64, service: Service) -> Result<(), Refusal> {
+        let id = self.subscription_of.get(&key).copied().ok_or(Refusal::NoSuchRoute)?;
+        let subscription = self.subscriptions.get_mut(id).ok_or(Refusal::NoSuchRoute)?;
+        subscription.set_service(now.mono_ns, service);
+        let stream = subscription.stream;
+        self.ask_for_waiting(now, stream);
         Ok(())
     }
 
     /// Drops a subscription.
     pub(super) fn remove_subscription(&mut self, id: SlotId) {
         let Some(subscription) = self.subscriptions.remove(id) else { return };
-        self.subscription_of.remove(&subscription.key);
+        if self.subscription_of.get(&subscription.key) == Some(&id) {
+            self.subscription_of.remove(&subscription.key);
+        }
         if let Some(stream) = self.streams.get_mut(subscription.stream) {
             stream.routes.retain(|route| *route != id);
         }
         if let Some(session) = self.sessions.get_mut(subscription.session) {
             session.remove_route(id);
+            session.spent.put(subscription.line(), subscription.repair_line());
         }
     }
 
+    /// Lets a subscription of a source that is gone end: after a moment of silence or black, where
+    /// it gets one.
+    fn end_subscription(&mut self, now: Now, id: SlotId, blank: Option<BlankKind>) {
+        let Some(subscription) = self.subscriptions.get_mut(id) else { return };
+        if !subscription.set_muted(now.mono_ns, true, blank) {
+            return self.remove_subscription(id);
+        }
+        subscription.ending = true;
+        self.subscription_of.remove(&subscription.key);
+        self.fading.push(id);
+    }
+
     /// Drops a source and its subscriptions.
-    pub(super) fn remove_stream(&mut self, id: SlotId) {
+    pub(super) fn remove_stream(&mut self, now: Now, id: SlotId) {
         let Some(mut stream) = self.streams.remove(id) else { return };
         self.stream_of.remove(&stream.key);
+        let blank = blank_kind(&stream);
         for route in std::mem::take(&mut stream.routes) {
-            self.remove_subscription(route);
+            self.end_subscription(now, route, blank);
         }
         for store in &mut stream.stores {
             if let Some(history) = &mut store.history {
@@ -354,7 +425,7 @@ impl Calls {
         }
         self.queued = self.queued.saturating_sub(stream.queued.len());
         if let Some(session) = self.sessions.get_mut(stream.session) {
-            session.demux.remove_source(SourceKey(stream.key));
+            session.demux.remove_source(SourceKey(id.bits()));
             session.sources.retain(|source| *source != id);
             for layer in stream.source.layers() {
                 for ssrc in [layer.ssrc, layer.rtx_ssrc].into_iter().flatten() {
@@ -368,14 +439,17 @@ impl Calls {
     }
 
     /// Drops a transport with all that hangs on it. Its goodbye is sent with the turn.
-    pub(super) fn close_session(&mut self, id: SlotId) {
+    pub(super) fn close_session(&mut self, now: Now, id: SlotId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let sources = std::mem::take(&mut session.sources);
         let routes = std::mem::take(&mut session.routes);
         session.transport.close();
-        sources.into_iter().for_each(|source| self.remove_stream(source));
+        sources.into_iter().for_each(|source| self.remove_stream(now, source));
         routes.into_iter().for_each(|(_, route)| self.remove_subscription(route));
-        if let Some(session) = self.sessions.get(id) {
+        // Its key may be another's by now.
+        if let Some(session) = self.sessions.get(id)
+            && self.session_of.get(&session.key) == Some(&id)
+        {
             self.session_of.remove(&session.key);
         }
         // It leaves the tables when its last datagrams are out.
@@ -383,23 +457,23 @@ impl Calls {
     }
 }
 
-/// What fills a pause that the receiver did not ask for.
-fn blank_kind(stream: &Stream) -> Option<BlankKind> {
-    if stream.encrypted {
-        return None;
-    }
-    match stream.source.codec()? {
-        // What follows RED is told apart by the receiver's payload type, so plain Opus will do.
-        Codec::Opus | Codec::Red => Some(BlankKind::Opus { inside_red: None }),
-        Codec::Vp8 => Some(BlankKind::Vp8),
-        Codec::H264 => Some(BlankKind::H264),
-        _ => None,
-    }
-}
-
 fn credentials(credentials: &IceCredentials) -> Result<ice::IceCredentials, Refusal> {
     let (ufrag, password) = (credentials.ufrag.as_bytes(), credentials.password.as_bytes());
     ice::IceCredentials::new(ufrag, password).ok_or(Refusal::Invalid)
+}
+
+/// The contract's bits of feedback in the words of `sfu`.
+fn feedback(bits: u8) -> Feedback {
+    Feedback {
+        nack: bits & abi::feedback::NACK != 0,
+        pli: bits & abi::feedback::PLI != 0,
+        fir: bits & abi::feedback::FIR != 0,
+        transport_cc: bits & abi::feedback::TRANSPORT_CC != 0,
+    }
+}
+
+fn below_128(number: u8) -> Option<u8> {
+    (number < 128).then_some(number)
 }
 
 /// The contract's codec in the words of `wire`.

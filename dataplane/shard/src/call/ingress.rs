@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 
 use ringway_abi::call::CallEvent;
 use ringway_abi::counters::Counter;
+use ringway_proto::history::{HistoryPool, Place};
 use ringway_proto::ice::{Heard, Path, PathProtocol};
 use ringway_proto::rtx;
 use ringway_proto::srtp::OpenedRtp;
 use ringway_proto::transport::{Received, TransportDrop};
+use ringway_sfu::call::demux::SourceKey;
 use ringway_sfu::call::format::Format;
 use ringway_wire::extension::Located;
 use ringway_wire::rtp::RtpView;
@@ -15,11 +17,11 @@ use ringway_wire::sniff::{Protocol, sniff};
 use ringway_wire::stun::StunView;
 
 use super::session::Session;
-use super::stream::{Queued, Stream};
+use super::stream::{Kept, Queued, Stream};
 use super::{Calls, commands};
 use crate::clock::Now;
 use crate::shard::{Counters, canonical};
-use crate::slab::SlotId;
+use crate::slab::{Slab, SlotId};
 
 /// Padding bit of an RTP header.
 const PADDING: u8 = 0x20;
@@ -37,53 +39,74 @@ impl Calls {
     ) {
         let path =
             Path { remote: canonical(from), protocol: PathProtocol::Udp, socket: socket.into() };
-        let Some(id) = self.find(&path, bytes) else {
+        let protocol = sniff(bytes);
+        let Some(id) = self.find(&path, protocol, bytes) else {
             return counters.add(Counter::DropSource, 1);
         };
-        // Opened in place, which must not touch what other readers of the buffer may see.
-        let mut datagram = std::mem::take(&mut self.datagram);
-        if let Some(datagram) = datagram.get_mut(..bytes.len()) {
-            datagram.copy_from_slice(bytes);
-            self.receive(now, id, path, kernel_ns, datagram, counters);
-        } else {
-            counters.add(Counter::DropTruncated, 1);
-        }
-        self.datagram = datagram;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        // Others may read the receive buffer, so nothing is opened in it. Media goes at once to
+        // where it is kept, if that is known; else, like everything else, to a buffer of our own.
+        let room = match protocol {
+            Protocol::Rtp => room(session, &self.streams, &self.pool, bytes),
+            _ => None,
+        };
+        let received = match room {
+            Some(place) => {
+                let out = self.pool.room(&place);
+                session.transport.handle_rtp_into(now.mono_ns, path, bytes, out)
+            }
+            None => {
+                let Some(datagram) = self.datagram.get_mut(..bytes.len()) else {
+                    return counters.add(Counter::DropTruncated, 1);
+                };
+                datagram.copy_from_slice(bytes);
+                session.transport.handle_datagram(now.mono_ns, path, datagram)
+            }
+        };
+        self.handle_received(now, id, kernel_ns, received, room, counters);
     }
 
     /// Whose datagram it is: by address, a check by the ufrag that it names.
-    fn find(&self, path: &Path, bytes: &[u8]) -> Option<SlotId> {
-        if sniff(bytes) == Protocol::Stun
+    fn find(&mut self, path: &Path, protocol: Protocol, bytes: &[u8]) -> Option<SlotId> {
+        if protocol == Protocol::Stun
             && let Ok(view) = StunView::parse(bytes)
             && let Some((ours, _)) = view.ufrags()
         {
             return self.by_ufrag.get(ours).copied();
         }
-        self.by_path.get(path).copied()
+        if let Some((latest, id)) = self.latest
+            && latest == *path
+        {
+            return Some(id);
+        }
+        let id = self.by_path.get(path).copied()?;
+        self.latest = Some((*path, id));
+        Some(id)
     }
 
-    fn receive(
+    fn handle_received(
         &mut self,
         now: Now,
         id: SlotId,
-        path: Path,
         kernel_ns: u64,
-        datagram: &mut [u8],
+        received: Received,
+        room: Option<Place>,
         counters: &mut Counters,
     ) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        match session.transport.handle_datagram(now.mono_ns, path, datagram) {
+        match received {
             Received::Rtp(opened) => {
                 let kernel_ns = if kernel_ns == 0 { now.unix_ns } else { kernel_ns };
-                if let Err(reason) = self.handle_rtp(now, id, kernel_ns, datagram, opened) {
+                if let Err(reason) = self.handle_rtp(now, id, kernel_ns, opened, room) {
                     counters.add(reason, 1);
                 }
             }
             Received::Rtcp(len) => {
                 counters.add(Counter::RtcpReceived, 1);
+                let datagram = std::mem::take(&mut self.datagram);
                 if let Some(rtcp) = datagram.get(..len) {
                     self.handle_rtcp(now, id, rtcp);
                 }
+                self.datagram = datagram;
             }
             Received::Stun(heard) => {
                 self.learn(id, heard);
@@ -92,14 +115,19 @@ impl Calls {
             Received::Dtls => self.mark_dirty(id),
             Received::Dropped(reason) => {
                 counters.add(drop_reason(reason), 1);
-                // A refused check may have an answer that says why.
-                self.mark_dirty(id);
+                if matches!(reason, TransportDrop::Ice(_)) {
+                    // A refused check may have an answer that says why.
+                    self.mark_dirty(id);
+                }
             }
         }
     }
 
     /// Keeps the table of addresses up with what the transport knows.
     fn learn(&mut self, id: SlotId, heard: Heard) {
+        if heard.forgotten.is_some() || heard.learned.is_some() {
+            self.latest = None;
+        }
         if let Some(path) = heard.forgotten {
             self.by_path.remove(&path);
         }
@@ -108,27 +136,31 @@ impl Calls {
         }
     }
 
+    /// Takes a packet that was opened into `room`, or into the buffer for datagrams.
     fn handle_rtp(
         &mut self,
         now: Now,
         id: SlotId,
         kernel_ns: u64,
-        datagram: &mut [u8],
         opened: OpenedRtp,
+        room: Option<Place>,
     ) -> Result<(), Counter> {
         if !self.has_room() {
             return Err(Counter::DropSendBuffer);
         }
         let session = self.sessions.get_mut(id).ok_or(Counter::DropNoForward)?;
-        let packet = datagram.get_mut(..opened.len).ok_or(Counter::DropHeader)?;
+        let whole = match &room {
+            Some(place) => self.pool.room(place),
+            None => &mut self.datagram[..],
+        };
+        let packet = whole.get_mut(..opened.len).ok_or(Counter::DropHeader)?;
         let view = RtpView::parse(packet).map_err(|_| Counter::DropHeader)?;
         let located = Located::find(&view, &session.extensions);
         session.note_transport_sequence(now, &view, &located);
         let known = session.demux.get(opened.ssrc);
         let learn = || session.demux.learn(&view, &located, &session.formats);
         let binding = known.map_or_else(learn, Ok).map_err(|_| Counter::DropSsrc)?;
-        let stream_id = self.stream_of.get(&binding.source.0).copied();
-        let stream_id = stream_id.ok_or(Counter::DropNoForward)?;
+        let stream_id = SlotId::from_bits(binding.source.0);
         let stream = self.streams.get_mut(stream_id).ok_or(Counter::DropNoForward)?;
         if known.is_none() {
             let (media, repair) = match binding.rtx {
@@ -137,13 +169,15 @@ impl Calls {
             };
             stream.source.bind(binding.layer, media, repair);
         }
-        let packet = match binding.rtx {
+        let start = match binding.rtx {
             true => unwrap(session, stream, binding.layer, packet)?,
-            false => packet,
+            false => 0,
         };
+        let packet = packet.get_mut(start..).ok_or(Counter::DropHeader)?;
         let view = RtpView::parse(packet).map_err(|_| Counter::DropHeader)?;
         let format = session.formats.media(view.payload_type()).ok_or(Counter::DropHeader)?;
         let (extensions, layer) = (&session.extensions, binding.layer);
+        let feedback = session.formats.feedback(view.payload_type());
         let source = &mut stream.source;
         let prepared = source.prepare(now.mono_ns, layer, &view, extensions, format, binding.rtx);
         // Known already: RTX that came after the packet did after all.
@@ -153,25 +187,38 @@ impl Calls {
             // What is kept ends where the padding began.
             *first &= !PADDING;
         }
-        let packet = packet.get(..prepared.payload().end).ok_or(Counter::DropHeader)?;
-        if !stream.keep(now.mono_ns, layer, prepared.sequence, packet, &mut self.pool) {
+        let kept = start..start + prepared.payload().end;
+        let kept = match &room {
+            Some(place) => Kept::Placed(*place, kept),
+            None => Kept::Copied(self.datagram.get(kept).ok_or(Counter::DropHeader)?),
+        };
+        stream.expect(now.mono_ns, layer, prepared.sequence, feedback);
+        if !stream.keep(now.mono_ns, layer, prepared.sequence, kept, &mut self.pool) {
             return Err(Counter::DropSendBuffer);
         }
-        if let (Some(level), true) = (prepared.audio_level, prepared.ahead > 0)
+        self.queue(stream_id, Queued { prepared, layer, kernel_ns, sent: 0 }, news);
+        Ok(())
+    }
+
+    /// Lets a packet that is kept be sent with this turn. `news`: its layer is live only now.
+    fn queue(&mut self, id: SlotId, packet: Queued, news: bool) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let prepared = &packet.prepared;
+        let heard = prepared.ahead > 0 && !stream.muted;
+        if let (Some(level), true) = (prepared.audio_level, heard)
             && let Some(room) = self.rooms.get_mut(&stream.room)
         {
             let (timestamp, clock_hz) = (prepared.timestamp, prepared.clock_hz);
-            room.speakers.handle_level(binding.source, level, timestamp, clock_hz);
+            room.speakers.handle_level(SourceKey(stream.key), level, timestamp, clock_hz);
         }
-        stream.queued.push(Queued { prepared, layer, kernel_ns, sent: 0 });
+        stream.queued.push(packet);
         self.queued += 1;
         if !std::mem::replace(&mut stream.touched, true) {
-            self.touched.push(stream_id);
+            self.touched.push(id);
         }
         if news {
-            self.tell_layers(stream_id);
+            self.tell_layers(id);
         }
-        Ok(())
     }
 
     /// Tells routes and control plane which layers of a source are live.
@@ -189,21 +236,33 @@ impl Calls {
     }
 }
 
-/// Turns a packet of an RTX stream back into the one that it repeats.
-fn unwrap<'a>(
+/// Where the packet of a known SSRC is kept, should it prove authentic. Nothing changes by that.
+fn room(
+    session: &Session,
+    streams: &Slab<Stream>,
+    pool: &HistoryPool,
+    bytes: &[u8],
+) -> Option<Place> {
+    let ssrc = u32::from_be_bytes(*bytes.get(8..)?.first_chunk()?);
+    let binding = session.demux.get(ssrc)?;
+    let stream = streams.get(SlotId::from_bits(binding.source.0))?;
+    stream.place(binding.layer, bytes.len(), pool)
+}
+
+/// Turns a packet of an RTX stream back into the one that it repeats; gives where that begins.
+fn unwrap(
     session: &Session,
     stream: &Stream,
     layer: u8,
-    packet: &'a mut [u8],
-) -> Result<&'a mut [u8], Counter> {
+    packet: &mut [u8],
+) -> Result<usize, Counter> {
     let payload_type = packet.get(1).map_or(0, |octet| octet & 0x7f);
     let Some(Format::Rtx { media }) = session.formats.get(payload_type) else {
         return Err(Counter::DropHeader);
     };
     let layer = stream.source.layers().get(usize::from(layer));
     let ssrc = layer.and_then(|layer| layer.ssrc).ok_or(Counter::DropSsrc)?;
-    let start = rtx::unwrap_in_place(packet, ssrc, media).map_err(|_| Counter::DropShort)?;
-    packet.get_mut(start..).ok_or(Counter::DropHeader)
+    rtx::unwrap_in_place(packet, ssrc, media).map_err(|_| Counter::DropShort)
 }
 
 /// Whoever has no right to be heard, or not yet, is a wrong source.

@@ -30,7 +30,7 @@ use crate::slab::SlotId;
 /// Octets that a sealed packet may be longer than the one that came: another header, the tag.
 const MARGIN_BYTES: usize = 512;
 /// Room for any head: contributing sources too.
-const HEAD_BYTES: usize = MAX_HEAD_BYTES + 60;
+pub(super) const HEAD_BYTES: usize = MAX_HEAD_BYTES + 60;
 
 /// How far a turn's packets are sent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +63,9 @@ impl Calls {
             }
             self.wanted.pop();
             self.resend(now, route, sequence, batch, counters);
+        }
+        if !self.send_blanks(now, batch, counters) {
+            return true;
         }
         while let Some(id) = self.touched.get(self.at.stream).copied() {
             if !self.send_stream(now, id, batch, counters) {
@@ -105,8 +108,8 @@ impl Calls {
         batch: &mut Batch,
         counters: &mut Counters,
     ) -> bool {
+        self.run_dtls(now, id);
         let Some(session) = self.sessions.get_mut(id) else { return true };
-        session.transport.run_dtls(now.mono_ns);
         let mut octets = [0; MAX_DATAGRAM_BYTES];
         loop {
             if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES) {
@@ -120,9 +123,11 @@ impl Calls {
                 count_run(counters, 1, sent.len as u64, 1);
             }
         }
-        if let Some((socket, to)) = session.target
-            && let Some(len) = session.seal_rtcp(&mut octets)
-        {
+        while let Some((socket, to)) = session.target {
+            if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES) {
+                return false;
+            }
+            let Some(len) = session.seal_rtcp(&mut octets) else { break };
             push_datagram(batch, socket, to, &octets[..len], TAG_NONE);
             count_run(counters, 1, len as u64, 1);
             counters.add(Counter::RtcpSent, 1);
@@ -147,19 +152,26 @@ impl Calls {
             self.events.push_back(event);
         }
         if ended {
-            self.forget_session(id);
+            self.forget_session(now, id);
         }
         true
     }
 
     /// Takes an ended transport out of the tables.
-    fn forget_session(&mut self, id: SlotId) {
-        self.close_session(id);
+    fn forget_session(&mut self, now: Now, id: SlotId) {
+        self.close_session(now, id);
         if let Some(session) = self.sessions.remove(id) {
-            self.by_ufrag.remove(session.transport.ufrag());
-            self.session_of.remove(&session.key);
+            if self.by_ufrag.get(session.transport.ufrag()) == Some(&id) {
+                self.by_ufrag.remove(session.transport.ufrag());
+            }
+            for path in session.transport.known_paths() {
+                // Unless it leads to another by now.
+                if self.by_path.get(&path) == Some(&id) {
+                    self.by_path.remove(&path);
+                }
+            }
         }
-        self.by_path.retain(|_, owner| *owner != id);
+        self.latest = None;
         // `close_session` has put it there once more.
         self.dirty.retain(|dirty| *dirty != id);
         self.dirty.push(id);
@@ -183,7 +195,7 @@ impl Calls {
                 Some((subscription, session))
             });
             if let Some((subscription, session)) = pair {
-                let mut sending = Sending { stamp_time, batch, counters, pool };
+                let mut sending = Sending { now, stamp_time, batch, counters, pool };
                 if !sending.send_route(stream, subscription, session, &mut at.packet) {
                     return false;
                 }
@@ -222,22 +234,26 @@ impl Calls {
         let prepared = Source::reread(&view, &publisher.extensions, format, now.mono_ns)?;
         let Decision::Send(sent) = resend.decide(&prepared) else { return None };
         let fields = subscription.dress.fields(&prepared, &sent);
+        let session = self.sessions.get_mut(subscription.session)?;
+        let target = session.target?;
         let mut original = [0; 2];
-        let (fields, original, index) = match &mut subscription.repair {
+        let (fields, original, index, stamp) = match &mut subscription.repair {
             Some(repair) => {
                 let (fields, octets, index) = repair.wrap(&fields);
                 original = octets;
-                (fields, &original[..], index)
+                let time = abs_send_time(now.unix_ns);
+                let stamp = stamp(session, subscription.video, time, bytes.len());
+                (fields, &original[..], index, stamp)
             }
-            // Without RTX the same packet must be the same octets, which a stamp would change.
-            None if !subscription.video => {
-                (fields, &original[..0], subscription.index_again(sequence)?)
+            None => {
+                let index = subscription.index_again(sequence)?;
+                let stamp = match &subscription.stamps {
+                    Some(stamps) => stamps.get(index)?,
+                    None => Stamp::default(),
+                };
+                (fields, &original[..0], index, stamp)
             }
-            None => return None,
         };
-        let session = self.sessions.get_mut(subscription.session)?;
-        let target = session.target?;
-        let stamp = stamp(session, subscription.video, abs_send_time(now.unix_ns), bytes.len());
         let mut head = [0; HEAD_BYTES];
         let written = subscription.dress.write_as(
             &fields,
@@ -255,16 +271,18 @@ impl Calls {
         let len = sealer.seal_parts_into(index, &parts, &mut sealed).ok()?;
         push_datagram(batch, target.0, target.1, &sealed[..len], TAG_NONE);
         count_run(counters, 1, len as u64, 1);
+        subscription.repaired = subscription.repaired.saturating_add(1);
         Some(())
     }
 }
 
 /// What sending needs besides who sends to whom.
-struct Sending<'a> {
-    stamp_time: [u8; 3],
-    batch: &'a mut Batch,
-    counters: &'a mut Counters,
-    pool: &'a ringway_proto::history::HistoryPool,
+pub(super) struct Sending<'a> {
+    pub(super) now: Now,
+    pub(super) stamp_time: [u8; 3],
+    pub(super) batch: &'a mut Batch,
+    pub(super) counters: &'a mut Counters,
+    pub(super) pool: &'a ringway_proto::history::HistoryPool,
 }
 
 impl Sending<'_> {
@@ -279,6 +297,7 @@ impl Sending<'_> {
     ) -> bool {
         let mut run = Growing { piece: None, segment: 0, packets: 0, ended: false };
         let Some((socket, to)) = session.target else { return true };
+        let mut head = [0; HEAD_BYTES];
         while let Some(queued) = stream.queued.get_mut(*at) {
             let bytes = stream.stores[usize::from(queued.layer)]
                 .history
@@ -301,7 +320,9 @@ impl Sending<'_> {
             };
             let stamp = stamp(session, subscription.video, self.stamp_time, bytes.len());
             let index = subscription.index(sent.sequence);
-            let mut head = [0; HEAD_BYTES];
+            if let Some(stamps) = &mut subscription.stamps {
+                stamps.put(index, stamp);
+            }
             let sealed = if padding {
                 let dress = &subscription.dress;
                 let out = &mut head;
@@ -347,7 +368,7 @@ impl Sending<'_> {
     }
 
     /// Seals a packet of which header and body lie together.
-    fn seal_whole(
+    pub(super) fn seal_whole(
         &mut self,
         session: &Session,
         index: PacketIndex,
@@ -364,6 +385,13 @@ impl Sending<'_> {
             self.batch.reserve_scratch(parts.len() + sealer.profile().rtp_overhead())?;
         sealer.seal_parts_into(index, &parts, room).ok()?;
         Some(piece)
+    }
+
+    /// Sends a packet by itself.
+    pub(super) fn push_single(&mut self, piece: Piece, socket: SocketId, to: Target) {
+        let mut run = Growing { piece: None, segment: 0, packets: 0, ended: false };
+        run.put(piece);
+        self.push_run(&run, socket, to);
     }
 
     fn push_run(&mut self, run: &Growing, socket: SocketId, to: Target) {
@@ -383,7 +411,7 @@ impl Sending<'_> {
         &mut self,
         stream: &Stream,
         layer: u8,
-        subscription: &Subscription,
+        subscription: &mut Subscription,
         session: &mut Session,
     ) -> bool {
         let report = stream.source.layers().get(usize::from(layer)).and_then(|l| l.report());
@@ -404,6 +432,7 @@ impl Sending<'_> {
             push_datagram(self.batch, socket, to, &sealed[..len], TAG_NONE);
             count_run(self.counters, 1, len as u64, 1);
             self.counters.add(Counter::RtcpSent, 1);
+            subscription.answers.report_sent(self.now.mono_ns, report.ntp);
         }
         true
     }
@@ -437,14 +466,20 @@ impl Growing {
 }
 
 /// What the receiving transport puts on a packet. Audio is sent again as it was, so it gets none.
-fn stamp(session: &mut Session, video: bool, abs_send_time: [u8; 3], bytes: usize) -> Stamp {
+pub(super) fn stamp(
+    session: &mut Session,
+    video: bool,
+    abs_send_time: [u8; 3],
+    bytes: usize,
+) -> Stamp {
+    session.cap.count(bytes);
     let counted = video && session.extensions.id(ExtensionKind::TransportSequence).is_some();
     let transport_sequence = counted.then(|| {
         session.transport_sequence = session.transport_sequence.wrapping_add(1);
         session.cap.sent(session.transport_sequence, bytes);
         session.transport_sequence
     });
-    Stamp { abs_send_time: if video { abs_send_time } else { [0; 3] }, transport_sequence }
+    Stamp { abs_send_time: video.then_some(abs_send_time), transport_sequence }
 }
 
 /// The pieces of a packet: what was written of it, and the rest of what came.

@@ -1,9 +1,8 @@
 //! What peers report: loss to be repaired, key frames wanted, clocks, bandwidth.
 
 use ringway_sfu::report::SourceReport;
-use ringway_wire::ntp;
-use ringway_wire::rtcp::write::write_pli;
-use ringway_wire::rtcp::{Compound, Packet, Pli, ReportBlock};
+use ringway_wire::rtcp::write::{write_fir, write_pli};
+use ringway_wire::rtcp::{Compound, FirEntry, Packet, Pli, ReportBlock};
 
 use super::Calls;
 use crate::clock::Now;
@@ -12,7 +11,7 @@ use crate::slab::SlotId;
 /// Packets that one datagram of feedback may have sent again. Raised, a forged or broken receiver
 /// takes more of the path; lowered, a burst of loss takes several rounds to repair.
 const MAX_RESENDS: usize = 64;
-/// Longer round trips are clocks that do not agree.
+/// Longer round trips are no network's.
 const MAX_ROUND_TRIP_NS: u64 = 3_000_000_000;
 /// Packets that all subscribers together may want again in one turn.
 const MAX_WANTED: usize = 4_096;
@@ -71,7 +70,7 @@ impl Calls {
     fn handle_sender_report(&mut self, id: SlotId, report: SourceReport) {
         let Some(session) = self.sessions.get(id) else { return };
         let Some(binding) = session.demux.get(report.ssrc) else { return };
-        let Some(stream_id) = self.stream_of.get(&binding.source.0).copied() else { return };
+        let stream_id = SlotId::from_bits(binding.source.0);
         let Some(stream) = self.streams.get_mut(stream_id) else { return };
         stream.report = stream.source.handle_report(report);
         if stream.report.is_some() && !std::mem::replace(&mut stream.touched, true) {
@@ -81,15 +80,12 @@ impl Calls {
 
     fn handle_block(&mut self, now: Now, id: SlotId, block: &ReportBlock) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        if session.route(block.ssrc).is_none() || block.last_sr == 0 {
-            return;
-        }
-        // RFC 3550 6.4.1: A - LSR - DLSR. The reports that we pass on have the publisher's clock,
-        // so this holds only where that agrees with ours; what is absurd is left out.
-        let arrival = ntp::middle(ntp::from_unix_ns(now.unix_ns));
-        let trip = ntp::round_trip(arrival, block.last_sr, block.delay_since_last_sr);
-        if let Some(trip) = trip.map(ntp::short_to_ns).filter(|trip| *trip < MAX_ROUND_TRIP_NS) {
-            session.round_trip_ns = trip;
+        let Some(route) = session.route(block.ssrc) else { return };
+        let Some(subscription) = self.subscriptions.get_mut(route) else { return };
+        subscription.answers.handle_report(now.mono_ns, block);
+        let trip_ns = subscription.answers.round_trip_ns();
+        if let Some(trip_ns) = trip_ns.filter(|trip_ns| *trip_ns < MAX_ROUND_TRIP_NS) {
+            session.round_trip_ns = trip_ns;
         }
     }
 
@@ -104,14 +100,27 @@ impl Calls {
         }
     }
 
-    /// Asks the publisher for a key frame of a layer, unless that was done just now.
+    /// Asks the publisher for a key frame of a layer, in the way that it knows, unless that was
+    /// done just now.
     pub(super) fn ask_key_frame(&mut self, now: Now, stream: SlotId, layer: u8) {
         let Some(stream) = self.streams.get_mut(stream) else { return };
-        let Some(media_ssrc) = stream.source.ask_key_frame(now.mono_ns, layer) else { return };
         let id = stream.session;
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let pli = Pli { sender_ssrc: session.ssrc, media_ssrc };
-        session.put_rtcp(|out| write_pli(out, &pli));
+        let Some(store) = stream.stores.get_mut(usize::from(layer)) else { return };
+        let feedback = store.feedback;
+        if !(feedback.pli || feedback.fir) {
+            return;
+        }
+        let Some(media_ssrc) = stream.source.ask_key_frame(now.mono_ns, layer) else { return };
+        let sender_ssrc = session.ssrc;
+        if feedback.pli {
+            session.put_rtcp(|out| write_pli(out, &Pli { sender_ssrc, media_ssrc }));
+        } else {
+            // RFC 5104 4.3.1.2: a new request has a new number.
+            store.full_intra_requests = store.full_intra_requests.wrapping_add(1);
+            let entry = FirEntry { ssrc: media_ssrc, sequence: store.full_intra_requests };
+            session.put_rtcp(|out| write_fir(out, sender_ssrc, &[entry]));
+        }
         self.mark_dirty(id);
     }
 }

@@ -1,7 +1,8 @@
 //! One peer connection: its transport, what its numbers mean, and what hangs on it.
 
+use ringway_proto::cap::SendCap;
 use ringway_proto::transport::Transport;
-use ringway_proto::twcc::{SendCap, TwccRecorder};
+use ringway_proto::twcc::TwccRecorder;
 use ringway_sfu::call::bandwidth::Bandwidth;
 use ringway_sfu::call::demux::Demux;
 use ringway_sfu::call::format::Formats;
@@ -9,6 +10,7 @@ use ringway_wire::extension::{ExtensionKind, ExtensionMap, Located};
 use ringway_wire::extension_value::read_transport_sequence;
 use ringway_wire::rtp::RtpView;
 
+use super::spent::Spent;
 use crate::clock::Now;
 use crate::egress::{SocketId, Target};
 use crate::slab::SlotId;
@@ -33,6 +35,8 @@ pub(super) struct Session {
     pub(super) sources: Vec<SlotId>,
     /// By the SSRC that the peer sees, ordered.
     pub(super) routes: Vec<(u32, SlotId)>,
+    /// SSRCs of ours that were used before.
+    pub(super) spent: Spent,
     /// The SSRC that our reports come from.
     pub(super) ssrc: u32,
     /// Where media goes, once it may.
@@ -40,7 +44,12 @@ pub(super) struct Session {
     pub(super) round_trip_ns: u64,
     pub(super) next_report_ns: u64,
     pub(super) dirty: bool,
+    /// It waits for a step of its handshake to be handed out.
+    pub(super) handshake_waits: bool,
     rtcp: Vec<u8>,
+    /// What must be last of its datagram: RFC 3550 6.4.1 lets only the last packet have padding, and
+    /// GStreamer drops the others with it.
+    last_rtcp: Vec<u8>,
 }
 
 impl Session {
@@ -58,12 +67,15 @@ impl Session {
             bandwidth: Bandwidth::default(),
             sources: Vec::new(),
             routes: Vec::new(),
+            spent: Spent::default(),
             ssrc,
             target: None,
             round_trip_ns: 0,
             next_report_ns: 0,
             dirty: false,
+            handshake_waits: false,
             rtcp: Vec::new(),
+            last_rtcp: Vec::new(),
         }
     }
 
@@ -74,6 +86,9 @@ impl Session {
         packet: &RtpView<'_>,
         located: &Located,
     ) {
+        if !self.formats.has_transport_cc() {
+            return;
+        }
         let value = located.get(packet.bytes(), ExtensionKind::TransportSequence);
         let Some(sequence) = value.and_then(read_transport_sequence) else { return };
         let recorder = self.recorder.get_or_insert_with(Default::default);
@@ -104,15 +119,22 @@ impl Session {
         &mut self,
         write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> bool {
-        let before = self.rtcp.len();
-        self.rtcp.resize(RTCP_BYTES, 0);
-        let written = write(&mut self.rtcp[before..]).unwrap_or(0);
-        self.rtcp.truncate(before + written);
-        written > 0
+        put(&mut self.rtcp, write)
     }
 
-    /// Seals what waits into `out`; gives the length.
+    /// The same for a packet that may have padding.
+    pub(super) fn put_last_rtcp<E>(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> bool {
+        self.last_rtcp.is_empty() && put(&mut self.last_rtcp, write)
+    }
+
+    /// Seals what waits into `out`, one datagram; gives the length. To be called until nothing waits.
     pub(super) fn seal_rtcp(&mut self, out: &mut [u8]) -> Option<usize> {
+        if self.rtcp.len() + self.last_rtcp.len() <= RTCP_BYTES || self.rtcp.is_empty() {
+            self.rtcp.append(&mut self.last_rtcp);
+        }
         if self.rtcp.is_empty() {
             return None;
         }
@@ -120,4 +142,13 @@ impl Session {
         self.rtcp.clear();
         sealed?.ok()
     }
+}
+
+/// Adds a packet to those that wait.
+fn put<E>(rtcp: &mut Vec<u8>, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> bool {
+    let before = rtcp.len();
+    rtcp.resize(RTCP_BYTES, 0);
+    let written = write(&mut rtcp[before..]).unwrap_or(0);
+    rtcp.truncate(before + written);
+    written > 0
 }

@@ -1,8 +1,11 @@
 //! Media that comes in: the source, its histories, and who gets it.
 
-use ringway_proto::history::{AUDIO_PACKETS, History, HistoryPool, VIDEO_PACKETS};
+use std::ops::Range;
+
+use ringway_proto::history::{AUDIO_PACKETS, History, HistoryPool, Place, VIDEO_PACKETS};
 use ringway_proto::nack::NackGenerator;
 use ringway_sfu::call::MAX_LAYERS;
+use ringway_sfu::call::format::Feedback;
 use ringway_sfu::call::prepared::Prepared;
 use ringway_sfu::call::source::Source;
 
@@ -23,6 +26,10 @@ pub(super) struct Queued {
 pub(super) struct LayerStore {
     pub(super) history: Option<History>,
     pub(super) nack: Option<NackGenerator>,
+    /// What feedback its sender understands, by its last payload type.
+    pub(super) feedback: Feedback,
+    /// Full intra requests so far.
+    pub(super) full_intra_requests: u8,
 }
 
 /// Media that comes in.
@@ -41,7 +48,29 @@ pub(super) struct Stream {
     pub(super) encrypted: bool,
 }
 
+/// A packet to be kept.
+pub(super) enum Kept<'a> {
+    /// It lies in its place already, there.
+    Placed(Place, Range<usize>),
+    /// It lies elsewhere.
+    Copied(&'a [u8]),
+}
+
 impl Stream {
+    /// Room for a packet of `layer`, where it can be kept without making room first.
+    pub(super) fn place(&self, layer: u8, len: usize, pool: &HistoryPool) -> Option<Place> {
+        self.stores.get(usize::from(layer))?.history.as_ref()?.place(pool, len)
+    }
+
+    /// Notes that a packet came under `sequence`, and what its sender understands.
+    pub(super) fn expect(&mut self, now_ns: u64, layer: u8, sequence: u16, feedback: Feedback) {
+        let Some(store) = self.stores.get_mut(usize::from(layer)) else { return };
+        store.feedback = feedback;
+        if feedback.nack {
+            store.nack.get_or_insert_with(NackGenerator::default).handle_packet(now_ns, sequence);
+        }
+    }
+
     /// Keeps a packet that came under `sequence`, to be sent from there now and again later;
     /// `false` where there is no memory left.
     pub(super) fn keep(
@@ -49,14 +78,19 @@ impl Stream {
         now_ns: u64,
         layer: u8,
         sequence: u16,
-        packet: &[u8],
+        packet: Kept<'_>,
         pool: &mut HistoryPool,
     ) -> bool {
         let video = self.source.kind().is_video();
         let packets = if video { VIDEO_PACKETS } else { AUDIO_PACKETS };
         let Some(store) = self.stores.get_mut(usize::from(layer)) else { return false };
-        store.nack.get_or_insert_with(NackGenerator::default).handle_packet(now_ns, sequence);
         let history = store.history.get_or_insert_with(|| History::new(packets));
-        history.push(now_ns, pool, sequence, packet)
+        match packet {
+            Kept::Placed(place, octets) => {
+                history.keep(now_ns, pool, place, sequence, octets);
+                true
+            }
+            Kept::Copied(packet) => history.push(now_ns, pool, sequence, packet),
+        }
     }
 }

@@ -4,29 +4,43 @@ use ringway_abi::call::Service;
 use ringway_proto::history::Resends;
 use ringway_proto::rtx::RtxStream;
 use ringway_proto::srtp::PacketIndex;
+use ringway_sfu::call::answers::Answers;
+use ringway_sfu::call::blank::BlankKind;
 use ringway_sfu::call::dress::Dress;
 use ringway_sfu::call::route::{Limits, Pause, Route};
 use ringway_wire::head::HeadFields;
 use ringway_wire::sequence::ExtendedSequence;
 
+use super::spent::{Line, SpentRepair};
+use super::stamps::Stamps;
 use crate::slab::SlotId;
+
+/// RTX numbers begin below half, so that the wrap, which SRTP has to guess, is far off.
+const FIRST_REPAIR_MASK: u16 = 0x7fff;
 
 /// A retransmission stream with its own numbers.
 pub(super) struct Repair {
     stream: RtxStream,
-    first: u16,
-    sent: u64,
+    pub(super) ssrc: u32,
+    /// Roll-over counter and sequence number of the next packet.
+    next: u64,
 }
 
 impl Repair {
-    pub(super) fn new(ssrc: u32, payload_type: u8, first: u16) -> Self {
-        Self { stream: RtxStream::new(ssrc, payload_type, first), first, sent: 0 }
+    /// A stream that begins at a `random` number.
+    pub(super) fn new(ssrc: u32, payload_type: u8, random: u16) -> Self {
+        Self::after(ssrc, payload_type, (random & FIRST_REPAIR_MASK).into())
+    }
+
+    /// A stream that goes on at `next`.
+    pub(super) fn after(ssrc: u32, payload_type: u8, next: u64) -> Self {
+        Self { stream: RtxStream::new(ssrc, payload_type, next as u16), ssrc, next }
     }
 
     /// The fields of the next repetition, the octets in front of its payload, and its index.
     pub(super) fn wrap(&mut self, media: &HeadFields) -> (HeadFields, [u8; 2], PacketIndex) {
-        let number = u64::from(self.first) + self.sent;
-        self.sent += 1;
+        let number = self.next;
+        self.next += 1;
         let (fields, octets) = self.stream.wrap(media);
         (fields, octets, PacketIndex::new((number >> 16) as u32, number as u16))
     }
@@ -41,9 +55,18 @@ pub(super) struct Subscription {
     pub(super) dress: Dress,
     pub(super) video: bool,
     pub(super) repair: Option<Repair>,
+    /// Only of video without RTX.
+    pub(super) stamps: Option<Stamps>,
     pub(super) resends: Resends,
+    pub(super) answers: Answers,
+    /// Packets sent again since the route's quality was told.
+    pub(super) repaired: u32,
     pub(super) priority: u8,
+    /// Its source is gone; it ends when the receiver has got silence or black.
+    pub(super) ending: bool,
     numbers: Option<ExtendedSequence>,
+    /// Packets before this number looked otherwise, and must not be sent again under theirs.
+    same_since: u64,
 }
 
 impl Subscription {
@@ -62,16 +85,21 @@ impl Subscription {
             dress: Dress::default(),
             video,
             repair: None,
+            stamps: None,
             resends: Resends::default(),
+            answers: Answers::default(),
+            repaired: 0,
             priority: service.priority,
+            ending: false,
             numbers: None,
+            same_since: 0,
         };
-        subscription.set_service(0, service, None);
+        subscription.set_service(0, service);
         subscription
     }
 
     /// Serves it otherwise.
-    pub(super) fn set_service(&mut self, now_ns: u64, service: Service, muted: Option<bool>) {
+    pub(super) fn set_service(&mut self, now_ns: u64, service: Service) {
         let limits = self.route.limits();
         self.route.set_limits(Limits {
             max_layer: service.max_layer,
@@ -79,9 +107,18 @@ impl Subscription {
             ..limits
         });
         self.priority = service.priority;
-        let before = self.route.pause();
-        let pause = Pause { unwanted: service.paused, muted: muted.unwrap_or(before.muted) };
+        let pause = Pause { unwanted: service.paused, ..self.route.pause() };
         self.route.set_pause(now_ns, pause, None);
+    }
+
+    /// Sends nothing of the source's any more, or again. A receiver that did not ask for it gets
+    /// `blank` for a moment; whether it does.
+    pub(super) fn set_muted(&mut self, now_ns: u64, muted: bool, blank: Option<BlankKind>) -> bool {
+        let before = self.route.pause();
+        // Who wants nothing looks at nothing that would hang.
+        let blank = blank.filter(|_| muted && !before.unwanted);
+        self.route.set_pause(now_ns, Pause { muted, ..before }, blank);
+        self.route.blank_deadline().is_some()
     }
 
     /// Sets what the path affords.
@@ -98,8 +135,32 @@ impl Subscription {
         PacketIndex::from_extended(numbers.advance(sequence))
     }
 
-    /// The same for a packet that left before.
+    /// The same for a packet that left before, if it would leave as the same octets again.
     pub(super) fn index_again(&self, sequence: u16) -> Option<PacketIndex> {
-        self.numbers.map(|numbers| PacketIndex::from_extended(numbers.extend(sequence)))
+        let number = self.numbers?.extend(sequence);
+        (number >= self.same_since).then_some(PacketIndex::from_extended(number))
+    }
+
+    /// Packets look otherwise from now on.
+    pub(super) fn change_looks(&mut self) {
+        self.same_since = self.numbers.map_or(0, |numbers| numbers.highest() + 1);
+    }
+
+    /// What the next subscription under the same SSRC must know.
+    pub(super) fn line(&self) -> Option<Line> {
+        let (stopped, numbers) = self.route.stopped().zip(self.numbers)?;
+        Some(Line { ssrc: self.dress.ssrc, stopped, numbers })
+    }
+
+    /// The same of its retransmissions.
+    pub(super) fn repair_line(&self) -> Option<SpentRepair> {
+        self.repair.as_ref().map(|repair| SpentRepair { ssrc: repair.ssrc, next: repair.next })
+    }
+
+    /// Goes on under an SSRC that was used before.
+    pub(super) fn go_on(&mut self, line: Line) {
+        self.route.go_on(line.stopped);
+        self.numbers = Some(line.numbers);
+        self.change_looks();
     }
 }

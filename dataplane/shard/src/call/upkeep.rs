@@ -4,18 +4,19 @@
 use ringway_abi::call::{CallEvent, LEVELS, Level};
 use ringway_sfu::call::MAX_LAYERS;
 use ringway_sfu::call::bandwidth::{Demand, MAX_DEMANDS};
+use ringway_sfu::call::route::Pause;
 use ringway_sfu::call::source::SourceKind;
 use ringway_wire::rtcp::write::{write_nack, write_receiver_report};
 use ringway_wire::rtcp::{NackEntry, ReceiverReport, ReportBlock};
 
-use super::Calls;
+use super::{Calls, EVENTS};
 use crate::clock::Now;
 use crate::slab::SlotId;
 
 /// How often what is due is looked for.
 const UPKEEP_NS: u64 = 20_000_000;
 /// How often layers, key frames and bandwidth are looked at.
-const CHECK_NS: u64 = 200_000_000;
+pub(super) const CHECK_NS: u64 = 200_000_000;
 /// How often a publisher hears a receiver report (RFC 3550 6.2 lets small groups report often).
 const REPORT_NS: u64 = 1_000_000_000;
 /// Entries of one NACK: 17 packets each.
@@ -46,7 +47,9 @@ impl Calls {
                     self.check_stream(now, id);
                 }
             }
+            self.tell_quality();
         }
+        self.keep_fading(now);
         self.tell_speakers(now);
     }
 
@@ -59,8 +62,9 @@ impl Calls {
         let (ours, theirs) = (session.ssrc, session.recorded_ssrc);
         let mut said = due;
         if let Some(mut recorder) = session.recorder.take() {
-            said |= session
-                .put_rtcp(|out| recorder.poll_feedback(now.mono_ns, ours, theirs, out).ok_or(()));
+            said |= session.put_last_rtcp(|out| {
+                recorder.poll_feedback(now.mono_ns, ours, theirs, out).ok_or(())
+            });
             session.recorder = Some(recorder);
         }
         for source in 0..session.sources.len() {
@@ -128,6 +132,7 @@ impl Calls {
     /// Gives each of a subscriber's routes what its path affords.
     fn weigh(&mut self, now: Now, id: SlotId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
+        session.cap.handle_time(now.mono_ns);
         let cap = session.cap.bps(now.mono_ns);
         if session.routes.is_empty() || cap.is_none() && session.bandwidth.budget_bps().is_none() {
             return;
@@ -138,7 +143,8 @@ impl Calls {
         for (_, route) in &session.routes {
             let Some(subscription) = self.subscriptions.get(*route) else { continue };
             let Some(stream) = self.streams.get(subscription.stream) else { continue };
-            if !subscription.video || count == MAX_DEMANDS {
+            let idle = subscription.route.pause() != Pause::default();
+            if !subscription.video || idle || count == MAX_DEMANDS {
                 continue;
             }
             let mut demand = Demand::default();
@@ -169,6 +175,11 @@ impl Calls {
         if stream.source.handle_time(now.mono_ns) {
             self.tell_layers(id);
         }
+        self.ask_for_waiting(now, id);
+    }
+
+    /// Asks for the key frames that routes of a source wait for.
+    pub(super) fn ask_for_waiting(&mut self, now: Now, id: SlotId) {
         let Some(stream) = self.streams.get(id) else { return };
         let mut wanted = [false; MAX_LAYERS];
         for route in &stream.routes {
@@ -196,7 +207,10 @@ impl Calls {
                 *level = Level { source: speaker.source.0, level: loudness };
             }
             let count = speakers.len().min(LEVELS) as u8;
-            events.push_back(CallEvent::Levels { room: *key, count, levels });
+            // What finds no room is as lost as in a full lane.
+            if events.len() < EVENTS {
+                events.push_back(CallEvent::Levels { room: *key, count, levels });
+            }
         }
     }
 }

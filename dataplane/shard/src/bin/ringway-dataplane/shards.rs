@@ -22,6 +22,7 @@ use std::net::UdpSocket;
 use crate::clocks;
 use crate::config::Config;
 use crate::cores;
+use crate::handshakes::{Handshakers, ShardEnds};
 use crate::plan::{Plan, ShardPlan, engine_kind};
 use crate::turn::Turn;
 
@@ -53,6 +54,7 @@ pub(crate) struct Start {
     pub(crate) buffers: u32,
     pub(crate) coalesce_ns: u64,
     pub(crate) dtls: DtlsContext,
+    pub(crate) handshakes: ShardEnds,
     pub(crate) peers: Vec<Option<Peer<Arc<UdpSocket>>>>,
     pub(crate) pages: ShardPages,
     pub(crate) changes: Consumer<ControlChange>,
@@ -62,6 +64,7 @@ pub(crate) struct Start {
 /// The running threads.
 pub(crate) struct Shards {
     threads: Vec<JoinHandle<()>>,
+    handshakers: Handshakers,
     together: Arc<Together>,
 }
 
@@ -88,14 +91,16 @@ impl Shards {
             beats: (0..count).map(|_| AtomicU64::new(now_ns)).collect(),
             stopping: AtomicBool::new(false),
         });
-        let mut shards = Self { threads: Vec::new(), together: together.clone() };
+        let (handshakers, ends) = Handshakers::start(config.handshake_threads, &together)?;
+        let mut shards = Self { threads: Vec::new(), handshakers, together: together.clone() };
         let mut changes = Vec::new();
         let (ready, started) = channel();
         let unix_s = clocks::now().unix_ns / 1_000_000_000;
         let dtls = DtlsContext::new(&DtlsConfig::default(), unix_s)
             .context("cannot make the certificate of calls")?;
         let peers = handoff::mesh(count, config.buffers as usize);
-        for (index, (shard_plan, peers)) in plan.shards.iter().zip(peers).enumerate() {
+        let each = plan.shards.iter().zip(peers).zip(ends);
+        for (index, ((shard_plan, peers), handshakes)) in each.enumerate() {
             let (producer, consumer) = RingBuffer::new(CONTROL_CHANGES);
             changes.push(producer);
             let start = Start {
@@ -106,6 +111,7 @@ impl Shards {
                 buffers: config.buffers,
                 coalesce_ns: u64::from(config.coalesce_us) * 1_000,
                 dtls: dtls.clone(),
+                handshakes,
                 peers,
                 pages: pages.shard(index as u16),
                 changes: consumer,
@@ -142,6 +148,7 @@ impl Shards {
             // A panic has already ended the program.
             let _ = thread.join();
         }
+        self.handshakers.stop();
     }
 }
 

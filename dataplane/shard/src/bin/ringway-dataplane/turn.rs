@@ -5,10 +5,11 @@
 //!    work.
 //! 2. Read the clocks, once.
 //! 3. Take arrivals, and where many destinations wait for them also what came meanwhile: the rest
-//!    of a frame makes its runs longer. Then what other shards sent, and commands.
+//!    of a frame makes its runs longer. Then what other shards sent, handshakes that were done, and
+//!    commands.
 //! 4. On the tick: publish a stripe of the records, report to a share of the sources.
 //! 5. Send. After that every byte of this turn is free again.
-//! 6. Release buffers, wake other shards, tell the control plane.
+//! 6. Release buffers, wake other shards, hand out handshakes, tell the control plane.
 //!
 //! Nothing here allocates per packet; only commands do.
 
@@ -35,6 +36,7 @@ use std::net::UdpSocket;
 
 use crate::clocks;
 use crate::coalesce::Coalesce;
+use crate::handshakes::ShardEnds;
 use crate::kernel::Kernel;
 use crate::shards::{ControlChange, Start, Together, engine_size};
 
@@ -74,6 +76,7 @@ pub(crate) struct Turn {
     pages: ShardPages,
     changes: Consumer<ControlChange>,
     control: Option<ShardLink>,
+    handshakes: ShardEnds,
     batch: Batch,
     failures: Vec<Failure>,
     arrivals: Vec<BufferId>,
@@ -97,6 +100,7 @@ impl Turn {
         let engine = Engine::new(kind, config).context("cannot start the engine of a shard")?;
         let mut shard = Shard::new(start.config, start.peers);
         shard.calls = Calls::new(Some(start.dtls), start.config.seed);
+        shard.calls.hand_out_handshakes();
         Ok(Self {
             shard,
             engine,
@@ -107,6 +111,7 @@ impl Turn {
             pages: start.pages,
             changes: start.changes,
             control: None,
+            handshakes: start.handshakes,
             batch: Batch::with_capacity(BATCH_RUNS, BATCH_PIECES, BATCH_SCRATCH),
             failures: Vec::with_capacity(BATCH_RUNS),
             arrivals: Vec::with_capacity(TURN_PACKETS),
@@ -129,6 +134,7 @@ impl Turn {
             self.coalesce.observe(now.mono_ns, self.arrivals.len());
             let mut kernel = Kernel { engine: &mut self.engine, options: &self.options };
             self.shard.handle_peers(now, &mut kernel);
+            self.handshakes.take_back(&mut self.shard.calls);
             self.take_commands();
             if now.mono_ns >= self.next_tick_ns {
                 self.tick(now);
@@ -136,6 +142,7 @@ impl Turn {
             self.send(now);
             self.release();
             self.wake_peers();
+            self.handshakes.hand_out(now, &mut self.shard.calls);
             self.tell_control();
             self.shard.counters.add(Counter::Turns, 1);
         }
@@ -154,6 +161,7 @@ impl Turn {
         fence(Ordering::SeqCst);
         let lane_idle = self.control.as_mut().is_none_or(|c| c.commands.prepare_sleep());
         let idle = lane_idle && self.shard.peers_idle() && self.changes.is_empty();
+        let idle = idle && self.handshakes.is_idle();
         let wait = if idle {
             let now_ns = clocks::now().mono_ns;
             Duration::from_nanos(self.next_tick_ns.saturating_sub(now_ns))

@@ -1,0 +1,104 @@
+//! Silence and black for receivers whose source fell silent or went away.
+
+use ringway_sfu::call::blank::{BlankKind, MAX_BLANK_BYTES};
+use ringway_wire::extension_value::abs_send_time;
+use ringway_wire::head::HeadFields;
+use ringway_wire::payload::Codec;
+
+use super::outlet::{HEAD_BYTES, Sending, stamp};
+use super::stream::Stream;
+use super::{Calls, MAX_DATAGRAM_BYTES};
+use crate::clock::Now;
+use crate::egress::Batch;
+use crate::shard::Counters;
+use crate::slab::SlotId;
+
+impl Calls {
+    /// Finds out which blanks are due, and lets subscriptions go that had their last one.
+    pub(super) fn keep_fading(&mut self, now: Now) {
+        let mut fading = std::mem::take(&mut self.fading);
+        fading.retain(|id| {
+            let Some(subscription) = self.subscriptions.get(*id) else { return false };
+            match subscription.route.blank_deadline() {
+                Some(at_ns) => {
+                    if at_ns <= now.mono_ns {
+                        self.due.push(*id);
+                    }
+                    true
+                }
+                None => {
+                    if subscription.ending {
+                        self.remove_subscription(*id);
+                    }
+                    false
+                }
+            }
+        });
+        self.fading = fading;
+    }
+
+    /// Sends the blanks that are due; `false` when the batch is full.
+    pub(super) fn send_blanks(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        counters: &mut Counters,
+    ) -> bool {
+        while let Some(id) = self.due.last().copied() {
+            if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES) {
+                return false;
+            }
+            self.due.pop();
+            self.send_blank(now, id, batch, counters);
+        }
+        true
+    }
+
+    fn send_blank(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        batch: &mut Batch,
+        counters: &mut Counters,
+    ) -> Option<()> {
+        let subscription = self.subscriptions.get_mut(id)?;
+        let session = self.sessions.get_mut(subscription.session)?;
+        let (socket, to) = session.target?;
+        let (kind, sent, shape) = subscription.route.poll_blank(now.mono_ns)?;
+        let mut body = [0; MAX_BLANK_BYTES];
+        let len = kind.write(&sent, shape, &mut body);
+        let fields = HeadFields {
+            marker: subscription.video,
+            payload_type: subscription.dress.payload_type,
+            sequence: sent.sequence,
+            timestamp: sent.timestamp,
+            ssrc: subscription.dress.ssrc,
+            padding: false,
+        };
+        let stamp_time = abs_send_time(now.unix_ns);
+        let stamp = stamp(session, subscription.video, stamp_time, len);
+        let index = subscription.index(sent.sequence);
+        let mut packet = [0; HEAD_BYTES + MAX_BLANK_BYTES];
+        let dress = &subscription.dress;
+        let written =
+            dress.write_bare(&fields, &session.extensions, &stamp, &body[..len], &mut packet)?;
+        let mut sending = Sending { now, stamp_time, batch, counters, pool: &self.pool };
+        let piece = sending.seal_whole(session, index, &packet[..written])?;
+        sending.push_single(piece, socket, to);
+        Some(())
+    }
+}
+
+/// What fills a pause that the receiver did not ask for.
+pub(super) fn blank_kind(stream: &Stream) -> Option<BlankKind> {
+    if stream.encrypted {
+        return None;
+    }
+    match stream.source.codec()? {
+        // It goes out under the payload type of Opus, also to those who get RED.
+        Codec::Opus | Codec::Red => Some(BlankKind::Opus { inside_red: None }),
+        Codec::Vp8 => Some(BlankKind::Vp8),
+        Codec::H264 => Some(BlankKind::H264),
+        _ => None,
+    }
+}

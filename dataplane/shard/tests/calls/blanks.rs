@@ -1,0 +1,120 @@
+//! What subscribers get when a source is muted or goes away.
+
+use ringway_abi::call::{CallCommand, SourceKind, SourceSpec};
+use ringway_wire::payload::{Codec, Entry, inspect, opus};
+use ringway_wire::rtcp::{Compound, Packet};
+use ringway_wire::rtp::RtpView;
+
+use crate::world::{H264, OPUS, VP8, World, route, rtp, source, vp8};
+
+/// A source of peer 1 that peer 2 receives, one packet of it sent.
+fn playing(spec: SourceSpec, payload_type: u8, body: &[u8]) -> World {
+    let mut world = World::connected(2);
+    world.ask(CallCommand::AddSource(spec));
+    world.ask(CallCommand::AddRoute(route(20, spec.source, 2, payload_type, 900)));
+    world.send(1, &rtp(payload_type, 500, 7, 90_000, body));
+    assert_eq!(world.peer(2).take_packets().len(), 1, "the source reaches its subscriber");
+    world
+}
+
+/// Checks what came while nothing was sent: whole frames in order, each of which is `is_blank`.
+fn check_blanks(world: &mut World, expect: usize, is_blank: impl Fn(&[u8]) -> bool) {
+    let packets = world.peer(2).take_packets();
+    assert_eq!(packets.len(), expect);
+    let mut before: Option<(u16, u32)> = None;
+    for packet in &packets {
+        let view = RtpView::parse(packet).expect("RTP");
+        assert!(view.ssrc() == 900 && is_blank(view.payload()), "{:?}", view.payload());
+        if let Some((sequence, timestamp)) = before {
+            assert_eq!(view.sequence(), sequence.wrapping_add(1));
+            assert!(view.timestamp().wrapping_sub(timestamp) as i32 > 0);
+        }
+        before = Some((view.sequence(), view.timestamp()));
+    }
+}
+
+fn is_black_vp8(payload: &[u8]) -> bool {
+    inspect(Codec::Vp8, payload).entry == Entry::Full
+}
+
+fn is_black_h264(payload: &[u8]) -> bool {
+    inspect(Codec::H264, payload).entry == Entry::Full
+}
+
+fn is_silence(payload: &[u8]) -> bool {
+    payload == opus::SILENCE
+}
+
+/// A single unit with sequence parameters, which decoders can begin with.
+const PARAMETERS: [u8; 4] = [0x67, 0x42, 0xc0, 0x1f];
+
+fn each(check: impl Fn(&mut World, usize, fn(&[u8]) -> bool)) {
+    let camera = source(10, 1, SourceKind::Camera, 500);
+    let sound = source(10, 1, SourceKind::Audio, 500);
+    check(&mut playing(camera, VP8, &vp8(5, true)), 10, is_black_vp8);
+    check(&mut playing(camera, H264, &PARAMETERS), 10, is_black_h264);
+    check(&mut playing(sound, OPUS, b"sound"), 10, is_silence);
+    // Nothing is made up where ends encrypt: receivers could not open it.
+    let secret = SourceSpec { encrypted: true, ..camera };
+    check(&mut playing(secret, VP8, &vp8(5, true)), 0, is_black_vp8);
+}
+
+#[test]
+fn a_muted_source_ends_in_black_or_silence() {
+    each(|world, expect, is_blank| {
+        world.ask(CallCommand::SetSource { source: 10, muted: true });
+        world.pass(2_000);
+        check_blanks(world, expect, is_blank);
+    });
+}
+
+#[test]
+fn so_does_one_that_goes_away() {
+    each(|world, expect, is_blank| {
+        world.ask(CallCommand::RemoveSource { source: 10 });
+        world.pass(2_000);
+        check_blanks(world, expect, is_blank);
+        // Nothing is left of its route: the key is free.
+        world.ask(CallCommand::AddSource(source(11, 1, SourceKind::Audio, 502)));
+        world.ask(CallCommand::AddRoute(route(20, 11, 2, OPUS, 901)));
+        world.send(1, &rtp(OPUS, 502, 1, 1, b"other"));
+        assert_eq!(world.peer(2).take_packets().len(), 1);
+    });
+}
+
+#[test]
+fn who_wanted_nothing_gets_nothing() {
+    let mut world = playing(source(10, 1, SourceKind::Camera, 500), VP8, &vp8(5, true));
+    let mut service = crate::world::ALL;
+    service.paused = true;
+    world.ask(CallCommand::SetRoute { route: 20, service });
+    world.ask(CallCommand::SetSource { source: 10, muted: true });
+    world.pass(2_000);
+    check_blanks(&mut world, 0, is_black_vp8);
+}
+
+#[test]
+fn unmuting_ends_the_black_and_asks_for_a_key_frame() {
+    let mut world = playing(source(10, 1, SourceKind::Camera, 500), VP8, &vp8(5, true));
+    world.ask(CallCommand::SetSource { source: 10, muted: true });
+    world.pass(300);
+    let black = world.peer(2).take_packets();
+    assert!((2..=4).contains(&black.len()), "{}", black.len());
+    let last = RtpView::parse(&black[black.len() - 1]).expect("RTP").sequence();
+    world.peer(1).rtcp.clear();
+    world.ask(CallCommand::SetSource { source: 10, muted: false });
+    world.send(1, &rtp(VP8, 500, 8, 99_000, &vp8(6, false)));
+    world.pass(300);
+    let asked = world.peer(1).rtcp.iter().any(|rtcp| {
+        let compound = Compound::parse(rtcp).expect("RTCP");
+        compound.packets().any(|packet| matches!(packet, Packet::Pli(pli) if pli.media_ssrc == 500))
+    });
+    assert!(asked, "no key frame was asked for");
+    // Nothing that needs a picture from before the pause passes.
+    check_blanks(&mut world, 0, is_black_vp8);
+    world.send(1, &rtp(VP8, 500, 9, 102_000, &vp8(7, true)));
+    let packets = world.peer(2).take_packets();
+    assert_eq!(packets.len(), 1);
+    let view = RtpView::parse(&packets[0]).expect("RTP");
+    assert_eq!(view.sequence(), last.wrapping_add(1));
+}

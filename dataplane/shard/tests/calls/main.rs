@@ -1,0 +1,10 @@
+//! Calls of one shard with real transports at the other end: no threads, no sockets, one clock.
+
+mod blanks;
+mod feedback;
+mod handshakes;
+mod lines;
+mod peer;
+mod quality;
+mod simulcast;
+mod world;
