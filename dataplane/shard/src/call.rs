@@ -3,13 +3,14 @@
 //! The street of a packet: [`ingress`] finds the connection by address (or the ufrag of a check),
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
-//! subscriber. [`rtcp`] is the way back. [`upkeep`] does what is due, [`commands`] what the control
-//! plane asks.
+//! subscriber. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP. [`upkeep`] does
+//! what is due, [`commands`] what the control plane asks.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use ringway_abi::call::CallEvent;
 use ringway_proto::dtls::DtlsContext;
@@ -19,6 +20,7 @@ use ringway_sfu::call::demux::SourceKey;
 use ringway_sfu::call::speakers::{SpeakerSettings, Speakers};
 
 use crate::egress::{Delivery, SocketId};
+use crate::gateway::{ConnectionId, ShardEnd};
 use crate::slab::{Slab, SlotId};
 
 mod commands;
@@ -28,6 +30,7 @@ mod rtcp;
 mod session;
 mod stream;
 mod subscription;
+mod tcp;
 mod upkeep;
 
 use session::Session;
@@ -69,7 +72,13 @@ struct Room {
 /// All calls of one shard.
 pub struct Calls {
     dtls: Option<DtlsContext>,
+    /// Any instant: what full ICE counts from. Without it all agents are lite.
+    epoch: Option<Instant>,
     sockets: Vec<MediaSocket>,
+    /// The lanes to and from the gateway, which has the TCP connections.
+    gateway: Option<ShardEnd>,
+    /// Connections that are of no more use once this batch is on its way.
+    closing: Vec<ConnectionId>,
     sessions: Slab<Session>,
     session_of: HashMap<u64, SlotId>,
     by_ufrag: HashMap<Box<[u8]>, SlotId>,
@@ -114,7 +123,10 @@ impl Calls {
     pub fn new(dtls: Option<DtlsContext>, seed: u64) -> Self {
         Self {
             dtls,
+            epoch: None,
             sockets: Vec::new(),
+            gateway: None,
+            closing: Vec::new(),
             sessions: Slab::new(TRANSPORTS),
             session_of: HashMap::new(),
             by_ufrag: HashMap::new(),
@@ -137,6 +149,11 @@ impl Calls {
             next_check_ns: 0,
             random: seed | 1,
         }
+    }
+
+    /// Lets clients ask for an agent that makes checks; `epoch` is any instant.
+    pub fn allow_full_ice(&mut self, epoch: Instant) {
+        self.epoch = Some(epoch);
     }
 
     /// Whether anything is open.

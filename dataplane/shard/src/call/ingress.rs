@@ -52,7 +52,7 @@ impl Calls {
     }
 
     /// Whose datagram it is: by address, a check by the ufrag that it names.
-    fn find(&self, path: &Path, bytes: &[u8]) -> Option<SlotId> {
+    pub(super) fn find(&self, path: &Path, bytes: &[u8]) -> Option<SlotId> {
         if sniff(bytes) == Protocol::Stun
             && let Ok(view) = StunView::parse(bytes)
             && let Some((ours, _)) = view.ufrags()
@@ -62,7 +62,7 @@ impl Calls {
         self.by_path.get(path).copied()
     }
 
-    fn receive(
+    pub(super) fn receive(
         &mut self,
         now: Now,
         id: SlotId,
@@ -100,6 +100,7 @@ impl Calls {
 
     /// Keeps the table of addresses up with what the transport knows.
     fn learn(&mut self, id: SlotId, heard: Heard) {
+        self.claim(&heard);
         if let Some(path) = heard.forgotten {
             self.by_path.remove(&path);
         }

@@ -3,7 +3,7 @@
 
 use ringway_abi::call::{CallEvent, EndReason};
 use ringway_abi::counters::Counter;
-use ringway_proto::ice::Path;
+use ringway_proto::ice::{Path, PathProtocol};
 use ringway_proto::srtp::{PacketIndex, RtpParts};
 use ringway_proto::transport::{TransportEvent, TransportFailure};
 use ringway_sfu::call::dress::{Head, MAX_HEAD_BYTES, Stamp};
@@ -24,6 +24,7 @@ use crate::egress::{
     Batch, Delivery, MAX_RUN_BYTES, MAX_SEGMENTS, Piece, Run, SocketId, TAG_NONE, Target,
     count_run, push_datagram,
 };
+use crate::gateway::ConnectionId;
 use crate::shard::Counters;
 use crate::slab::SlotId;
 
@@ -140,7 +141,8 @@ impl Calls {
                     CallEvent::Ended { transport, reason }
                 }
                 (TransportEvent::Connected { path, .. }, None) => {
-                    CallEvent::Connected { transport, remote: path.remote, tcp: false }
+                    let tcp = path.protocol == PathProtocol::Tcp;
+                    CallEvent::Connected { transport, remote: path.remote, tcp }
                 }
                 _ => continue,
             };
@@ -159,7 +161,7 @@ impl Calls {
             self.by_ufrag.remove(session.transport.ufrag());
             self.session_of.remove(&session.key);
         }
-        self.by_path.retain(|_, owner| *owner != id);
+        self.forget_paths(id);
         // `close_session` has put it there once more.
         self.dirty.retain(|dirty| *dirty != id);
         self.dirty.push(id);
@@ -470,7 +472,10 @@ fn header_len(head: &[u8]) -> Option<usize> {
     Some(fixed + 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]])))
 }
 
-fn socket_of(sockets: &[super::MediaSocket], path: &Path) -> Option<(SocketId, Target)> {
+pub(super) fn socket_of(sockets: &[super::MediaSocket], path: &Path) -> Option<(SocketId, Target)> {
+    if path.protocol == PathProtocol::Tcp {
+        return Some((ConnectionId(path.socket).socket(), Target::from(path.remote)));
+    }
     let socket = sockets.get(path.socket as usize)?;
     Some((socket.id, branch::target(path.remote, socket.ipv6)))
 }

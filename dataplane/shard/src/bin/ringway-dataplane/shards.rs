@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use ringway_abi::door::ShardLink;
 use ringway_abi::pages::{PagesOwner, ShardPages};
 use ringway_proto::dtls::{DtlsConfig, DtlsContext};
+use ringway_shard::gateway::{self, ShardEnd};
 use ringway_shard::handoff::{self, Peer};
 use ringway_shard::shard::ShardConfig;
 use ringway_uring::{PoolTable, SocketOptions, new_bell, ring_bell};
@@ -22,6 +23,7 @@ use std::net::UdpSocket;
 use crate::clocks;
 use crate::config::Config;
 use crate::cores;
+use crate::gateway::{Bell, Gateway, Reception};
 use crate::plan::{Plan, ShardPlan, engine_kind};
 use crate::turn::Turn;
 
@@ -34,6 +36,18 @@ pub(crate) struct Together {
     pub(crate) asleep: Vec<AtomicBool>,
     pub(crate) beats: Arc<[AtomicU64]>,
     pub(crate) stopping: AtomicBool,
+    pub(crate) gateway: Bell,
+}
+
+impl Together {
+    /// Wakes a shard if it sleeps, once per sleep: whoever clears the flag rings. What it is to see
+    /// is in its lanes already, and a fence behind it.
+    pub(crate) fn wake(&self, shard: usize) {
+        let asleep = &self.asleep[shard];
+        if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::Relaxed) {
+            ring_bell(&self.bells[shard]);
+        }
+    }
 }
 
 /// A control plane came or went.
@@ -54,6 +68,8 @@ pub(crate) struct Start {
     pub(crate) coalesce_ns: u64,
     pub(crate) dtls: DtlsContext,
     pub(crate) peers: Vec<Option<Peer<Arc<UdpSocket>>>>,
+    pub(crate) gateway: ShardEnd,
+    pub(crate) reception: Option<Reception>,
     pub(crate) pages: ShardPages,
     pub(crate) changes: Consumer<ControlChange>,
     pub(crate) together: Arc<Together>,
@@ -87,7 +103,12 @@ impl Shards {
             asleep: (0..count).map(|_| AtomicBool::new(false)).collect(),
             beats: (0..count).map(|_| AtomicU64::new(now_ns)).collect(),
             stopping: AtomicBool::new(false),
+            gateway: Bell::new()?,
         });
+        let (ends, gateway_ends) = (0..count).map(|_| gateway::pair()).unzip();
+        let (gateway, reception) = Gateway::new(together.clone(), gateway_ends)?;
+        let mut reception = Some(reception);
+        let ends: Vec<ShardEnd> = ends;
         let mut shards = Self { threads: Vec::new(), together: together.clone() };
         let mut changes = Vec::new();
         let (ready, started) = channel();
@@ -95,7 +116,10 @@ impl Shards {
         let dtls = DtlsContext::new(&DtlsConfig::default(), unix_s)
             .context("cannot make the certificate of calls")?;
         let peers = handoff::mesh(count, config.buffers as usize);
-        for (index, (shard_plan, peers)) in plan.shards.iter().zip(peers).enumerate() {
+        let ends = ends.into_iter();
+        for (index, ((shard_plan, peers), end)) in
+            plan.shards.iter().zip(peers).zip(ends).enumerate()
+        {
             let (producer, consumer) = RingBuffer::new(CONTROL_CHANGES);
             changes.push(producer);
             let start = Start {
@@ -107,6 +131,8 @@ impl Shards {
                 coalesce_ns: u64::from(config.coalesce_us) * 1_000,
                 dtls: dtls.clone(),
                 peers,
+                gateway: end,
+                reception: reception.take(),
                 pages: pages.shard(index as u16),
                 changes: consumer,
                 together: together.clone(),
@@ -121,6 +147,7 @@ impl Shards {
         for _ in 0..count {
             started.recv().map_err(|_| anyhow!("a shard died while it started"))??;
         }
+        shards.threads.push(gateway.start()?);
         Ok((shards, Controls { changes, together }))
     }
 
@@ -138,6 +165,7 @@ impl Shards {
     pub(crate) fn stop(self) {
         self.together.stopping.store(true, Ordering::Release);
         self.together.bells.iter().for_each(ring_bell);
+        self.together.gateway.ring();
         for thread in self.threads {
             // A panic has already ended the program.
             let _ = thread.join();
