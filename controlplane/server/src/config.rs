@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use ringway_settings::{LogFilter, LogFormat, Secret, SettingsError};
 use serde::{Deserialize, Serialize};
 
+use crate::names::Names;
+
 /// Overrides the keys of the file: `KEY: SECRET`, one a line.
 const KEYS_VARIABLE: &str = "RINGWAY_KEYS";
 /// Overrides `socket`.
@@ -49,8 +51,18 @@ pub struct Config {
 pub struct Rtc {
     /// UDP port of the first shard; the others take the ports that follow.
     pub udp_port: u16,
+    /// TCP port of all shards, for clients that cannot use UDP; 0: none.
+    pub tcp_port: u16,
     /// Addresses that clients are told; empty finds them out.
     pub node_ip: Vec<IpAddr>,
+    /// Tell clients the address that STUN servers see, in place of this machine's own.
+    pub use_external_ip: bool,
+    /// Tell them its own all the same.
+    pub advertise_internal_ip: bool,
+    /// STUN servers to ask, and for clients to use; `HOST:PORT`.
+    pub stun_servers: Vec<String>,
+    /// Interfaces whose addresses clients are told.
+    pub interfaces: Names,
     /// Tell clients the loopback address too.
     pub enable_loopback_candidate: bool,
 }
@@ -97,7 +109,16 @@ impl Default for Config {
 
 impl Default for Rtc {
     fn default() -> Self {
-        Self { udp_port: 7882, node_ip: Vec::new(), enable_loopback_candidate: false }
+        Self {
+            udp_port: 7882,
+            tcp_port: 7881,
+            node_ip: Vec::new(),
+            use_external_ip: false,
+            advertise_internal_ip: false,
+            stun_servers: Vec::new(),
+            interfaces: Names::default(),
+            enable_loopback_candidate: false,
+        }
     }
 }
 
@@ -148,6 +169,12 @@ pub enum ConfigError {
     /// A list that must have something in it.
     #[error("bind_addresses is empty: give at least one, such as \"127.0.0.1\"")]
     NoAddress,
+    /// A server without its port.
+    #[error("rtc.stun_servers: {server:?} must be HOST:PORT, such as \"stun.example.com:3478\"")]
+    StunServer {
+        /// As it was given.
+        server: String,
+    },
     /// A number that allows nothing.
     #[error("{key} must be at least {least}")]
     TooSmall {
@@ -203,6 +230,13 @@ impl Config {
         if self.bind_addresses.is_empty() {
             return Err(ConfigError::NoAddress);
         }
+        let no_port = |server: &&String| {
+            let port = server.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            port.is_none_or(|port| port == 0)
+        };
+        if let Some(server) = self.rtc.stun_servers.iter().find(no_port) {
+            return Err(ConfigError::StunServer { server: server.clone() });
+        }
         let least = [
             ("limits.max_forwards", self.limits.max_forwards, 1),
             ("limits.max_destinations_per_forward", self.limits.max_destinations_per_forward, 1),
@@ -245,6 +279,8 @@ mod tests {
         check(&format!("{keys}limits: {{max_forward: 1}}"), "limits.max_forwards");
         check(&format!("{keys}limits: {{body_bytes: 10}}"), "limits.body_bytes must be");
         check(&format!("{keys}metrics: {{username: a}}"), "both username and password");
+        check(&format!("{keys}rtc: {{stun_servers: [stun.example.com]}}"), "must be HOST:PORT");
+        check(&format!("{keys}rtc: {{stun_servers: [\"[2001:db8::1]:3478\"]}}"), "");
         check(&format!("{keys}bind_addresses: []"), "bind_addresses is empty");
         check(&format!("{keys}bind_addresses: [here]"), "bind_addresses");
     }

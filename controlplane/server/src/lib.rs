@@ -6,7 +6,7 @@
 //!
 //! Each API is a function that gives a router of its own; [`app::router`] puts them together.
 
-mod addresses;
+pub mod addresses;
 pub mod app;
 pub mod auth;
 pub mod config;
@@ -15,15 +15,18 @@ pub mod error;
 mod exposition;
 pub mod forwards;
 pub mod health;
+mod interfaces;
 pub mod json;
 pub mod link;
 pub mod listener;
 pub mod metrics;
+pub mod names;
 pub mod openapi;
 pub mod requests;
 pub mod rtc;
 pub mod serve;
 pub mod store;
+mod stun;
 mod timestamp;
 pub mod token;
 mod view;

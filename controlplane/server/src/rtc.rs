@@ -20,12 +20,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ringway_signal::wire::MESSAGE_BYTES_MAX;
 
-use crate::addresses::media_addresses;
+use crate::addresses::{AddressError, media_addresses};
 use crate::config::Config;
 use crate::link::CallEnds;
 use crate::token::Tokens;
 use hub::Refused;
 use ringway_signal::Settings;
+use ringway_signal::proto::IceServer;
 use std::sync::Arc;
 use task::{Ends, Rtc, RtcTask, Ticket};
 use tokio::sync::mpsc;
@@ -40,13 +41,18 @@ const PLANE_NEWS_MAX: usize = 4096;
 const READ_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Starts the task of the calls: what the link exchanges with it, and the way to it.
-pub fn start(config: &Config) -> (CallEnds, Rtc) {
+///
+/// # Errors
+/// The addresses for media cannot be found out.
+pub fn start(config: &Config) -> Result<(CallEnds, Rtc), AddressError> {
+    let media = media_addresses(&config.rtc)?;
     let (news, plane) = mpsc::channel(PLANE_NEWS_MAX);
     let (commands, asks) = mpsc::unbounded_channel();
     let (facts, mut happened) = mpsc::unbounded_channel();
     let tokens = Arc::new(Tokens::new(&config.keys));
-    // What the data plane cannot do yet is not announced.
-    let settings = Settings { full_ice: false, ice_tcp: false, ..Settings::default() };
+    let ice_tcp = config.rtc.tcp_port != 0;
+    let ice_servers = ice_servers(&config.rtc.stun_servers);
+    let settings = Settings { ice_tcp, ice_servers, ..Settings::default() };
     let ends = Ends { plane, commands, facts };
     let (task, rtc) = RtcTask::new(settings, Default::default(), tokens, ends);
     tokio::spawn(task.run());
@@ -55,7 +61,14 @@ pub fn start(config: &Config) -> (CallEnds, Rtc) {
             tracing::debug!(?fact, "something happened in a call");
         }
     });
-    (CallEnds { news, asks, media: media_addresses(&config.rtc) }, rtc)
+    Ok((CallEnds { news, asks, media }, rtc))
+}
+
+/// What clients are told of STUN servers.
+fn ice_servers(stun_servers: &[String]) -> Vec<IceServer> {
+    let urls: Vec<String> = stun_servers.iter().map(|server| format!("stun:{server}")).collect();
+    let one = IceServer { urls, ..IceServer::default() };
+    if stun_servers.is_empty() { Vec::new() } else { vec![one] }
 }
 
 /// The routes, with what they need.

@@ -7,6 +7,7 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::addresses::AddressError;
 use crate::app::{App, Shared, router};
 use crate::auth::Keys;
 use crate::config::Config;
@@ -26,6 +27,9 @@ pub enum ServeError {
     /// Nothing can be remembered.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nobody could send media here.
+    #[error(transparent)]
+    Addresses(#[from] AddressError),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(std::io::Error),
@@ -43,7 +47,7 @@ pub async fn until_stopped(config: Config) -> Result<(), ServeError> {
     let _too_large = signal(too_large).map_err(ServeError::Signals)?;
     let store = Store::open(&config.data_dir)?;
     let listeners = listener::bind(&config.bind_addresses, config.port)?;
-    let (calls, rtc) = rtc::start(&config);
+    let (calls, rtc) = rtc::start(&config)?;
     let (events, plane) = link::start(config.socket.clone(), calls);
     let (task, driver) = DriverTask::new(config.limits.into(), store, events, plane.clone())?;
     let mut task = tokio::spawn(task.run());

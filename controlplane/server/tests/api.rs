@@ -52,7 +52,7 @@ impl Server {
         .await;
         let keys = BTreeMap::from([("devkey".to_owned(), Secret::from(SECRET))]);
         let config = Config { keys: keys.clone(), ..Config::default() };
-        let (calls, rtc) = rtc::start(&config);
+        let (calls, rtc) = rtc::start(&config).unwrap();
         let (events, plane) = link::start(socket(dir), calls);
         let limits = LIMITS.into();
         let (task, driver) = DriverTask::new(limits, store, events, plane.clone()).unwrap();

@@ -42,6 +42,14 @@ pub enum Ask {
         /// The client's certificate.
         fingerprint: Fingerprint,
     },
+    /// An address that the client may be reached at, over UDP. Only told where the server makes
+    /// checks.
+    AddCandidate {
+        /// Which.
+        transport: TransportKey,
+        /// Where.
+        address: SocketAddr,
+    },
     /// Replace the server's credentials; old ones are good until a check with new ones comes.
     RestartIce {
         /// Which.
@@ -313,6 +321,7 @@ impl Ask {
         match self {
             Self::OpenTransport { transport, .. }
             | Self::SetRemote { transport, .. }
+            | Self::AddCandidate { transport, .. }
             | Self::RestartIce { transport, .. }
             | Self::CloseTransport { transport }
             | Self::SetMedia { transport, .. } => Subject::Transport(*transport),

@@ -274,6 +274,54 @@ fn an_ice_restart_of_the_client_is_answered_with_new_credentials() {
 }
 
 #[test]
+fn candidates_reach_a_server_that_checks() {
+    let trickle = |line: &str, target: i32| {
+        let candidate_init = format!(r#"{{"candidate":"{line}","sdpMid":"0"}}"#);
+        Says::Trickle(proto::TrickleRequest { candidate_init, target, ..Default::default() })
+    };
+    let udp = |port: u16| format!("candidate:1 1 udp 2122194687 198.51.100.2 {port} typ host");
+    let ports = |said: &stage::Said| -> Vec<u16> {
+        let port = |ask: &Ask| match ask {
+            Ask::AddCandidate { address, .. } => Some(address.port()),
+            _ => None,
+        };
+        said.plane.iter().filter_map(port).collect()
+    };
+    for (browser, disable_ice_lite, lite) in
+        [("firefox", false, false), ("chrome", true, false), ("chrome", false, true)]
+    {
+        let join = Join { auto_subscribe: true, disable_ice_lite, ..Join::default() };
+        let mut stage = Stage::new(join, client(browser, 17));
+        stage.said();
+        let said = stage.after(10);
+        assert_eq!(said.offer().sdp.contains("a=ice-lite"), lite, "{browser}");
+        // What comes before the answer waits for it.
+        assert_eq!(stage.says(trickle(&udp(5000), 1)).kinds(), "");
+        let candidate = format!("a={}\r\n", udp(5001));
+        let answer = description(1, "efgh", "active", &[DATA]);
+        let said = stage.says(Says::Answer(sd("answer", 1, answer + &candidate)));
+        let expect = |ports: &[u16]| if lite { Vec::new() } else { ports.to_vec() };
+        assert_eq!(ports(&said), expect(&[5000, 5001]));
+        let said = stage.says(trickle(&udp(5002), 1));
+        assert_eq!(ports(&said), expect(&[5002]));
+        // Known, another connection's, hidden, over TCP, of credentials that are not these.
+        for (line, target) in [
+            (udp(5002), 1),
+            (udp(5003), 0),
+            ("candidate:1 1 udp 1 a-b-c.local 5004 typ host".to_owned(), 1),
+            ("candidate:1 1 tcp 1 198.51.100.2 9 typ host tcptype active".to_owned(), 1),
+            (udp(5005) + " ufrag wxyz", 1),
+        ] {
+            assert_eq!(stage.says(trickle(&line, target)).kinds(), "", "{line}");
+        }
+        for port in 6000..6100 {
+            stage.says(trickle(&udp(port), 1));
+        }
+        assert_eq!(stage.says(trickle(&udp(7000), 1)).kinds(), "", "there is a bound");
+    }
+}
+
+#[test]
 fn small_talk() {
     let mut stage = v0();
     stage.said();

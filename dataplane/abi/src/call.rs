@@ -7,7 +7,8 @@
 //! transport goes with it.
 //!
 //! Text is limited to what ICE and RTP put on the wire, in fixed room. Every command is answered by
-//! `Done`: [`crate::message::Outcome::Accepted`], [`crate::message::Outcome::Media`], or refused.
+//! `Done`: [`crate::message::Outcome::Accepted`], [`crate::message::Outcome::Media`],
+//! [`crate::message::Outcome::Listening`], or refused.
 // The rkyv derives make public types whose fields have no documentation.
 #![allow(missing_docs)]
 
@@ -112,6 +113,12 @@ pub enum CallCommand {
         /// Where; port 0 takes any.
         udp: SocketAddr,
     },
+    /// Take TCP connections of clients at this address, for all shards: shard 0 alone is asked.
+    /// Again with the same address: what there is; with another one: that instead.
+    Listen {
+        /// Where; port 0 takes any.
+        tcp: SocketAddr,
+    },
     /// Answer ICE checks with these credentials, and DTLS as its server.
     OpenTransport {
         /// Which.
@@ -129,6 +136,13 @@ pub enum CallCommand {
         remote: IceCredentials,
         /// Of the client's certificate.
         fingerprint: Fingerprint,
+    },
+    /// An address that the client may be reached at, over UDP. Only of use where checks are made.
+    AddCandidate {
+        /// Which.
+        transport: TransportKey,
+        /// Where.
+        address: SocketAddr,
     },
     /// Replace our credentials.
     RestartIce {

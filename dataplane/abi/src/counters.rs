@@ -92,6 +92,8 @@ counters! {
     Counter DropUnreachable "ringway_packets_dropped_total" ["reason" = "unreachable"] "Packets dropped, by reason.";
     Counter DropSendError "ringway_packets_dropped_total" ["reason" = "send_error"] "Packets dropped, by reason.";
     Counter DropShardLane "ringway_packets_dropped_total" ["reason" = "shard_lane"] "Packets dropped, by reason.";
+    Counter DropTcpLane "ringway_packets_dropped_total" ["reason" = "tcp_lane"] "Packets dropped, by reason.";
+    Counter DropTcpPeer "ringway_packets_dropped_total" ["reason" = "tcp_peer"] "Packets dropped, by reason.";
     Counter GsoFallbacks "ringway_gso_fallbacks_total" "Runs refused by the kernel and sent again packet by packet.";
     Counter ReceiveStalls "ringway_receive_stalls_total" "Times the receive buffers ran out: packets then wait in their sockets.";
     Counter SocketOverflow "ringway_socket_overflow_total" "Datagrams the kernel dropped because a receive socket was full.";
@@ -103,6 +105,8 @@ counters! {
     Counter CommandsInvalid "ringway_commands_invalid_total" "Lane slots that failed validation.";
     Counter EventsLost "ringway_events_lost_total" "Events not sent because the lane was full.";
     Counter HandedOver "ringway_packets_handed_over_total" "Packet references handed to another shard.";
+    Counter TcpRefused "ringway_tcp_refused_total" "TCP connections of calls that were closed: too many, or nobody knew them. Shard 0 tells for all.";
+    Gauge TcpConnections "ringway_tcp_connections" "TCP connections of calls. Shard 0 tells for all.";
     Gauge Forwards "ringway_forwards" "Forwards that live on this shard.";
     Gauge Destinations "ringway_destinations" "Destinations served by this shard.";
     Gauge BuffersFree "ringway_buffers_free" "Receive buffers that are free.";

@@ -71,7 +71,8 @@ pub enum Command {
         /// Which destination.
         destination: DestinationKey,
     },
-    /// Something about calls. Answered by [`Outcome::Accepted`] or [`Outcome::Media`].
+    /// Something about calls. Answered by [`Outcome::Accepted`], [`Outcome::Media`] or
+    /// [`Outcome::Listening`].
     Call {
         /// Repeated by the answer.
         request: u64,
@@ -238,6 +239,11 @@ pub enum Outcome {
         udp: SocketAddr,
         /// SHA-256 of the data plane's certificate.
         fingerprint: [u8; 32],
+    },
+    /// TCP connections are taken.
+    Listening {
+        /// Where.
+        tcp: SocketAddr,
     },
     /// All of the snapshot has been said.
     SnapshotEnd,

@@ -3,13 +3,14 @@
 //! The street of a packet: [`ingress`] finds the connection by address (or the ufrag of a check),
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
-//! subscriber. [`rtcp`] is the way back. [`upkeep`] does what is due, [`commands`] what the control
-//! plane asks.
+//! subscriber. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP. [`upkeep`] does
+//! what is due, [`commands`] what the control plane asks.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use ringway_abi::call::CallEvent;
 use ringway_proto::dtls::DtlsContext;
@@ -19,6 +20,7 @@ use ringway_sfu::call::demux::SourceKey;
 use ringway_sfu::call::speakers::{SpeakerSettings, Speakers};
 
 use crate::egress::{Delivery, SocketId};
+use crate::gateway::{ConnectionId, ShardEnd};
 use crate::slab::{Slab, SlotId};
 
 mod blanks;
@@ -33,6 +35,7 @@ mod spent;
 mod stamps;
 mod stream;
 mod subscription;
+mod tcp;
 mod upkeep;
 
 use handshakes::Handshakes;
@@ -77,7 +80,13 @@ struct Room {
 pub struct Calls {
     dtls: Option<DtlsContext>,
     handshakes: Handshakes,
+    /// Any instant: what full ICE counts from. Without it all agents are lite.
+    epoch: Option<Instant>,
     sockets: Vec<MediaSocket>,
+    /// The lanes to and from the gateway, which has the TCP connections.
+    gateway: Option<ShardEnd>,
+    /// Connections that are of no more use once this batch is on its way.
+    closing: Vec<ConnectionId>,
     sessions: Slab<Session>,
     session_of: HashMap<u64, SlotId>,
     by_ufrag: HashMap<Box<[u8]>, SlotId>,
@@ -106,6 +115,8 @@ pub struct Calls {
     deliveries: Vec<Delivery>,
     /// The datagram at hand, to be opened in place.
     datagram: Box<[u8]>,
+    /// The packet at hand that came by TCP.
+    packet: Box<[u8]>,
     next_upkeep_ns: u64,
     next_check_ns: u64,
     /// Checks so far.
@@ -130,7 +141,10 @@ impl Calls {
         Self {
             dtls,
             handshakes: Handshakes::default(),
+            epoch: None,
             sockets: Vec::new(),
+            gateway: None,
+            closing: Vec::new(),
             sessions: Slab::new(TRANSPORTS),
             session_of: HashMap::new(),
             by_ufrag: HashMap::new(),
@@ -152,11 +166,17 @@ impl Calls {
             at: outlet::Cursor::default(),
             deliveries: Vec::new(),
             datagram: Box::new([]),
+            packet: Box::new([]),
             next_upkeep_ns: 0,
             next_check_ns: 0,
             checks: 0,
             random: seed | 1,
         }
+    }
+
+    /// Lets clients ask for an agent that makes checks; `epoch` is any instant.
+    pub fn allow_full_ice(&mut self, epoch: Instant) {
+        self.epoch = Some(epoch);
     }
 
     /// Whether anything is open.

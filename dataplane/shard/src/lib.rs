@@ -11,6 +11,7 @@
 //! - [`egress`]: the packets of a turn become runs.
 //! - [`mailbox`]: commands of the control plane, and the answers.
 //! - [`handoff`]: lanes between shards: packet references one way, buffers back.
+//! - [`gateway`]: lanes to and from the thread that owns TCP connections.
 //! - [`feedback`]: RTCP in both directions.
 //! - [`publish`]: records and counters become visible to other programs.
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod call;
 pub mod clock;
 pub mod egress;
 pub mod feedback;
+pub mod gateway;
 pub mod handoff;
 pub mod home;
 pub mod mailbox;

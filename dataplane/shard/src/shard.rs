@@ -413,8 +413,15 @@ impl<H: Clone> Shard<H> {
     /// `false` (hand that one over too), call [`Shard::end_turn`].
     pub fn poll_transmit(&mut self, now: Now, batch: &mut Batch) -> bool {
         let counters = &mut self.counters;
-        self.egress.poll_transmit(now.mono_ns, &mut self.branches, batch, counters)
-            || self.calls.poll_transmit(now, batch, counters)
+        let more = self.egress.poll_transmit(now.mono_ns, &mut self.branches, batch, counters)
+            || self.calls.poll_transmit(now, batch, counters);
+        self.calls.divert(batch, counters);
+        more
+    }
+
+    /// Takes what came by TCP.
+    pub fn handle_gateway(&mut self, now: Now) {
+        self.calls.handle_gateway(now, &mut self.counters);
     }
 
     /// Reports each packet that the batches since the last call carried: the kernel's receive
@@ -522,7 +529,7 @@ pub(crate) fn push_event(
 }
 
 /// Addresses compare equal whichever family the socket is of.
-pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
         // As it is: a link-local address is nothing without its scope.

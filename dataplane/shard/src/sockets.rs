@@ -43,6 +43,9 @@ pub trait Sockets {
     /// Names a socket of another shard here, to send from it.
     fn adopt(&mut self, handle: &Self::Handle) -> Result<SocketId, OpenError>;
 
+    /// Has the gateway listen for TCP connections here, and nowhere else; tells where it does.
+    fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, OpenError>;
+
     /// Closes a socket. What is still on its way from it is dropped.
     fn close(&mut self, id: SocketId);
 }

@@ -185,6 +185,16 @@ impl Batch {
         &self.scratch
     }
 
+    /// Takes runs out that go another way: those for which `keep` says no. It sees each run, its
+    /// pieces and the scratch. These stay as long as a run does.
+    pub fn retain_runs(&mut self, mut keep: impl FnMut(&Run, &[Piece], &[u8]) -> bool) {
+        let (pieces, scratch) = (&self.pieces, &self.scratch);
+        self.runs.retain(|run| keep(run, &pieces[run.first as usize..run.end as usize], scratch));
+        if self.runs.is_empty() {
+            self.clear();
+        }
+    }
+
     /// True if there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -227,6 +237,27 @@ mod tests {
         );
         batch.clear();
         assert!(batch.is_empty() && batch.has_room(1, 2, 4));
+    }
+
+    #[test]
+    fn runs_that_go_another_way_leave() {
+        let mut batch = Batch::with_capacity(3, 3, 9);
+        for first in 0..3 {
+            let piece = batch.push_scratch(&[first as u8; 3]).unwrap();
+            batch.push_piece(piece);
+            assert!(batch.push_run(run(first, first + 1, 0, 1, 3)));
+        }
+        let mut seen = Vec::new();
+        batch.retain_runs(|run, pieces, scratch| {
+            let start = pieces[0].offset as usize;
+            seen.extend_from_slice(&scratch[start..start + 3]);
+            run.first == 1
+        });
+        assert_eq!(seen, [0, 0, 0, 1, 1, 1, 2, 2, 2]);
+        assert_eq!((batch.runs().len(), batch.runs()[0].first), (1, 1));
+        assert!(!batch.has_room(1, 1, 1));
+        batch.retain_runs(|_, _, _| false);
+        assert!(batch.is_empty() && batch.has_room(3, 3, 9));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod buffers;
 mod control;
 mod engine;
 mod gso;
+mod listener;
 mod outbox;
 mod plain;
 mod pool;
@@ -33,6 +34,7 @@ pub use batch::{
 };
 pub use bell::{new_bell, ring_bell};
 pub use engine::{Engine, EngineConfig, EngineError, EngineKind};
+pub use listener::{BoundListener, listen, tune};
 pub use pool::{MAX_BUFFERS, PoolError, PoolTable};
 pub use probe::{KernelVersion, Missing, Probe, probe};
 pub use socket::{BindError, BoundSocket, SocketOptions, bind};

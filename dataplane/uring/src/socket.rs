@@ -44,7 +44,7 @@ pub struct BoundSocket {
 #[derive(Debug, Error)]
 pub enum BindError {
     /// Someone else listens there.
-    #[error("{0} is already in use: choose another port, or find its user with `ss -ulpn`")]
+    #[error("{0} is already in use: choose another port, or find its user with `ss -tulpn`")]
     InUse(SocketAddr),
     /// No interface has the address, or the machine lacks the address family.
     #[error("{0} is not an address of this machine: see `ip address`")]
@@ -90,7 +90,7 @@ pub fn bind(address: SocketAddr, options: &SocketOptions) -> Result<BoundSocket,
     Ok(BoundSocket { socket, local, receive_buffer_bytes, send_buffer_bytes })
 }
 
-fn bind_error(address: SocketAddr, step: &'static str, source: io::Error) -> BindError {
+pub(crate) fn bind_error(address: SocketAddr, step: &'static str, source: io::Error) -> BindError {
     match source.raw_os_error() {
         Some(libc::EADDRINUSE) => BindError::InUse(address),
         Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT) => BindError::NotAvailable(address),

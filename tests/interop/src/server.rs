@@ -61,7 +61,8 @@ impl Server {
             None => {
                 let node_ip = address.map(|address| format!(", node_ip: [{address}]"));
                 let node_ip = node_ip.unwrap_or_default();
-                let rtc = format!("{{udp_port: {}{node_ip}}}", free_udp_pair());
+                let (udp_port, tcp_port) = (free_udp_pair(), free_tcp_port());
+                let rtc = format!("{{udp_port: {udp_port}, tcp_port: {tcp_port}{node_ip}}}");
                 let appliance = Appliance::start(Options::default().controlplane("rtc", &rtc));
                 (appliance.url(), Running::Ours { _appliance: Box::new(appliance) })
             }

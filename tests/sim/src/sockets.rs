@@ -167,6 +167,10 @@ impl Sockets for Desk<'_> {
         self.table.insert(Rc::clone(&handle.0), false)
     }
 
+    fn listen(&mut self, _: SocketAddr) -> Result<SocketAddr, OpenError> {
+        Err(OpenError::NotAvailable)
+    }
+
     fn close(&mut self, id: SocketId) {
         let address = self.table.address(id).expect("a socket is closed once");
         let slot = &mut self.table.slots[id.slot() as usize];

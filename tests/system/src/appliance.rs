@@ -116,7 +116,10 @@ impl Appliance {
             ("bind_addresses".to_owned(), "[\"127.0.0.1\"]".to_owned()),
             ("keys".to_owned(), format!("{{{KEY}: {SECRET:?}}}")),
             ("data_dir".to_owned(), format!("{:?}", folder.path().display().to_string())),
-            ("rtc".to_owned(), format!("{{udp_port: {media_port}}}")),
+            (
+                "rtc".to_owned(),
+                format!("{{udp_port: {media_port}, tcp_port: {}}}", free_tcp_port()),
+            ),
         ]);
         controlplane.extend(options.controlplane);
 

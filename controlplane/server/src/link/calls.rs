@@ -1,8 +1,8 @@
 //! Calls over the link: media sockets opened on every shard, commands and events translated.
 //!
 //! When the data plane is joined it is told to forget all calls, as those who made them are told
-//! that media is lost; then every shard opens its sockets, and only when all have is the rest of
-//! the server told that calls can be made.
+//! that media is lost; then every shard opens its sockets and the first one has TCP listened to, and
+//! only when all have is the rest of the server told that calls can be made.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +27,8 @@ pub struct MediaAddresses {
     pub bind: IpAddr,
     /// UDP port of the first shard; the others follow.
     pub first_port: u16,
+    /// TCP port of all shards; 0: none.
+    pub tcp_port: u16,
     /// Addresses that clients are told, the best first.
     pub advertised: Vec<IpAddr>,
 }
@@ -48,6 +50,8 @@ pub(super) struct Calls<'a> {
     subjects: HashMap<u64, Subject>,
     /// Shards whose media sockets are not open yet, by request.
     opening: HashMap<u64, u16>,
+    /// The request for TCP, while it is not answered.
+    listening: Option<u64>,
     opened: Vec<ShardAddresses>,
     fingerprint: Option<Fingerprint>,
 }
@@ -63,6 +67,7 @@ impl<'a> Calls<'a> {
             next: 0,
             subjects: HashMap::new(),
             opening: HashMap::new(),
+            listening: None,
             opened: vec![ShardAddresses::default(); usize::from(shards)],
             fingerprint: None,
         };
@@ -80,6 +85,13 @@ impl<'a> Calls<'a> {
             calls.opening.insert(request, shard);
             let call = abi::CallCommand::OpenMedia { udp };
             commands.push((shard, Command::Call { request, call }));
+        }
+        if media.tcp_port != 0 {
+            let request = calls.number();
+            calls.listening = Some(request);
+            let tcp = SocketAddr::new(media.bind, media.tcp_port);
+            let call = abi::CallCommand::Listen { tcp };
+            commands.push((0, Command::Call { request, call }));
         }
         (calls, commands)
     }
@@ -122,14 +134,19 @@ impl<'a> Calls<'a> {
     async fn handle_done(&mut self, request: u64, outcome: Outcome) {
         let subject = self.subjects.remove(&request);
         if let Some(shard) = self.opening.remove(&request) {
-            self.handle_opened(shard, outcome).await;
+            self.handle_opened(shard, outcome);
+            self.tell_opened().await;
+        } else if self.listening == Some(request) {
+            self.listening = None;
+            self.handle_listening(outcome);
+            self.tell_opened().await;
         } else if let (Outcome::Refused { reason, .. }, Some(subject)) = (outcome, subject) {
             let reason = translate::refusal(reason);
             self.tell(PlaneNews::Said(PlaneEvent::Refused { subject, reason })).await;
         }
     }
 
-    async fn handle_opened(&mut self, shard: u16, outcome: Outcome) {
+    fn handle_opened(&mut self, shard: u16, outcome: Outcome) {
         let Outcome::Media { udp, fingerprint } = outcome else {
             let port = self.ends.media.first_port.saturating_add(shard);
             tracing::error!(
@@ -147,7 +164,29 @@ impl<'a> Calls<'a> {
         if let Some(addresses) = self.opened.get_mut(usize::from(shard)) {
             addresses.udp = self.ends.media.advertised.iter().map(to).collect();
         }
+    }
+
+    fn handle_listening(&mut self, outcome: Outcome) {
+        let Outcome::Listening { tcp } = outcome else {
+            tracing::error!(
+                port = self.ends.media.tcp_port,
+                ?outcome,
+                "no calls over TCP: the data plane cannot listen on the port; free it, or set \
+                 another `rtc.tcp_port`, or 0 to do without"
+            );
+            return;
+        };
+        let to = |ip: &IpAddr| SocketAddr::new(*ip, tcp.port());
+        let addresses: Vec<SocketAddr> = self.ends.media.advertised.iter().map(to).collect();
+        for shard in &mut self.opened {
+            shard.tcp.clone_from(&addresses);
+        }
+    }
+
+    /// When all is open, calls can be made.
+    async fn tell_opened(&mut self) {
         if self.opening.is_empty()
+            && self.listening.is_none()
             && let Some(fingerprint) = self.fingerprint.clone()
         {
             let info = PlaneInfo { fingerprint, shards: self.opened.clone() };

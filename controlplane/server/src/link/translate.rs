@@ -110,7 +110,9 @@ fn outcome(outcome: abi::Outcome) -> Outcome {
         abi::Outcome::Destination { stats_slot } => Outcome::Destination(stats_slot),
         abi::Outcome::Removed => Outcome::Removed,
         abi::Outcome::SnapshotEnd => Outcome::SnapshotEnd,
-        abi::Outcome::Accepted | abi::Outcome::Media { .. } => Outcome::Removed,
+        abi::Outcome::Accepted | abi::Outcome::Media { .. } | abi::Outcome::Listening { .. } => {
+            Outcome::Removed
+        }
         abi::Outcome::Refused { reason: why, errno } => {
             Outcome::Refused(Refused { reason: reason(why), errno })
         }

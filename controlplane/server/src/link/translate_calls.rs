@@ -24,6 +24,9 @@ pub(super) fn asks(ask: &Ask) -> Option<Vec<abi::CallCommand>> {
             remote: credentials(ice)?,
             fingerprint: hash(fingerprint)?,
         },
+        Ask::AddCandidate { transport, address } => {
+            abi::CallCommand::AddCandidate { transport: transport.0, address: *address }
+        }
         Ask::RestartIce { transport, ice } => {
             abi::CallCommand::RestartIce { transport: transport.0, local: credentials(ice)? }
         }

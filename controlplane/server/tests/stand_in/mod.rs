@@ -183,6 +183,9 @@ impl Shard {
             Command::Call { request, call: CallCommand::OpenMedia { udp } } => {
                 (request, Outcome::Media { udp, fingerprint: [7; 32] })
             }
+            Command::Call { request, call: CallCommand::Listen { tcp } } => {
+                (request, Outcome::Listening { tcp })
+            }
             Command::Call { request, .. } => (request, Outcome::Accepted),
             Command::Snapshot { request } => {
                 for there in world.forwards.values().filter(|there| there.shard == self.index) {

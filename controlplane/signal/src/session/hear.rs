@@ -6,6 +6,7 @@ use livekit_protocol::signal_request::Message as Asked;
 use livekit_protocol::signal_response::Message;
 use livekit_protocol::simulate_scenario::Scenario;
 use ringway_room::calls::{DisconnectReason, Request, TrackSettings, TrackSid};
+use ringway_sdp::Candidate;
 
 use super::{Session, World};
 use crate::translate::{self, Translated};
@@ -57,13 +58,21 @@ impl Session {
     /// An ICE-lite server has no use for candidates; a broken one is refused all the same.
     fn handle_trickle(&mut self, trickle: proto::TrickleRequest) {
         let init = serde_json::from_str::<serde_json::Value>(&trickle.candidate_init);
-        match init {
-            Ok(serde_json::Value::Object(_)) => self.ignored.candidates += 1,
-            _ => {
-                let message = "the candidate is not a JSON object".to_owned();
-                let reason = Reason::UnclassifiedError;
-                self.respond_to_request(0, reason, message, Echo::Trickle(trickle));
-            }
+        let Ok(serde_json::Value::Object(init)) = init else {
+            let message = "the candidate is not a JSON object".to_owned();
+            let reason = Reason::UnclassifiedError;
+            return self.respond_to_request(0, reason, message, Echo::Trickle(trickle));
+        };
+        let line = init.get("candidate").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let for_subscriber = trickle.target == proto::SignalTarget::Subscriber as i32;
+        let peer = match &mut self.subscriber {
+            Some(subscriber) if for_subscriber => subscriber,
+            _ => &mut self.publisher,
+        };
+        let candidate = Candidate::parse(line).ok();
+        match candidate.and_then(|candidate| peer.add_candidate(&candidate)) {
+            Some(ask) => self.ask_plane(ask),
+            None => self.ignored.candidates += 1,
         }
     }
 

@@ -116,7 +116,13 @@ impl Session {
         if remote.is_some_and(|remote| fragment.restarts(remote)) {
             return Err(OneShotError::OtherCredentials);
         }
-        self.ignored.candidates += 1;
+        let sections = fragment.media.iter().map(|media| &media.transport);
+        for candidate in sections.flat_map(|transport| &transport.candidates) {
+            match self.publisher.add_candidate(candidate) {
+                Some(ask) => self.ask_plane(ask),
+                None => self.ignored.candidates += 1,
+            }
+        }
         Ok(())
     }
 

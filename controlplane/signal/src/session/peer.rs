@@ -1,8 +1,11 @@
 //! One peer connection: its ends, and the commands that bring the data plane where they are.
 
+use std::net::SocketAddr;
+
 use ringway_sdp::{
-    Capabilities, CapabilityOptions, DataOptions, Description, Gates, LocalTransport, MediaMap,
-    Origin, Purpose, RemoteTransport, host_candidates,
+    Candidate, CandidateAddress, CandidateTransport, Capabilities, CapabilityOptions, DataOptions,
+    Description, Gates, LocalTransport, MediaMap, Origin, Purpose, RemoteTransport,
+    host_candidates,
 };
 
 use crate::plane::{Ask, IceCredentials, PlaneInfo, TransportKey};
@@ -11,6 +14,10 @@ use crate::settings::Settings;
 
 /// What we say of data channels: RFC 8841's usual port, and LiveKit's bound.
 pub(super) const DATA: DataOptions = DataOptions { sctp_port: 5000, max_message_bytes: 65_535 };
+
+/// Candidates of a client. Raised: a client has the server send checks to more addresses that it
+/// makes up; lowered: one with many networks is not found.
+const CANDIDATES_MAX: usize = 32;
 
 /// What a peer connection is made from.
 pub(super) struct Basis<'a> {
@@ -37,6 +44,8 @@ pub(super) struct Peer {
     pub(super) ours: Option<Description>,
     origin: Origin,
     media: Option<MediaMap>,
+    /// Where the client may be reached: told to the data plane, or to be told with its credentials.
+    candidates: Vec<SocketAddr>,
     opened: bool,
 }
 
@@ -71,6 +80,7 @@ impl Peer {
             ours: None,
             origin: Origin::new(random.next()),
             media: None,
+            candidates: Vec::new(),
             opened: false,
         }
     }
@@ -107,7 +117,7 @@ impl Peer {
 
     /// Takes the client's end and the meaning of numbers; only what changed is told.
     pub(super) fn take(&mut self, remote: RemoteTransport, media: MediaMap) -> Vec<Ask> {
-        let mut asks: Vec<Ask> = self.take_remote(remote).into_iter().collect();
+        let mut asks = self.take_remote(remote);
         if self.media.as_ref() != Some(&media) {
             asks.push(Ask::SetMedia { transport: self.key, media: Box::new(media.clone()) });
             self.media = Some(media);
@@ -116,14 +126,54 @@ impl Peer {
     }
 
     /// Takes the client's end alone.
-    pub(super) fn take_remote(&mut self, remote: RemoteTransport) -> Option<Ask> {
-        let same = self.remote.as_ref().is_some_and(|before| {
-            !remote.has_restarted(before) && before.fingerprint == remote.fingerprint
-        });
+    pub(super) fn take_remote(&mut self, remote: RemoteTransport) -> Vec<Ask> {
+        let restarted = self.remote.as_ref().is_some_and(|before| remote.has_restarted(before));
+        let same = self
+            .remote
+            .as_ref()
+            .is_some_and(|before| !restarted && before.fingerprint == remote.fingerprint);
+        if restarted {
+            // Those of before belong to the credentials of before.
+            self.candidates.clear();
+        }
         let ice = IceCredentials { ufrag: remote.ufrag.clone(), pwd: remote.pwd.clone() };
-        let fingerprint = remote.fingerprint.clone();
+        let (transport, fingerprint) = (self.key, remote.fingerprint.clone());
+        let first = self.remote.is_none();
+        let told = remote.candidates.clone();
         self.remote = Some(remote);
-        (!same).then_some(Ask::SetRemote { transport: self.key, ice, fingerprint })
+        let mut asks = Vec::new();
+        if !same {
+            asks.push(Ask::SetRemote { transport, ice, fingerprint });
+        }
+        if first {
+            let early = self.candidates.iter();
+            asks.extend(early.map(|address| Ask::AddCandidate { transport, address: *address }));
+        }
+        asks.extend(told.iter().filter_map(|candidate| self.add_candidate(candidate)));
+        asks
+    }
+
+    /// Takes a candidate of the client's. A lite server has no use for any, and over TCP it is the
+    /// client that connects.
+    pub(super) fn add_candidate(&mut self, candidate: &Candidate) -> Option<Ask> {
+        let CandidateAddress::Ip(ip) = candidate.address else { return None };
+        let address = SocketAddr::new(ip, candidate.port);
+        let of_others = self.remote.as_ref().is_some_and(|remote| {
+            candidate.ufrag.as_ref().is_some_and(|ufrag| *ufrag != remote.ufrag)
+        });
+        if self.local.lite
+            || of_others
+            || candidate.transport != CandidateTransport::Udp
+            || candidate.component != 1
+            || candidate.port == 0
+            || self.candidates.len() >= CANDIDATES_MAX
+            || self.candidates.contains(&address)
+        {
+            return None;
+        }
+        self.candidates.push(address);
+        self.remote.as_ref()?;
+        Some(Ask::AddCandidate { transport: self.key, address })
     }
 
     pub(super) fn close(&mut self) -> Option<Ask> {

@@ -63,7 +63,7 @@ impl IceAgent {
         Self::new(Kind::Lite(Box::new(LiteAgent::new(local))))
     }
 
-    /// A full agent, controlled, at the addresses that were announced. `epoch` is any instant.
+    /// A full agent, controlled, with these sockets. `epoch` is any instant.
     pub fn full(local: &IceCredentials, locals: &[LocalAddress], epoch: Instant) -> Self {
         Self::new(Kind::Full(Box::new(FullAgent::new(local, locals, epoch))))
     }
@@ -201,6 +201,10 @@ impl IceAgent {
 
     /// A TCP connection ended; the next check chooses another path.
     pub fn handle_path_closed(&mut self, remote: SocketAddr, protocol: PathProtocol, socket: u32) {
-        self.paths.remove(&Path { remote, protocol, socket });
+        let path = Path { remote, protocol, socket };
+        if let Kind::Full(agent) = &mut self.kind {
+            agent.handle_path_closed(&path);
+        }
+        self.paths.remove(&path);
     }
 }

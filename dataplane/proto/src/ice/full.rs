@@ -39,12 +39,13 @@ impl Sha1HmacProvider for AwsHmac {
     }
 }
 
-/// One of our addresses, as it is announced to the peer.
+/// One of our sockets, under the address that the library knows it by: one of each family that it
+/// takes. What the peer is told may be another one, behind a NAT for instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalAddress {
-    /// The caller's number for the socket; for TCP the listener.
+    /// The caller's number for the socket; means nothing for TCP, where the peer connects.
     pub socket: u32,
-    /// The address that the peer is told.
+    /// Any address that no other socket has.
     pub address: SocketAddr,
     /// How it is reached.
     pub protocol: PathProtocol,
@@ -54,6 +55,8 @@ pub(super) struct FullAgent {
     agent: is::IceAgent,
     local: IceKey,
     locals: Box<[LocalAddress]>,
+    /// The peer's TCP connections.
+    connections: Vec<Path>,
     reply: Reply,
     epoch: Instant,
     remote_candidates: usize,
@@ -69,8 +72,15 @@ impl FullAgent {
                 agent.add_local_candidate(candidate);
             }
         }
-        let (reply, locals) = (Reply::default(), locals.into());
-        Self { agent, local: IceKey::new(local), locals, reply, epoch, remote_candidates: 0 }
+        Self {
+            agent,
+            local: IceKey::new(local),
+            locals: locals.into(),
+            connections: Vec::new(),
+            reply: Reply::default(),
+            epoch,
+            remote_candidates: 0,
+        }
     }
 
     pub(super) fn restart(&mut self, local: &IceCredentials) {
@@ -114,6 +124,11 @@ impl FullAgent {
             return Err(IceDrop::Refused);
         }
         let destination = self.address_of(path).ok_or(IceDrop::Refused)?;
+        if path.protocol == PathProtocol::Tcp && !self.connections.contains(&path) {
+            // A new connection from the address of an old one is in its place.
+            self.connections.retain(|known| known.remote != path.remote);
+            self.connections.push(path);
+        }
         let message = StunMessage::parse(bytes).map_err(|_| IceDrop::Refused)?;
         let proto = protocol(path.protocol);
         let packet = StunPacket { proto, source: path.remote, destination, message };
@@ -172,17 +187,32 @@ impl FullAgent {
         self.epoch + Duration::from_nanos(now_ns)
     }
 
+    /// A TCP connection ended.
+    pub(super) fn handle_path_closed(&mut self, path: &Path) {
+        self.connections.retain(|known| known != path);
+    }
+
     fn address_of(&self, path: Path) -> Option<SocketAddr> {
-        let same =
-            |local: &&LocalAddress| local.socket == path.socket && local.protocol == path.protocol;
+        let same = |local: &&LocalAddress| {
+            local.protocol == path.protocol
+                && local.address.is_ipv4() == path.remote.is_ipv4()
+                && (local.socket == path.socket || path.protocol == PathProtocol::Tcp)
+        };
         self.locals.iter().find(same).map(|local| local.address)
     }
 
     fn path_of(&self, proto: Protocol, source: SocketAddr, remote: SocketAddr) -> Option<Path> {
-        let over = if proto == Protocol::Udp { PathProtocol::Udp } else { PathProtocol::Tcp };
-        let same = |local: &&LocalAddress| local.address == source && local.protocol == over;
+        if proto != Protocol::Udp {
+            return self.connections.iter().find(|known| known.remote == remote).copied();
+        }
+        let same = |local: &&LocalAddress| {
+            local.address == source
+                && local.protocol == PathProtocol::Udp
+                // The library pairs the families with each other, too.
+                && source.is_ipv4() == remote.is_ipv4()
+        };
         let socket = self.locals.iter().find(same)?.socket;
-        Some(Path { remote, protocol: over, socket })
+        Some(Path { remote, protocol: PathProtocol::Udp, socket })
     }
 }
 

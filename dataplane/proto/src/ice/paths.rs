@@ -23,7 +23,7 @@ pub struct Path {
     pub remote: SocketAddr,
     /// How.
     pub protocol: PathProtocol,
-    /// The caller's number for the local socket, for TCP the listener; given back as it came.
+    /// The caller's number for the local socket, for TCP the connection; given back as it came.
     pub socket: u32,
 }
 

@@ -8,8 +8,8 @@ use ringway_proto::transport::{
 };
 
 use crate::net::{
-    MS, Net, SECOND, Side, Weather, credentials, fingerprint, full_agent, other_fingerprint,
-    to_client, to_server,
+    MS, Net, SECOND, Side, Weather, credentials, fingerprint, full_agent, full_agent_behind_nat,
+    other_fingerprint, to_client, to_server,
 };
 
 fn lite() -> IceAgent {
@@ -20,7 +20,7 @@ const PROFILE: Option<SrtpProfile> = Some(SrtpProfile::AeadAes128Gcm);
 
 #[test]
 fn connects_and_carries_media_both_ways() {
-    for agent in [lite(), full_agent()] {
+    for agent in [lite(), full_agent(), full_agent_behind_nat()] {
         let mut net = Net::new(1, agent);
         net.run(SECOND);
         let expect = |path| vec![TransportEvent::Connected { profile: PROFILE, path }];
@@ -35,6 +35,21 @@ fn connects_and_carries_media_both_ways() {
         assert_eq!((net.at_client.len(), net.at_server.len()), (100, 100));
         assert!(net.at_server.iter().all(|(_, packet)| packet.ends_with(b"sound")));
         assert_eq!(net.dropped, []);
+    }
+}
+
+#[test]
+fn a_full_agent_checks_what_signalling_told() {
+    for agent in [full_agent(), full_agent_behind_nat()] {
+        let mut net = Net::strangers(2, agent);
+        net.server.set_remote(net.now_ns, &credentials("client"), fingerprint(Side::Client));
+        net.client.set_remote(net.now_ns, &credentials("server"), fingerprint(Side::Server));
+        net.run(SECOND);
+        assert_eq!(net.client.known_paths().count(), 0);
+        net.server.add_remote_candidate(to_client(0));
+        net.server.handle_timeout(net.now_ns);
+        net.run(SECOND);
+        assert_eq!(net.client.known_paths().collect::<Vec<_>>(), [to_server(0)]);
     }
 }
 

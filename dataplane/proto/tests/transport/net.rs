@@ -111,6 +111,14 @@ pub(crate) fn full_agent() -> IceAgent {
     IceAgent::full(&credentials("server"), &[local], Instant::now())
 }
 
+/// A full agent that does not know its address: the client sees another one.
+pub(crate) fn full_agent_behind_nat() -> IceAgent {
+    let address = ([192, 0, 0, 8], 7882).into();
+    let local = LocalAddress { socket: 0, address, protocol: PathProtocol::Udp };
+    let v6 = LocalAddress { address: "[100::1]:7882".parse().expect("an address"), ..local };
+    IceAgent::full(&credentials("server"), &[v6, local], Instant::now())
+}
+
 impl Net {
     /// Both ends have not heard of each other yet.
     pub(crate) fn strangers(seed: u64, server_ice: IceAgent) -> Self {

@@ -1,5 +1,7 @@
 //! What the control plane asks about calls.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use ringway_abi::call::{
     self as abi, CallCommand, Fingerprint, HashAlgorithm, IceCredentials, Payload, RouteSpec,
     Service, SourceKind as AbiKind, SourceSpec,
@@ -7,7 +9,7 @@ use ringway_abi::call::{
 use ringway_abi::message::{Outcome, Refusal};
 use ringway_proto::dtls::{self, DtlsRole};
 use ringway_proto::history::HistoryPool;
-use ringway_proto::ice::{self, IceAgent};
+use ringway_proto::ice::{self, IceAgent, LocalAddress, Path, PathProtocol};
 use ringway_proto::transport::{Transport, TransportConfig};
 use ringway_sfu::call::blank::BlankKind;
 use ringway_sfu::call::demux::{LayerSpec, Name, SourceKey};
@@ -25,6 +27,7 @@ use super::subscription::{Repair, Subscription};
 use super::{Calls, HISTORY_BLOCKS, MAX_DATAGRAM_BYTES, MediaSocket};
 use crate::clock::Now;
 use crate::ports;
+use crate::shard::canonical;
 use crate::slab::SlotId;
 use crate::sockets::Sockets;
 
@@ -38,16 +41,24 @@ impl Calls {
         command: CallCommand,
         sockets: &mut S,
     ) -> (Answer, Option<(crate::egress::SocketId, u16)>) {
-        if let CallCommand::OpenMedia { udp } = command {
-            return self.open_media(udp, sockets);
+        match command {
+            CallCommand::OpenMedia { udp } => return self.open_media(udp, sockets),
+            CallCommand::Listen { tcp } => {
+                let listening = sockets.listen(tcp).map(|tcp| Outcome::Listening { tcp });
+                return (listening.map_err(ports::refusal), None);
+            }
+            _ => {}
         }
         let answer = match command {
-            CallCommand::OpenMedia { .. } => Err(Refusal::Invalid),
+            CallCommand::OpenMedia { .. } | CallCommand::Listen { .. } => Err(Refusal::Invalid),
             CallCommand::OpenTransport { transport, local, lite } => {
                 self.open_transport(now, transport, &local, lite)
             }
             CallCommand::SetRemote { transport, remote, fingerprint } => {
                 self.set_remote(now, transport, &remote, &fingerprint)
+            }
+            CallCommand::AddCandidate { transport, address } => {
+                self.add_candidate(now, transport, address)
             }
             CallCommand::RestartIce { transport, local } => self.restart_ice(transport, &local),
             CallCommand::CloseTransport { transport } => {
@@ -87,7 +98,7 @@ impl Calls {
 
     fn open_media<S: Sockets>(
         &mut self,
-        udp: std::net::SocketAddr,
+        udp: SocketAddr,
         sockets: &mut S,
     ) -> (Answer, Option<(crate::egress::SocketId, u16)>) {
         let Some(dtls) = &self.dtls else { return (Err((Refusal::Invalid, 0)), None) };
@@ -102,6 +113,7 @@ impl Calls {
                 if self.sockets.is_empty() {
                     self.pool = HistoryPool::new(HISTORY_BLOCKS);
                     self.datagram = vec![0; MAX_DATAGRAM_BYTES].into();
+                    self.packet = vec![0; MAX_DATAGRAM_BYTES].into();
                 }
                 let (id, address) = (opened.id, opened.address);
                 let number = self.sockets.len() as u16;
@@ -129,10 +141,10 @@ impl Calls {
         if key == 0 || self.by_ufrag.contains_key(local.ufrag.as_bytes()) {
             return Err(Refusal::Invalid);
         }
-        // A peer that wants full ICE is served by the lite agent too: RFC 8445 6.1.1 lets the full
-        // side take control of a lite one. `lite` only says what the description announced.
-        let _ = lite;
-        let ice = IceAgent::lite(&credentials);
+        let ice = match self.epoch.filter(|_| !lite) {
+            Some(epoch) => IceAgent::full(&credentials, &self.local_addresses(), epoch),
+            None => IceAgent::lite(&credentials),
+        };
         let config = TransportConfig { ice, dtls, dtls_role: DtlsRole::Server };
         let ssrc = (self.next_random() >> 32) as u32;
         let mut session = Session::new(key, Transport::new(config), ssrc);
@@ -163,6 +175,34 @@ impl Calls {
         session.transport.set_remote(now.mono_ns, &remote, fingerprint);
         self.mark_dirty(id);
         Ok(())
+    }
+
+    fn add_candidate(&mut self, now: Now, key: u64, address: SocketAddr) -> Result<(), Refusal> {
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
+        let path = Path { remote: canonical(address), protocol: PathProtocol::Udp, socket: 0 };
+        session.transport.add_remote_candidate(path);
+        // Its first check is due.
+        session.transport.handle_timeout(now.mono_ns);
+        self.mark_dirty(id);
+        Ok(())
+    }
+
+    /// Our sockets as a full agent names them.
+    fn local_addresses(&self) -> Vec<LocalAddress> {
+        let mut locals = Vec::new();
+        let mut add = |socket, address, protocol| {
+            locals.push(LocalAddress { socket, address, protocol });
+        };
+        for (socket, open) in self.sockets.iter().enumerate() {
+            for address in names(open.address) {
+                add(socket as u32, address, PathProtocol::Udp);
+            }
+        }
+        for name in NAMES {
+            add(0, SocketAddr::new(name, 0), PathProtocol::Tcp);
+        }
+        locals
     }
 
     fn restart_ice(&mut self, key: u64, local: &IceCredentials) -> Result<(), Refusal> {
@@ -455,6 +495,22 @@ impl Calls {
         // It leaves the tables when its last datagrams are out.
         self.mark_dirty(id);
     }
+}
+
+/// Addresses in place of the unspecified ones, which no candidate may have: the dummies of RFC 7600
+/// and RFC 6666.
+const NAMES: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)),
+    IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1)),
+];
+
+/// A socket's address by family. `[::]` takes both.
+fn names(address: SocketAddr) -> Vec<SocketAddr> {
+    if !address.ip().is_unspecified() {
+        return vec![canonical(address)];
+    }
+    let families = if address.is_ipv6() { &NAMES[..] } else { &NAMES[..1] };
+    families.iter().map(|name| SocketAddr::new(*name, address.port())).collect()
 }
 
 fn credentials(credentials: &IceCredentials) -> Result<ice::IceCredentials, Refusal> {

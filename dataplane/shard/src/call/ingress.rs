@@ -39,6 +39,18 @@ impl Calls {
     ) {
         let path =
             Path { remote: canonical(from), protocol: PathProtocol::Udp, socket: socket.into() };
+        self.handle_from(now, path, kernel_ns, bytes, counters);
+    }
+
+    /// Takes what came by `path`.
+    pub(super) fn handle_from(
+        &mut self,
+        now: Now,
+        path: Path,
+        kernel_ns: u64,
+        bytes: &[u8],
+        counters: &mut Counters,
+    ) {
         let protocol = sniff(bytes);
         let Some(id) = self.find(&path, protocol, bytes) else {
             return counters.add(Counter::DropSource, 1);
@@ -127,6 +139,7 @@ impl Calls {
     fn learn(&mut self, id: SlotId, heard: Heard) {
         if heard.forgotten.is_some() || heard.learned.is_some() {
             self.latest = None;
+            self.claim(&heard);
         }
         if let Some(path) = heard.forgotten {
             self.by_path.remove(&path);

@@ -3,7 +3,7 @@
 
 use ringway_abi::call::{CallEvent, EndReason};
 use ringway_abi::counters::Counter;
-use ringway_proto::ice::Path;
+use ringway_proto::ice::{Path, PathProtocol};
 use ringway_proto::srtp::{PacketIndex, RtpParts};
 use ringway_proto::transport::{TransportEvent, TransportFailure};
 use ringway_sfu::call::dress::{Head, MAX_HEAD_BYTES, Stamp};
@@ -17,6 +17,7 @@ use ringway_wire::rtp::RtpView;
 use super::session::Session;
 use super::stream::Stream;
 use super::subscription::Subscription;
+use super::tcp::connection_of;
 use super::{Calls, MAX_DATAGRAM_BYTES};
 use crate::branch;
 use crate::clock::Now;
@@ -24,6 +25,7 @@ use crate::egress::{
     Batch, Delivery, MAX_RUN_BYTES, MAX_SEGMENTS, Piece, Run, SocketId, TAG_NONE, Target,
     count_run, push_datagram,
 };
+use crate::gateway::ConnectionId;
 use crate::shard::Counters;
 use crate::slab::SlotId;
 
@@ -145,7 +147,8 @@ impl Calls {
                     CallEvent::Ended { transport, reason }
                 }
                 (TransportEvent::Connected { path, .. }, None) => {
-                    CallEvent::Connected { transport, remote: path.remote, tcp: false }
+                    let tcp = path.protocol == PathProtocol::Tcp;
+                    CallEvent::Connected { transport, remote: path.remote, tcp }
                 }
                 _ => continue,
             };
@@ -168,6 +171,8 @@ impl Calls {
                 // Unless it leads to another by now.
                 if self.by_path.get(&path) == Some(&id) {
                     self.by_path.remove(&path);
+                    // Once what was sent to it is written.
+                    self.closing.extend(connection_of(&path));
                 }
             }
         }
@@ -505,7 +510,10 @@ fn header_len(head: &[u8]) -> Option<usize> {
     Some(fixed + 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]])))
 }
 
-fn socket_of(sockets: &[super::MediaSocket], path: &Path) -> Option<(SocketId, Target)> {
+pub(super) fn socket_of(sockets: &[super::MediaSocket], path: &Path) -> Option<(SocketId, Target)> {
+    if path.protocol == PathProtocol::Tcp {
+        return Some((ConnectionId(path.socket).socket(), Target::from(path.remote)));
+    }
     let socket = sockets.get(path.socket as usize)?;
     Some((socket.id, branch::target(path.remote, socket.ipv6)))
 }

@@ -7,10 +7,14 @@ use ringway_shard::sockets::{OpenError, Opened, Sockets};
 use ringway_uring::{BindError, Engine, SocketId, SocketOptions, bind};
 use std::net::UdpSocket;
 
+use crate::gateway::Reception;
+
 /// An engine and how its sockets are opened.
 pub(crate) struct Kernel<'a> {
     pub(crate) engine: &'a mut Engine,
     pub(crate) options: &'a SocketOptions,
+    /// Where listeners are brought to; only shard 0 brings any.
+    pub(crate) reception: Option<&'a mut Reception>,
 }
 
 impl Sockets for Kernel<'_> {
@@ -27,12 +31,17 @@ impl Sockets for Kernel<'_> {
         self.engine.attach(handle.clone(), false).map_err(attach_error)
     }
 
+    fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, OpenError> {
+        let reception = self.reception.as_mut().ok_or(OpenError::NotAvailable)?;
+        reception.listen(address)
+    }
+
     fn close(&mut self, id: SocketId) {
         self.engine.detach(id);
     }
 }
 
-fn bind_error(error: BindError) -> OpenError {
+pub(crate) fn bind_error(error: BindError) -> OpenError {
     tracing::debug!(%error, "a socket was not opened");
     match error {
         BindError::InUse(_) => OpenError::InUse,

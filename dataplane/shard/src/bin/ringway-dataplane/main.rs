@@ -8,6 +8,7 @@ mod clocks;
 mod coalesce;
 mod config;
 mod cores;
+mod gateway;
 mod handshakes;
 mod kernel;
 mod plan;

@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow};
 use ringway_abi::door::ShardLink;
 use ringway_abi::pages::{PagesOwner, ShardPages};
 use ringway_proto::dtls::{DtlsConfig, DtlsContext};
+use ringway_shard::gateway::{self, ShardEnd};
 use ringway_shard::handoff::{self, Peer};
 use ringway_shard::shard::ShardConfig;
 use ringway_uring::{PoolTable, SocketOptions, new_bell, ring_bell};
@@ -22,6 +23,7 @@ use std::net::UdpSocket;
 use crate::clocks;
 use crate::config::Config;
 use crate::cores;
+use crate::gateway::{Bell, Gateway, Reception};
 use crate::handshakes::{Handshakers, ShardEnds};
 use crate::plan::{Plan, ShardPlan, engine_kind};
 use crate::turn::Turn;
@@ -35,6 +37,18 @@ pub(crate) struct Together {
     pub(crate) asleep: Vec<AtomicBool>,
     pub(crate) beats: Arc<[AtomicU64]>,
     pub(crate) stopping: AtomicBool,
+    pub(crate) gateway: Bell,
+}
+
+impl Together {
+    /// Wakes a shard if it sleeps, once per sleep: whoever clears the flag rings. What it is to see
+    /// is in its lanes already, and a fence behind it.
+    pub(crate) fn wake(&self, shard: usize) {
+        let asleep = &self.asleep[shard];
+        if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::Relaxed) {
+            ring_bell(&self.bells[shard]);
+        }
+    }
 }
 
 /// A control plane came or went.
@@ -56,6 +70,8 @@ pub(crate) struct Start {
     pub(crate) dtls: DtlsContext,
     pub(crate) handshakes: ShardEnds,
     pub(crate) peers: Vec<Option<Peer<Arc<UdpSocket>>>>,
+    pub(crate) gateway: ShardEnd,
+    pub(crate) reception: Option<Reception>,
     pub(crate) pages: ShardPages,
     pub(crate) changes: Consumer<ControlChange>,
     pub(crate) together: Arc<Together>,
@@ -90,8 +106,13 @@ impl Shards {
             asleep: (0..count).map(|_| AtomicBool::new(false)).collect(),
             beats: (0..count).map(|_| AtomicU64::new(now_ns)).collect(),
             stopping: AtomicBool::new(false),
+            gateway: Bell::new()?,
         });
-        let (handshakers, ends) = Handshakers::start(config.handshake_threads, &together)?;
+        let (handshakers, handshake_ends) =
+            Handshakers::start(config.handshake_threads, &together)?;
+        let (ends, gateway_ends): (Vec<ShardEnd>, _) = (0..count).map(|_| gateway::pair()).unzip();
+        let (gateway, reception) = Gateway::new(together.clone(), gateway_ends)?;
+        let mut reception = Some(reception);
         let mut shards = Self { threads: Vec::new(), handshakers, together: together.clone() };
         let mut changes = Vec::new();
         let (ready, started) = channel();
@@ -99,8 +120,9 @@ impl Shards {
         let dtls = DtlsContext::new(&DtlsConfig::default(), unix_s)
             .context("cannot make the certificate of calls")?;
         let peers = handoff::mesh(count, config.buffers as usize);
+        let ends = ends.into_iter().zip(handshake_ends);
         let each = plan.shards.iter().zip(peers).zip(ends);
-        for (index, ((shard_plan, peers), handshakes)) in each.enumerate() {
+        for (index, ((shard_plan, peers), (end, handshakes))) in each.enumerate() {
             let (producer, consumer) = RingBuffer::new(CONTROL_CHANGES);
             changes.push(producer);
             let start = Start {
@@ -113,6 +135,8 @@ impl Shards {
                 dtls: dtls.clone(),
                 handshakes,
                 peers,
+                gateway: end,
+                reception: reception.take(),
                 pages: pages.shard(index as u16),
                 changes: consumer,
                 together: together.clone(),
@@ -127,6 +151,7 @@ impl Shards {
         for _ in 0..count {
             started.recv().map_err(|_| anyhow!("a shard died while it started"))??;
         }
+        shards.threads.push(gateway.start()?);
         Ok((shards, Controls { changes, together }))
     }
 
@@ -144,6 +169,7 @@ impl Shards {
     pub(crate) fn stop(self) {
         self.together.stopping.store(true, Ordering::Release);
         self.together.bells.iter().for_each(ring_bell);
+        self.together.gateway.ring();
         for thread in self.threads {
             // A panic has already ended the program.
             let _ = thread.join();

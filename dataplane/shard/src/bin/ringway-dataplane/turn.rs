@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hdrhistogram::Histogram;
@@ -36,6 +36,7 @@ use std::net::UdpSocket;
 
 use crate::clocks;
 use crate::coalesce::Coalesce;
+use crate::gateway::Reception;
 use crate::handshakes::ShardEnds;
 use crate::kernel::Kernel;
 use crate::shards::{ControlChange, Start, Together, engine_size};
@@ -77,6 +78,7 @@ pub(crate) struct Turn {
     changes: Consumer<ControlChange>,
     control: Option<ShardLink>,
     handshakes: ShardEnds,
+    reception: Option<Reception>,
     batch: Batch,
     failures: Vec<Failure>,
     arrivals: Vec<BufferId>,
@@ -101,6 +103,8 @@ impl Turn {
         let mut shard = Shard::new(start.config, start.peers);
         shard.calls = Calls::new(Some(start.dtls), start.config.seed);
         shard.calls.hand_out_handshakes();
+        shard.calls.join_gateway(start.gateway);
+        shard.calls.allow_full_ice(Instant::now());
         Ok(Self {
             shard,
             engine,
@@ -112,6 +116,7 @@ impl Turn {
             changes: start.changes,
             control: None,
             handshakes: start.handshakes,
+            reception: start.reception,
             batch: Batch::with_capacity(BATCH_RUNS, BATCH_PIECES, BATCH_SCRATCH),
             failures: Vec::with_capacity(BATCH_RUNS),
             arrivals: Vec::with_capacity(TURN_PACKETS),
@@ -132,7 +137,9 @@ impl Turn {
             self.take_arrivals(now);
             self.gather(now);
             self.coalesce.observe(now.mono_ns, self.arrivals.len());
-            let mut kernel = Kernel { engine: &mut self.engine, options: &self.options };
+            self.shard.handle_gateway(now);
+            let (engine, options) = (&mut self.engine, &self.options);
+            let mut kernel = Kernel { engine, options, reception: None };
             self.shard.handle_peers(now, &mut kernel);
             self.handshakes.take_back(&mut self.shard.calls);
             self.take_commands();
@@ -160,8 +167,8 @@ impl Turn {
         asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let lane_idle = self.control.as_mut().is_none_or(|c| c.commands.prepare_sleep());
-        let idle = lane_idle && self.shard.peers_idle() && self.changes.is_empty();
-        let idle = idle && self.handshakes.is_idle();
+        let lanes_idle = self.shard.peers_idle() && self.shard.calls.gateway_idle();
+        let idle = lane_idle && lanes_idle && self.changes.is_empty() && self.handshakes.is_idle();
         let wait = if idle {
             let now_ns = clocks::now().mono_ns;
             Duration::from_nanos(self.next_tick_ns.saturating_sub(now_ns))
@@ -227,7 +234,9 @@ impl Turn {
             match control.commands.try_receive() {
                 None => return,
                 Some(Ok(command)) => {
-                    let mut kernel = Kernel { engine: &mut self.engine, options: &self.options };
+                    let (engine, options) = (&mut self.engine, &self.options);
+                    let reception = self.reception.as_mut();
+                    let mut kernel = Kernel { engine, options, reception };
                     self.shard.apply(command, &mut kernel);
                 }
                 Some(Err(_)) => self.shard.handle_invalid_command(),
@@ -246,6 +255,9 @@ impl Turn {
         counters.set(Counter::GsoFallbacks, self.tally.gso_fallbacks);
         counters.set(Counter::BuffersFree, self.engine.buffers_free().into());
         counters.set(Counter::BuffersTotal, self.buffers.into());
+        if self.index == 0 {
+            self.together.gateway.report(counters);
+        }
         let packets = counters.get(Counter::PacketsReceived) + counters.get(Counter::PacketsSent);
         self.pages.publish_counters(counters.words());
         if self.ticks.is_multiple_of(LATENCY_TICKS) {
@@ -264,12 +276,15 @@ impl Turn {
             let more = self.shard.poll_transmit(now, &mut self.batch);
             if !self.batch.is_empty() {
                 self.engine.send(&mut self.batch, &mut self.failures, &mut self.tally);
-                let sent_ns = clocks::unix_ns();
-                let latency = &mut self.latency;
-                self.shard.take_deliveries(|kernel_ns, destinations| {
-                    let ns = sent_ns.saturating_sub(kernel_ns);
-                    latency.saturating_record_n(ns, destinations.into());
-                });
+            }
+            // What went by TCP was taken out of the batch, which may be empty now.
+            let (latency, mut sent_ns) = (&mut self.latency, None);
+            self.shard.take_deliveries(|kernel_ns, destinations| {
+                let sent_ns = *sent_ns.get_or_insert_with(clocks::unix_ns);
+                let ns = sent_ns.saturating_sub(kernel_ns);
+                latency.saturating_record_n(ns, destinations.into());
+            });
+            if !self.failures.is_empty() {
                 self.shard.handle_failures(&self.failures);
                 self.failures.clear();
             }
@@ -297,12 +312,11 @@ impl Turn {
                 fence(Ordering::SeqCst);
                 fenced = true;
             }
-            // Once per sleep: whoever clears the flag rings.
-            let asleep = &together.asleep[usize::from(peer)];
-            if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::Relaxed) {
-                ring_bell(&together.bells[usize::from(peer)]);
-            }
+            together.wake(usize::from(peer));
         });
+        if self.shard.calls.take_gateway_touched() {
+            together.gateway.wake();
+        }
     }
 
     fn tell_control(&mut self) {
