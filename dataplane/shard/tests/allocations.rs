@@ -4,6 +4,13 @@
 // A global allocator is `unsafe` to write; this one only counts and passes on to the system's.
 #![allow(unsafe_code)]
 
+#[path = "calls/peer.rs"]
+#[allow(dead_code)] // What the tests of calls need of it.
+mod peer;
+#[path = "calls/world.rs"]
+#[allow(dead_code)]
+mod world;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -308,4 +315,42 @@ fn nothing_is_allocated_after_warm_up() {
         assert!(shard.counters.get(Counter::RtcpSent) - before > 10_000);
     }
     assert_eq!(allocations, 0, "allocations in 5000 turns");
+}
+
+#[test]
+fn nor_for_packets_of_calls() {
+    use ringway_abi::call::{CallCommand, SourceKind};
+    use world::{OPUS, VP8, route, rtp, source, vp8};
+
+    let mut world = world::World::connected(3);
+    world.ask(CallCommand::AddSource(source(10, 1, SourceKind::Audio, 500)));
+    world.ask(CallCommand::AddSource(source(11, 1, SourceKind::Camera, 600)));
+    for subscriber in [2, 3] {
+        let key = subscriber * 10;
+        world.ask(CallCommand::AddRoute(route(key, 10, subscriber, OPUS, 900)));
+        world.ask(CallCommand::AddRoute(route(key + 1, 11, subscriber, VP8, 910)));
+    }
+    let publisher = world.peer(1);
+    let from = publisher.address;
+    let sealed: Vec<Vec<u8>> = (0..4000_u16)
+        .flat_map(|at| {
+            let video = vp8(at, at == 0);
+            let sound = rtp(OPUS, 500, at, 960 * u32::from(at), &[7; 80]);
+            [sound, rtp(VP8, 600, at, 3000 * u32::from(at), &video)]
+        })
+        .map(|packet| publisher.seal(&packet))
+        .collect();
+    let mut before = 0;
+    let mut sent = 0;
+    for (at, pair) in sealed.chunks(2).enumerate() {
+        if at == 1500 {
+            before = ALLOCATIONS.get();
+            sent = 0;
+        }
+        pair.iter().for_each(|datagram| world.arrive(from, datagram));
+        sent += world.turn();
+    }
+    let allocations = ALLOCATIONS.get() - before;
+    assert!(sent >= 2500 * 4, "{sent} packets");
+    assert_eq!(allocations, 0, "allocations in 2500 turns");
 }

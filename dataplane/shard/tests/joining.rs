@@ -1,4 +1,4 @@
-//! Many clients join the real program at once: its threads do the handshakes, and the shard goes on.
+//! Many clients join the real program at once: its threads do the handshakes, the shard goes on.
 
 #[path = "calls/peer.rs"]
 #[allow(dead_code)] // What the other tests need of it.

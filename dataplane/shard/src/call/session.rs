@@ -47,8 +47,8 @@ pub(super) struct Session {
     /// It waits for a step of its handshake to be handed out.
     pub(super) handshake_waits: bool,
     rtcp: Vec<u8>,
-    /// What must be last of its datagram: RFC 3550 6.4.1 lets only the last packet have padding, and
-    /// GStreamer drops the others with it.
+    /// What must be last of its datagram: RFC 3550 6.4.1 lets only the last packet have padding,
+    /// and GStreamer drops the others with it.
     last_rtcp: Vec<u8>,
 }
 
@@ -130,7 +130,8 @@ impl Session {
         self.last_rtcp.is_empty() && put(&mut self.last_rtcp, write)
     }
 
-    /// Seals what waits into `out`, one datagram; gives the length. To be called until nothing waits.
+    /// Seals what waits into `out`, one datagram; gives the length. To be called until nothing
+    /// waits.
     pub(super) fn seal_rtcp(&mut self, out: &mut [u8]) -> Option<usize> {
         if self.rtcp.len() + self.last_rtcp.len() <= RTCP_BYTES || self.rtcp.is_empty() {
             self.rtcp.append(&mut self.last_rtcp);

@@ -6,5 +6,6 @@ mod handshakes;
 mod lines;
 mod peer;
 mod quality;
+mod repair;
 mod simulcast;
 mod world;

@@ -33,7 +33,14 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ringway-compare", &["ringway-loadgen"]),
     (
         "ringway-benches",
-        &["ringway-abi", "ringway-sfu", "ringway-shard", "ringway-uring", "ringway-wire"],
+        &[
+            "ringway-abi",
+            "ringway-proto",
+            "ringway-sfu",
+            "ringway-shard",
+            "ringway-uring",
+            "ringway-wire",
+        ],
     ),
     // Tests may take apart whatever they judge.
     (
