@@ -94,5 +94,6 @@ export async function received(receiver) {
     energy: inbound.totalAudioEnergy ?? 0,
     cipher: transport.srtpCipher ?? null,
     protocol: find('local-candidate', pair.localCandidateId).protocol ?? null,
+    checks: pair.requestsReceived ?? 0,
   };
 }

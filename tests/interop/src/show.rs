@@ -96,6 +96,8 @@ pub struct Seen {
     pub cipher: String,
     /// `udp` or `tcp`; empty where the client does not say.
     pub protocol: String,
+    /// ICE checks of the server's; 0 where the client does not say.
+    pub checks: u64,
     /// Sum of squared samples times their length, s.
     pub energy: f64,
     colours: Option<[[i64; 3]; 4]>,
@@ -114,6 +116,7 @@ impl Seen {
             codec: text("codec"),
             cipher: text("cipher"),
             protocol: text("protocol"),
+            checks: number("checks"),
             energy: answer["energy"].as_f64().unwrap_or_default(),
             colours: read_colours(&answer["colours"]),
             pitch_hz: answer["pitch_hz"].as_f64(),

@@ -189,3 +189,26 @@ fn tcp_only() {
         assert_eq!(seen.protocol, "tcp", "{seen:?}");
     });
 }
+
+/// Clients of Firefox get a server that makes checks, too; others one that only answers them. The
+/// browser only calls itself so: what is tried is the server.
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn full_ice() {
+    stage::on(|stage| {
+        let firefox = "--user-agent=Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 \
+                       Firefox/140.0";
+        let browser = Browser::start(stage, &[firefox]);
+        let (alice, bob) = (browser.member("alice"), browser.member("bob"));
+        alice.join(stage, Path::V0);
+        bob.join(stage, Path::V0);
+        alice.publish(&BRIGHT);
+        let seen = bob.wait_show("alice", &BRIGHT);
+        assert!(seen.checks > 0, "{seen:?}");
+        let other = Browser::start(stage, &[]);
+        let carol = other.member("carol");
+        carol.join(stage, Path::V0);
+        let seen = carol.wait_show("alice", &BRIGHT);
+        assert_eq!(seen.checks, 0, "{seen:?}");
+    });
+}

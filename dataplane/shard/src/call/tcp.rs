@@ -86,6 +86,9 @@ impl Calls {
 
     /// Passes the packets of a batch that go by TCP to the gateway.
     pub fn divert(&mut self, batch: &mut Batch, counters: &mut Counters) {
+        if self.is_idle() {
+            return;
+        }
         let Some(end) = &mut self.gateway else { return };
         let lost = end.divert(batch);
         if lost.packets > 0 {
