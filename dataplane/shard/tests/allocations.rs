@@ -28,6 +28,9 @@ use ringway_shard::shard::{Datagram, Shard, ShardConfig, TURN_PACKETS};
 use ringway_shard::sockets::{OpenError, Opened, Sockets};
 use ringway_wire::rtcp::{FirEntry, Pli, ReceiverReport, ReportBlock, SenderReport, write};
 
+#[path = "allocations/calls.rs"]
+mod calls;
+
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }

@@ -7,10 +7,12 @@
 //! row in [`TARGETS`], a folder in `corpus/` and a file in `harness/fuzz_targets/`.
 #![forbid(unsafe_code)]
 
+mod call;
 mod descriptors;
 mod dtls;
 mod extensions;
 mod feedback;
+mod fragment;
 mod join_request;
 mod region;
 mod rtcp;
@@ -21,10 +23,12 @@ mod sniff;
 mod srtp;
 mod stun;
 
+pub use call::call;
 pub use descriptors::descriptors;
 pub use dtls::dtls;
 pub use extensions::extensions;
 pub use feedback::feedback;
+pub use fragment::fragment;
 pub use join_request::join_request;
 pub use region::region;
 pub use rtcp::rtcp;
@@ -40,10 +44,12 @@ pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus folder.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("call", call),
     ("descriptors", descriptors),
     ("dtls", dtls),
     ("extensions", extensions),
     ("feedback", feedback),
+    ("fragment", fragment),
     ("join_request", join_request),
     ("region", region),
     ("rtcp", rtcp),

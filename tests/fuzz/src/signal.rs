@@ -19,7 +19,7 @@ use ringway_signal::{Output, Session, Settings, Start, TrackSource, World};
 const OUTPUTS_MAX: usize = 4096;
 
 /// Nothing is announced, nothing is published.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl World for Nobody {
     fn match_media(&self, _: &str, _: TrackKind, _: &[TrackSid]) -> MediaMatch {
@@ -55,7 +55,7 @@ pub fn signal(data: &[u8]) {
     }
 }
 
-fn drain(session: &mut Session) {
+pub(crate) fn drain(session: &mut Session) {
     let mut count = 0;
     while let Some(output) = session.poll_output() {
         count += 1;
@@ -69,21 +69,25 @@ fn drain(session: &mut Session) {
 }
 
 fn session(single: bool) -> Session {
+    Session::new(start(&joined(), single))
+}
+
+pub(crate) fn start(joined: &Joined, single: bool) -> Start<'_> {
     let join = Join { single, ..Join::default() };
     let info = ClientInfo { protocol: 17, ..ClientInfo::default() };
     let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
-    Session::new(Start {
+    Start {
         settings: Arc::new(Settings::default()),
         plane: Arc::new(PlaneInfo { fingerprint, shards: vec![ShardAddresses::default()] }),
-        joined: &joined(),
+        joined,
         join,
         client: Client { info },
         seed: [1; 4],
         now_ms: 0,
-    })
+    }
 }
 
-fn joined() -> Joined {
+pub(crate) fn joined() -> Joined {
     let participant = ParticipantInfo {
         sid: ParticipantSid::from_random([1; 12]),
         identity: "me".to_owned(),

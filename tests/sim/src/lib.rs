@@ -11,9 +11,11 @@
 //! - [`pool`], [`sockets`], [`kernel`]: what the engine's parts are to a shard.
 //! - [`network`]: paths that lose, double, delay and reorder.
 //! - [`source`], [`judge`]: who sends, and what must have become of it.
+//! - [`calls`]: the same with peers that speak ICE, DTLS and SRTP.
 //! - [`seeds`], [`random`]: many runs, each repeatable.
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod judge;
 pub mod kernel;
 pub mod machine;

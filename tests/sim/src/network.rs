@@ -30,6 +30,8 @@ pub struct Path {
     pub held_ns: u64,
     /// How long the others take.
     pub delay_ns: u64,
+    /// How much longer at most, by chance; they come in order all the same, as from a queue.
+    pub jitter_ns: u64,
 }
 
 impl Path {
@@ -40,6 +42,7 @@ impl Path {
         reorder_permille: 0,
         held_ns: 0,
         delay_ns: 100_000,
+        jitter_ns: 0,
     };
 
     /// Some path with up to 20 % loss.
@@ -50,6 +53,7 @@ impl Path {
             reorder_permille: random.below(100),
             held_ns: random.between(100_000, 5_000_000),
             delay_ns: random.between(10_000, 30_000_000),
+            jitter_ns: 0,
         }
     }
 }
@@ -61,6 +65,8 @@ pub struct Network {
     paths: HashMap<SocketAddr, Path>,
     /// By due time, then by the order of sending: a perfect path keeps order.
     flight: BinaryHeap<Reverse<(u64, u64, Packet)>>,
+    /// When the last one left each queue, by sender and receiver.
+    queues: HashMap<(SocketAddr, SocketAddr), u64>,
     sent: u64,
 }
 
@@ -68,7 +74,8 @@ impl Network {
     /// A network of perfect paths.
     pub fn new(seed: u64) -> Self {
         let flight = BinaryHeap::new();
-        Self { random: Random::new(seed), paths: HashMap::new(), flight, sent: 0 }
+        let (paths, queues) = (HashMap::new(), HashMap::new());
+        Self { random: Random::new(seed), paths, flight, queues, sent: 0 }
     }
 
     /// Sets the path to and from a remote address.
@@ -86,7 +93,14 @@ impl Network {
         let copies = if self.random.chance(path.double_permille) { 2 } else { 1 };
         for _ in 0..copies {
             let held = self.random.chance(path.reorder_permille);
-            let due_ns = now_ns + path.delay_ns + if held { path.held_ns } else { 0 };
+            let mut due_ns = now_ns + path.delay_ns;
+            if path.jitter_ns > 0 {
+                due_ns += self.random.below(path.jitter_ns);
+                let last_ns = self.queues.entry((packet.from, packet.to)).or_default();
+                due_ns = due_ns.max(*last_ns);
+                *last_ns = due_ns;
+            }
+            due_ns += if held { path.held_ns } else { 0 };
             self.flight.push(Reverse((due_ns, self.sent, packet.clone())));
             self.sent += 1;
         }

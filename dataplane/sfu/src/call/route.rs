@@ -59,7 +59,8 @@ pub struct Pause {
 }
 
 impl Pause {
-    fn any(self) -> bool {
+    /// Whether there is a reason.
+    pub fn any(self) -> bool {
         self.unwanted || self.muted
     }
 }
@@ -246,7 +247,16 @@ impl Route {
         if packet.ahead == 0 {
             return self.offer_late(packet);
         }
-        if self.pause.any() || !packet.entry || packet.empty {
+        if self.pause.any() {
+            return Decision::Drop;
+        }
+        if !packet.entry || packet.empty {
+            if self.video && self.stream.layer() == packet.layer() {
+                // The layer counts anew, and where it began was lost: another begin must be asked
+                // for.
+                self.stream = StreamId::NONE;
+                self.asked_ns = None;
+            }
             return Decision::Drop;
         }
         // Until something is decoded any layer up to the wanted one will do; then only that one.
@@ -560,6 +570,11 @@ impl Resend {
     /// The layer in whose history it lies.
     pub fn layer(&self) -> u8 {
         self.segment.stream.layer()
+    }
+
+    /// The numbering that it is of.
+    pub fn stream(&self) -> StreamId {
+        self.segment.stream
     }
 
     /// How `packet`, found in that history and read again, leaves: as it did the first time.

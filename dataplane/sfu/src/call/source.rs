@@ -93,6 +93,11 @@ impl Source {
         self.layers[..usize::from(self.count)].get_mut(usize::from(layer))
     }
 
+    /// The numbering of a layer now.
+    pub fn stream(&self, layer: u8) -> Option<StreamId> {
+        self.layers().get(usize::from(layer)).map(|state| StreamId::new(layer, state.epoch))
+    }
+
     /// A bit for each live layer, the lowest layer in the lowest bit.
     pub fn live(&self) -> u8 {
         let live = self.layers().iter().enumerate().filter(|(_, layer)| layer.is_live());
@@ -153,7 +158,11 @@ impl Source {
             prepared.entry = match facts.entry {
                 Entry::None => false,
                 Entry::Full => true,
-                Entry::Picture => new_timestamp && !state.parameter_sets,
+                // Without a packet before it, it cannot be told from the rest of a key frame whose
+                // parameter sets were lost.
+                Entry::Picture => {
+                    new_timestamp && newest.is_some() && ahead == 1 && !state.parameter_sets
+                }
             };
             if prepared.entry && codec.is_video() {
                 state.counts.key_frames += 1;

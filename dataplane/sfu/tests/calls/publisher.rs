@@ -13,6 +13,15 @@ pub(crate) struct FrameId {
     pub(crate) number: u32,
 }
 
+/// A frame as it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    pub(crate) at_ns: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) temporal: u8,
+    pub(crate) key: bool,
+}
+
 /// What a packet carries, as the payload behind the descriptor tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
@@ -69,6 +78,8 @@ pub(crate) struct Encoder {
     last_of: [u32; 3],
     pub(crate) key_wanted: bool,
     pub(crate) running: bool,
+    /// All frames so far; the first has the number 1.
+    pub(crate) made: Vec<Made>,
 }
 
 impl Encoder {
@@ -87,6 +98,7 @@ impl Encoder {
             last_of: [0; 3],
             key_wanted: true,
             running: true,
+            made: Vec::new(),
         }
     }
 
@@ -119,6 +131,7 @@ impl Encoder {
         self.last_of[temporal] = self.number;
         let packets = 1 + dice.roll(4) as u8;
         let timestamp = self.timestamp(now_ns);
+        self.made.push(Made { at_ns: now_ns, timestamp, temporal: temporal as u8, key });
         (0..packets)
             .map(|packet| {
                 let frame = FrameId { layer: self.layer, number: self.number };

@@ -215,13 +215,9 @@ impl Calls {
         Ok(())
     }
 
-    fn session_mut(&mut self, key: u64) -> Result<&mut Session, Refusal> {
-        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
-        self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)
-    }
-
     fn set_payloads(&mut self, key: u64, first: bool, payloads: &[Payload]) -> Result<(), Refusal> {
-        let session = self.session_mut(key)?;
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
         if first {
             session.formats = Default::default();
         }
@@ -232,6 +228,7 @@ impl Calls {
             let rtx = Format::Rtx { media: payload.payload_type };
             session.formats.insert(payload.rtx_payload_type, rtx);
         }
+        self.change_looks(id);
         Ok(())
     }
 
@@ -250,12 +247,20 @@ impl Calls {
             return Ok(());
         }
         session.extensions = map;
-        for (_, id) in &session.routes {
-            if let Some(subscription) = self.subscriptions.get_mut(*id) {
+        self.change_looks(id);
+        Ok(())
+    }
+
+    /// What a peer gets, and what others get of it, looks otherwise from now on.
+    fn change_looks(&mut self, id: SlotId) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let streams = session.sources.iter().filter_map(|source| self.streams.get(*source));
+        let own = session.routes.iter().map(|(_, route)| route);
+        for route in own.chain(streams.flat_map(|stream| &stream.routes)) {
+            if let Some(subscription) = self.subscriptions.get_mut(*route) {
                 subscription.change_looks();
             }
         }
-        Ok(())
     }
 
     fn add_source(&mut self, now: Now, spec: &SourceSpec) -> Result<(), Refusal> {

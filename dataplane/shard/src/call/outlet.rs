@@ -231,7 +231,15 @@ impl Calls {
         }
         let stream = self.streams.get(subscription.stream)?;
         let publisher = self.sessions.get(stream.session)?;
+        if subscription.route.pause().any() {
+            // Whoever wants nothing lacks nothing; it begins again with a key frame.
+            return None;
+        }
         let resend = subscription.route.sent_as(sequence)?;
+        if stream.source.stream(resend.layer()) != Some(resend.stream()) {
+            // Another numbering has begun: the history may hold another packet under that number.
+            return None;
+        }
         let store = stream.stores.get(usize::from(resend.layer()))?;
         let bytes = store.history.as_ref()?.get(&self.pool, resend.sequence)?;
         let view = RtpView::parse(bytes).ok()?;

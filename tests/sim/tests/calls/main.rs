@@ -1,0 +1,8 @@
+//! Scenarios of calls on simulated shards, one file per theme.
+
+mod comings;
+mod hostile;
+mod layers;
+mod loss;
+mod paths;
+mod reuse;
