@@ -46,9 +46,10 @@ pub fn start(config: &Config) -> (CallEnds, Rtc) {
     let (facts, mut happened) = mpsc::unbounded_channel();
     let tokens = Arc::new(Tokens::new(&config.keys));
     // What the data plane cannot do yet is not announced.
-    let settings = Settings { full_ice: false, ice_tcp: false, ..Settings::default() };
+    let mut settings = Settings { full_ice: false, ice_tcp: false, ..Settings::default() };
+    config.room.apply(&mut settings);
     let ends = Ends { plane, commands, facts };
-    let (task, rtc) = RtcTask::new(settings, Default::default(), tokens, ends);
+    let (task, rtc) = RtcTask::new(settings, config.room.calls(), tokens, ends);
     tokio::spawn(task.run());
     tokio::spawn(async move {
         while let Some(fact) = happened.recv().await {
