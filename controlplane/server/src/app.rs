@@ -11,9 +11,10 @@ use crate::config::{Limits, MetricsAccess};
 use crate::driver::Driver;
 use crate::error::ApiError;
 use crate::link::Plane;
+use crate::page::Page;
 use crate::requests::{self, Requests};
 use crate::rtc::task::Rtc;
-use crate::{forwards, health, metrics, openapi, rtc, whep, whip};
+use crate::{dev_token, forwards, health, metrics, openapi, rtc, whep, whip};
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -33,6 +34,10 @@ pub struct Shared {
     pub metrics: MetricsAccess,
     /// What a client may ask for.
     pub limits: Limits,
+    /// What a browser gets at `/`.
+    pub page: Page,
+    /// The page gets tokens here.
+    pub development: bool,
 }
 
 impl App {
@@ -54,12 +59,14 @@ impl Deref for App {
 pub fn router(app: App, rtc: Rtc) -> Router {
     let open =
         Router::new().merge(health::routes()).merge(openapi::routes()).merge(metrics::routes());
+    let development = app.development.then(|| dev_token::routes(rtc.clone())).unwrap_or_default();
     let ingress = Router::new()
         .merge(forwards::routes())
         .route_layer(from_fn_with_state(app.clone(), auth::require_ingress_admin));
     Router::new()
         .merge(open)
         .merge(ingress)
+        .merge(development)
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
         .layer(from_fn_with_state(app.clone(), requests::count))

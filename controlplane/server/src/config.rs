@@ -1,5 +1,7 @@
 //! The configuration: file, environment, defaults; what is missing or contradictory in a sentence.
 
+mod room;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +11,7 @@ use ringway_settings::{LogFilter, LogFormat, Secret, SettingsError};
 use serde::{Deserialize, Serialize};
 
 use crate::names::Names;
+pub use room::{EnabledCodec, Room};
 
 /// Overrides the keys of the file: `KEY: SECRET`, one a line.
 const KEYS_VARIABLE: &str = "RINGWAY_KEYS";
@@ -29,6 +32,8 @@ pub struct Config {
     pub keys: BTreeMap<String, Secret>,
     /// A file with more of them.
     pub key_file: Option<PathBuf>,
+    /// The page at `/` gets its tokens here.
+    pub development: bool,
     /// Where the data plane listens.
     pub socket: PathBuf,
     /// Where the store lives.
@@ -43,6 +48,8 @@ pub struct Config {
     pub limits: Limits,
     /// Media of calls.
     pub rtc: Rtc,
+    /// How rooms are made and end.
+    pub room: Room,
 }
 
 /// Media of calls; the names are LiveKit's.
@@ -96,6 +103,7 @@ impl Default for Config {
             bind_addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             keys: BTreeMap::new(),
             key_file: None,
+            development: false,
             socket: crate::link::DEFAULT_SOCKET.into(),
             data_dir: "/var/lib/ringway".into(),
             log: LogFilter::default(),
@@ -103,6 +111,7 @@ impl Default for Config {
             metrics: MetricsAccess::default(),
             limits: Limits::default(),
             rtc: Rtc::default(),
+            room: Room::default(),
         }
     }
 }

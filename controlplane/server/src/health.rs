@@ -1,22 +1,29 @@
-//! `GET /`: whether the appliance works, for load balancers and people.
+//! `GET /`: whether the appliance works, for load balancers; for people, a page.
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::app::App;
+use crate::page;
 
 /// The paths of this API.
 pub fn routes() -> Router<App> {
     Router::new().route("/", get(health))
 }
 
-async fn health(State(app): State<App>) -> (StatusCode, &'static str) {
-    if app.plane.is_joined() {
-        (StatusCode::OK, "OK\n")
-    } else {
-        let message = "The data plane is away: start ringway-dataplane.\n";
-        (StatusCode::SERVICE_UNAVAILABLE, message)
+/// The status is the same for programs and for people, and LiveKit's: 406 tells those who ask that
+/// nothing can be done here, be the data plane gone or only silent.
+async fn health(State(app): State<App>, headers: HeaderMap) -> Response {
+    let away = "The data plane is away: start ringway-dataplane.\n";
+    let (status, text) = match app.plane.is_joined() {
+        true => (StatusCode::OK, "OK\n"),
+        false => (StatusCode::NOT_ACCEPTABLE, away),
+    };
+    if page::is_wanted(&headers) {
+        return app.page.respond(status);
     }
+    (status, [(header::VARY, "Accept")], text).into_response()
 }

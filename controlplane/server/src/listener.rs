@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{Request, Uri};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -144,7 +147,13 @@ async fn accept(
         if let Err(error) = tune(&stream) {
             tracing::debug!(%error, "cannot tune a connection");
         }
-        let service = TowerToHyperService::new(router.clone());
+        let routes = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(uri) = without_double_slash(request.uri()) {
+                *request.uri_mut() = uri;
+            }
+            routes.call(request)
+        });
         let builder = builder();
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = graceful.watch(connection.into_owned());
@@ -155,6 +164,14 @@ async fn accept(
             drop(place);
         });
     }
+}
+
+/// LiveKit's: clients put `/rtc` behind an address that ends in a slash.
+fn without_double_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path_and_query()?.as_str().strip_prefix("//")?;
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("/{}", path.trim_start_matches('/')).parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn tune(stream: &TcpStream) -> io::Result<()> {
@@ -168,6 +185,8 @@ fn builder() -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        // Names of headers as most servers write them: some WHIP clients compare letters.
+        .title_case_headers(true)
         .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()

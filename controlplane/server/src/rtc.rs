@@ -52,9 +52,10 @@ pub fn start(config: &Config) -> Result<(CallEnds, Rtc), AddressError> {
     let tokens = Arc::new(Tokens::new(&config.keys));
     let ice_tcp = config.rtc.tcp_port != 0;
     let ice_servers = ice_servers(&config.rtc.stun_servers);
-    let settings = Settings { ice_tcp, ice_servers, ..Settings::default() };
+    let mut settings = Settings { ice_tcp, ice_servers, ..Settings::default() };
+    config.room.apply(&mut settings);
     let ends = Ends { plane, commands, facts };
-    let (task, rtc) = RtcTask::new(settings, Default::default(), tokens, ends);
+    let (task, rtc) = RtcTask::new(settings, config.room.calls(), tokens, ends);
     tokio::spawn(task.run());
     tokio::spawn(async move {
         while let Some(fact) = happened.recv().await {

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::driver::{Driver, DriverTask};
 use crate::link;
 use crate::listener::{self, ListenError};
+use crate::page::Page;
 use crate::requests::Requests;
 use crate::rtc;
 use crate::store::{Store, StoreError};
@@ -63,7 +64,12 @@ pub async fn until_stopped(config: Config) -> Result<(), ServeError> {
         requests: Requests::default(),
         metrics: config.metrics.clone(),
         limits: config.limits,
+        page: Page::new(config.development),
+        development: config.development,
     });
+    if config.development {
+        tracing::warn!("development: whoever reaches this port gets tokens at /dev/token");
+    }
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(listener::serve(listeners, router(app, rtc), stopped));
     tell(&[NotifyState::Ready]);

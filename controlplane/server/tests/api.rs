@@ -17,6 +17,7 @@ use ringway_server::config::{Config, Limits, MetricsAccess};
 use ringway_server::driver::DriverTask;
 use ringway_server::link;
 use ringway_server::openapi::DOCUMENT;
+use ringway_server::page::Page;
 use ringway_server::requests::Requests;
 use ringway_server::rtc;
 use ringway_server::store::{Store, StoreError};
@@ -43,8 +44,13 @@ fn token(grants: Value) -> String {
 }
 
 impl Server {
-    /// Opens the store in `dir` and links to the data plane at `dir`'s socket.
+    /// A server whose page is for development.
     async fn start(dir: &Path) -> Self {
+        Self::start_as(dir, true).await
+    }
+
+    /// Opens the store in `dir` and links to the data plane at `dir`'s socket.
+    async fn start_as(dir: &Path, development: bool) -> Self {
         let store = wait(|| match Store::open(&dir.join("data")) {
             Err(StoreError::Locked { .. }) => None,
             opened => Some(opened.unwrap()),
@@ -64,6 +70,8 @@ impl Server {
             requests: Requests::default(),
             metrics: MetricsAccess::default(),
             limits: LIMITS,
+            page: Page::new(development),
+            development,
         });
         Self { router: router(app, rtc), token: token(json!({"ingressAdmin": true})), task }
     }
@@ -313,7 +321,7 @@ async fn without_a_data_plane_nothing_is_promised_but_all_is_shown() {
     }
     let before = ports(&plane);
     plane.kill();
-    server.until("/", |status, _| status == 503).await;
+    server.until("/", |status, _| status == 406).await;
     server.check(create, json!({}), 503, "data_plane_away", "").await;
     server.until("/v1/forwards/FW_aaaaaaaaaaaa", |_, v| v["state"] == "pending").await;
     let rename = json!({"name": "renamed"});
@@ -390,7 +398,7 @@ async fn a_control_plane_that_crashed_comes_back_to_what_it_promised() {
 async fn a_hanging_shard_is_noticed() {
     let (_dir, plane, server) = pair(1).await;
     plane.hang.store(true, Ordering::Relaxed);
-    server.until("/", |status, _| status == 503).await;
+    server.until("/", |status, _| status == 406).await;
     plane.hang.store(false, Ordering::Relaxed);
     server.joined().await;
     server.check("POST /v1/forwards", json!({}), 201, "", "").await;
@@ -420,5 +428,61 @@ async fn metrics_tell_what_the_pages_hold() {
     assert_eq!(heads.len(), heads.iter().collect::<BTreeSet<_>>().len(), "a family twice");
     if let Some(path) = std::env::var_os("RINGWAY_METRICS_SAMPLE") {
         std::fs::write(path, text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn browsers_get_a_page_and_programs_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let stand_in = StandIn::start(&socket(dir.path()), 1);
+    let server = Server::start(dir.path()).await;
+    server.joined().await;
+    let get = async |accept: &str| {
+        let request = Request::get("/").header(header::ACCEPT, accept);
+        let (status, headers, text) = server.send(request.body(Body::empty()).unwrap()).await;
+        (status.as_u16(), headers[header::CONTENT_TYPE].to_str().unwrap().to_owned(), text)
+    };
+    let (plain, html) = ("text/plain; charset=utf-8", "text/html; charset=utf-8");
+    let (status, kind, text) = get("*/*").await;
+    assert_eq!((status, kind.as_str(), text.as_str()), (200, plain, "OK\n"));
+    let (status, kind, text) = get("text/html,application/xhtml+xml,*/*;q=0.8").await;
+    assert_eq!((status, kind.as_str()), (200, html));
+    assert!(text.contains("<title>Ringway</title>"), "{text}");
+    stand_in.kill();
+    server.until("/", |status, _| status == 406).await;
+    let (status, kind, _) = get("text/html").await;
+    assert_eq!((status, kind.as_str()), (406, html));
+}
+
+#[tokio::test]
+async fn the_page_gets_tokens_in_development_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let wish = json!({"room": "r", "identity": "anna", "direction": "publish"}).to_string();
+    let ask = async |server: &Server, host: &str, kind: &str, body: &str| {
+        let request = Request::post("/dev/token").header(header::HOST, host);
+        let request = request.header(header::CONTENT_TYPE, kind);
+        let (status, _, text) = server.send(request.body(body.to_owned().into()).unwrap()).await;
+        (status.as_u16(), text)
+    };
+    let (own, kind) = ("127.0.0.1:7880", "application/json");
+    {
+        let server = Server::start_as(&dir.path().join("production"), false).await;
+        assert_eq!(ask(&server, own, kind, &wish).await.0, 404);
+    }
+    let server = Server::start_as(&dir.path().join("development"), true).await;
+    let (status, text) = ask(&server, own, kind, &wish).await;
+    assert_eq!(status, 200, "{text}");
+    let token = serde_json::from_str::<Value>(&text).unwrap()["token"].as_str().unwrap().to_owned();
+    let claims: Value = jsonwebtoken::dangerous::insecure_decode_claims(&token).unwrap();
+    assert_eq!((&claims["sub"], &claims["video"]["room"]), (&json!("anna"), &json!("r")));
+    let empty = json!({"room": "", "identity": "anna", "direction": "play"}).to_string();
+    for (host, kind, body, expect) in [
+        ("evil.example:7880", kind, wish.as_str(), 403),
+        // What a form of another page could send.
+        (own, "text/plain", wish.as_str(), 415),
+        (own, kind, empty.as_str(), 400),
+        (own, kind, "{}", 400),
+    ] {
+        assert_eq!(ask(&server, host, kind, body).await.0, expect, "{host} {kind} {body}");
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::routing::get;
 use ringway_server::listener::{ListenError, bind, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,4 +60,28 @@ async fn a_stop_lets_the_request_in_progress_end() {
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("done"), "{answer}");
     serving.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err(), "still listening");
+}
+
+#[tokio::test]
+async fn requests_may_begin_with_two_slashes() {
+    let listeners = bind(&[LOCAL], 0).unwrap();
+    let address = listeners[0].local_addr().unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let query = |RawQuery(query): RawQuery| async move { query.unwrap_or_default() };
+    let router = Router::new().route("/rtc", get(query));
+    let serving = tokio::spawn(serve(listeners, router, stopped));
+    for (target, expect) in [("/rtc?a=%2F", "a=%2F"), ("//rtc?b=//", "b=//"), ("///rtc", "")] {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK"), "{target}: {answer}");
+        // Clients that compare letters must find what they look for.
+        assert!(head.contains("\r\nContent-Type: "), "{head}");
+        assert_eq!(body, expect, "{target}");
+    }
+    stop.send(true).unwrap();
+    serving.await.unwrap();
 }

@@ -281,10 +281,12 @@ fn post(path: &str, kind: &str, token: &str, body: String) -> Request<Body> {
 async fn whip_from_offer_to_end() {
     let mut house = house().await;
     let sdp = "application/sdp";
+    let mute = token("a", json!({"roomJoin": true, "room": "r", "canPublish": false}));
     for (kind, token, body, expect) in [
         ("text/plain", good("a"), offer(), 415),
         (sdp, "x".to_owned(), offer(), 401),
         (sdp, token("a", json!({"roomJoin": false, "room": "r"})), offer(), 401),
+        (sdp, mute, offer(), 403),
         (sdp, good("a"), "nonsense".to_owned(), 400),
         (sdp, good("a"), "x".repeat((1 << 20) + 1), 413),
         (sdp, good("a"), offer().replace("opus", "speex"), 406),
@@ -297,6 +299,11 @@ async fn whip_from_offer_to_end() {
     assert_eq!(status, StatusCode::CREATED, "{answer}");
     assert!(answer.contains("a=recvonly") && answer.contains("192.0.2.1 7882"), "{answer}");
     assert_eq!(headers[header::LINK], "<stun:192.0.2.3:3478>; rel=\"ice-server\"");
+    assert_eq!(headers["accept-patch"], "application/trickle-ice-sdpfrag");
+    let exposed = headers[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap();
+    for name in ["Location", "ETag", "Link"] {
+        assert!(exposed.contains(name), "{exposed}");
+    }
     let etag = headers[header::ETAG].to_str().unwrap().to_owned();
     let location = headers[header::LOCATION].to_str().unwrap().to_owned();
     assert!(location.starts_with("/whip/v1/PA_"), "{location}");
@@ -344,6 +351,9 @@ async fn whip_from_offer_to_end() {
 async fn whep_answers_with_streams() {
     let house = house().await;
     let offer = offer().replace("sendonly", "recvonly").replace("a=msid:- mic\r\n", "");
+    let deaf = token("deaf", json!({"roomJoin": true, "room": "r", "canSubscribe": false}));
+    let request = post("/whep/v1", "application/sdp", &deaf, offer.clone());
+    assert_eq!(ask(&house, request).await.0, StatusCode::FORBIDDEN);
     let request = post("/whep/v1", "application/sdp", &good("viewer"), offer);
     let (status, headers, answer) = ask(&house, request).await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");

@@ -105,7 +105,7 @@ async def request(method, url, body=None):
 
     def answer():
         with urllib.request.urlopen(asked, timeout=10) as response:
-            return response.status, dict(response.headers), response.read().decode()
+            return response.status, response.headers, response.read().decode()
 
     return await asyncio.to_thread(answer)
 

@@ -56,7 +56,7 @@ def request(method, url, body=None):
         headers["Content-Type"] = "application/sdp"
     asked = urllib.request.Request(url, body, headers, method=method)
     with urllib.request.urlopen(asked, timeout=10) as response:
-        return response.status, dict(response.headers), response.read().decode()
+        return response.status, response.headers, response.read().decode()
 
 
 def promised(emit):

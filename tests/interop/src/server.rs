@@ -1,5 +1,6 @@
 //! The server under test: ours, one that runs already, or a LiveKit to compare with.
 
+use std::cell::RefCell;
 use std::env;
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -31,7 +32,7 @@ pub struct Server {
 #[derive(Debug)]
 enum Running {
     Elsewhere,
-    Ours { _appliance: Box<Appliance> },
+    Ours { appliance: Box<RefCell<Appliance>> },
     LiveKit { _livekit: LiveKit },
 }
 
@@ -63,8 +64,10 @@ impl Server {
                 let node_ip = node_ip.unwrap_or_default();
                 let (udp_port, tcp_port) = (free_udp_pair(), free_tcp_port());
                 let rtc = format!("{{udp_port: {udp_port}, tcp_port: {tcp_port}{node_ip}}}");
-                let appliance = Appliance::start(Options::default().controlplane("rtc", &rtc));
-                (appliance.url(), Running::Ours { _appliance: Box::new(appliance) })
+                // The page at `/` then needs nobody who pastes tokens.
+                let options = Options::default().controlplane("development", "true");
+                let appliance = Appliance::start(options.controlplane("rtc", &rtc));
+                (appliance.url(), Running::Ours { appliance: Box::new(RefCell::new(appliance)) })
             }
         };
         Self { url, key: KEY.to_owned(), secret: SECRET.to_owned(), running }
@@ -85,6 +88,31 @@ impl Server {
     /// the same over a restart of ICE. (A server elsewhere is not excused.)
     pub fn is_livekit(&self) -> bool {
         matches!(self.running, Running::LiveKit { .. })
+    }
+
+    /// Kills our control plane, as `kill -9` does.
+    ///
+    /// # Panics
+    /// When the server is somebody else's.
+    pub fn kill_controlplane(&self) {
+        self.appliance().borrow_mut().kill_controlplane();
+    }
+
+    /// Starts our control plane again, and waits until it has joined the data plane.
+    ///
+    /// # Panics
+    /// When the server is somebody else's.
+    pub fn start_controlplane(&self) {
+        let mut appliance = self.appliance().borrow_mut();
+        appliance.start_controlplane();
+        appliance.wait_joined();
+    }
+
+    fn appliance(&self) -> &RefCell<Appliance> {
+        match &self.running {
+            Running::Ours { appliance } => appliance,
+            _ => panic!("this test kills its server, which must be ours"),
+        }
     }
 
     /// True for an AEAD profile, which all clients of these tests offer.

@@ -467,7 +467,7 @@ fn a_data_plane_that_is_away_is_said_to_be() {
     let path = path(&forward);
     let id = forward["destinations"][0]["id"].as_str().expect("an id");
     appliance.kill_dataplane();
-    until(PATIENCE, "the health check to notice", || (client.get("/").status == 503).then_some(()));
+    until(PATIENCE, "the health check to notice", || (client.get("/").status == 406).then_some(()));
     let one = json!({ "address": "127.0.0.1", "port": 6002 });
     for answer in [
         client.post(FORWARDS, &json!({})),

@@ -103,7 +103,7 @@ fn check_restart(first: First) {
         }
         First::Control => {
             appliance.start_controlplane();
-            assert_eq!(client.get("/").status, 503);
+            assert_eq!(client.get("/").status, 406);
             assert_eq!(wiring(&all(&client)), wiring(&before), "without the data plane");
             appliance.start_dataplane();
         }

@@ -112,7 +112,7 @@ fn absence(appliance: &Appliance, before: &[Value]) {
     let health = until(PATIENCE, "the health check to notice", || {
         Some(client.get("/")).filter(|health| health.status != 200)
     });
-    assert_eq!(health.status, 503);
+    assert_eq!(health.status, 406);
     assert!(health.body.contains("data plane"), "{}", health.body);
     let forwards = until(PATIENCE, "forwards to be pending", || {
         Some(list(appliance)).filter(|forwards| all_are(forwards, "pending"))
@@ -149,7 +149,7 @@ fn what_is_deleted_while_it_is_away_stays_deleted() {
     let (kept, gone) = (create("kept"), create("gone"));
     let path = |forward: &Value| format!("/v1/forwards/{}", forward["id"].as_str().expect("an id"));
     appliance.kill_dataplane();
-    until(PATIENCE, "the health check to notice", || (client.get("/").status == 503).then_some(()));
+    until(PATIENCE, "the health check to notice", || (client.get("/").status == 406).then_some(()));
     let destination = kept["destinations"][0]["id"].as_str().expect("an id");
     client.delete(&path(&gone)).expect(204);
     client.delete(&format!("{}/destinations/{destination}", path(&kept))).expect(204);

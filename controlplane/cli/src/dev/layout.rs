@@ -136,6 +136,7 @@ pub(super) struct ControlplaneFile<'a> {
     pub(super) port: u16,
     pub(super) bind_addresses: [IpAddr; 1],
     pub(super) keys: std::collections::BTreeMap<&'a str, &'a str>,
+    pub(super) development: bool,
     pub(super) data_dir: PathBuf,
     pub(super) log: &'a LogFilter,
 }
@@ -204,6 +205,7 @@ mod tests {
             port: 7880,
             bind_addresses: ["::1".parse().unwrap()],
             keys: [(DEVELOPMENT_KEY, DEVELOPMENT_SECRET)].into(),
+            development: true,
             data_dir: "/d".into(),
             log: &log,
         };

@@ -249,6 +249,7 @@ fn write_files(args: &DevArgs, port: u16, dirs: &DevDirs) -> anyhow::Result<(Pat
         port,
         bind_addresses: [args.bind],
         keys: [(DEVELOPMENT_KEY, DEVELOPMENT_SECRET)].into(),
+        development: true,
         data_dir: dirs.data.clone(),
         log: &log,
     };

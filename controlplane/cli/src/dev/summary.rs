@@ -40,6 +40,8 @@ impl Summary {
         format!(
             "Ringway runs. Ctrl-C ends it.\n\
              \n\
+             {0:2}page         {url}/   (open it in a browser: camera, test pattern, the room)\n\
+             {0:2}LiveKit      {ws}   (address for LiveKit's clients)\n\
              {0:2}HTTP API     {url}   (description: /openapi.json, metrics: /metrics)\n\
              {0:2}API key      {key}\n\
              {0:2}API secret   {secret}\n\
@@ -59,6 +61,7 @@ impl Summary {
              {0:2}ringway{flag} top",
             "",
             url = self.url,
+            ws = self.url.replacen("http", "ws", 1),
             key = self.key,
             secret = self.secret,
             shards = self.shards(),
@@ -103,6 +106,8 @@ mod tests {
     fn says_what_matters() {
         let text = summary(7880).render();
         for part in [
+            "  page         http://127.0.0.1:7880/ ",
+            "  LiveKit      ws://127.0.0.1:7880 ",
             "  HTTP API     http://127.0.0.1:7880 ",
             "  API secret   hush\n",
             "  shards       2 (core 1: io_uring, any core: plain)\n",

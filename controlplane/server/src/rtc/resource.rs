@@ -18,6 +18,7 @@ use super::visitor::visitor;
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 const CLIENT_INFO: &str = "x-livekit-clientinfo";
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 #[derive(Clone)]
 struct Endpoint {
@@ -66,8 +67,10 @@ impl IntoResponse for Problem {
 
 fn open_to_pages(mut response: Response) -> Response {
     let any = HeaderValue::from_static("*");
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any.clone());
-    response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, any);
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    // By name: not every browser takes `*` for all of them.
+    let exposed = HeaderValue::from_static("Location, ETag, Link, Accept-Patch");
+    response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     response
 }
 
@@ -85,7 +88,7 @@ async fn options() -> Response {
     set(header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization");
     set(header::ACCESS_CONTROL_ALLOW_METHODS, "PATCH, OPTIONS, GET, POST, DELETE");
     set(HeaderName::from_static("accept-post"), SDP);
-    set(HeaderName::from_static("accept-patch"), FRAGMENT);
+    set(ACCEPT_PATCH, FRAGMENT);
     response
 }
 
@@ -130,6 +133,7 @@ async fn create(State(at): State<Endpoint>, request: Request) -> Result<Response
     let mut response = (StatusCode::CREATED, created.answer.sdp).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
+    headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
     insert(headers, header::LOCATION, format!("{}/{}", at.path, created.participant));
     insert(headers, header::ETAG, format!("\"{}\"", created.answer.etag));
     for link in at.rtc.ice_links() {

@@ -28,6 +28,9 @@ pub enum DirectError {
     /// Not met.
     #[error(transparent)]
     OneShot(#[from] OneShotError),
+    /// HTTP 403: the token lets its bearer in, but not for this.
+    #[error("the token does not allow to {0}")]
+    Forbidden(&'static str),
     /// HTTP 404.
     #[error("there is no such session")]
     NotFound,
@@ -39,6 +42,7 @@ impl DirectError {
         match self {
             Self::Refused(refused) => refused.status,
             Self::OneShot(error) => error.status(),
+            Self::Forbidden(_) => 403,
             Self::NotFound => 404,
         }
     }
@@ -68,7 +72,17 @@ impl Hub {
         }
         let plane = self.plane.clone().ok_or(Refusal::Unavailable)?;
         join.auto_subscribe = direct == Direct::Whep;
-        let joined = self.calls.join(now_ms, join_of(&claims, &join, &client));
+        let wish = join_of(&claims, &join, &client);
+        let permission = wish.grants.permission();
+        let (may, what) = match direct {
+            Direct::Whip => (permission.can_publish, "publish"),
+            Direct::Whep => (permission.can_subscribe, "subscribe"),
+        };
+        // Who may not join hears that first, from the room.
+        if wish.grants.room_join && !may {
+            return Err(DirectError::Forbidden(what));
+        }
+        let joined = self.calls.join(now_ms, wish);
         let joined = joined.inspect_err(|_| self.settle(now_ms))?;
         let sid = joined.participant.sid;
         let settings = Arc::clone(&self.settings);
