@@ -79,7 +79,7 @@ fn muted_and_unmuted() {
 fn a_publisher_leaves_and_comes_back_under_other_ssrcs() {
     for_seeds(4, |seed| {
         let mut random = Random::new(seed);
-        let by_rid = seed % 2 == 0;
+        let by_rid = seed.is_multiple_of(2);
         let mut meeting = Meeting::new(seed, Path::PERFECT);
         meeting.add_publisher();
         meeting.add_viewer();

@@ -12,7 +12,7 @@ fn watched(seed: u64, path: Path, coding: Coding) -> Meeting {
     let mut meeting = Meeting::new(seed, path);
     meeting.add_publisher();
     meeting.add_viewer();
-    let camera = meeting.publish(0, coding, 3, seed % 2 == 0);
+    let camera = meeting.publish(0, coding, 3, seed.is_multiple_of(2));
     meeting.subscribe(0, camera);
     meeting.connect();
     meeting

@@ -40,7 +40,7 @@ fn judge(meeting: &Meeting, at: usize, most_holes_percent: usize) -> Shown {
 fn without_loss_everything_is_seen() {
     for_seeds(6, |seed| {
         let coding = [Coding::Vp8, Coding::H264][seed as usize % 2];
-        let meeting = call(seed, Path::PERFECT, coding, seed % 3 == 0, 4000);
+        let meeting = call(seed, Path::PERFECT, coding, seed.is_multiple_of(3), 4000);
         let made = &meeting.publishers[0].cameras[0].encodings[2].made;
         for at in 0..2 {
             let shown = judge(&meeting, at, 0);
@@ -71,7 +71,7 @@ fn loss_is_repaired() {
         let coding = if seed < 5 { Coding::Vp8 } else { Coding::H264 };
         // On a bad path requests for the first key frame get lost, too.
         let ms = if loss >= 100 { 9000 } else { 4000 };
-        let meeting = call(seed, path, coding, seed % 2 == 0, ms);
+        let meeting = call(seed, path, coding, seed.is_multiple_of(2), ms);
         for at in 0..2 {
             let shown = judge(&meeting, at, holes);
             let made = &meeting.publishers[0].cameras[0].encodings[2].made;
