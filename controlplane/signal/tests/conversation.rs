@@ -163,6 +163,10 @@ fn a_track_is_offered_and_routed() {
             && route.red_payload_type.is_none()
             && route.service.max_spatial == 2
     );
+    // Sections of the client's own connection have the same names, and mean nothing here.
+    let lines = [line("video", "sendonly", "cam", ""), line("audio", "sendonly", "mic", "")];
+    let said = stage.says(Says::Offer(sd("offer", 1, description(1, "abcd", "actpass", &lines))));
+    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetRemote #SetMedia");
     let told = Notice::RouteSettings { track: sid, settings: settings(0) };
     assert_eq!(stage.is_told(told).kinds(), "#SetRoute");
     let lines = [DATA, line("video", "recvonly", "", ""), line("audio", "recvonly", "", "")];
