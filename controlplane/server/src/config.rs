@@ -11,6 +11,7 @@ use ringway_settings::{LogFilter, LogFormat, Secret, SettingsError};
 use serde::{Deserialize, Serialize};
 
 use crate::names::Names;
+
 pub use room::{EnabledCodec, Room};
 
 /// Overrides the keys of the file: `KEY: SECRET`, one a line.

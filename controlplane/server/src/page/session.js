@@ -59,25 +59,30 @@ class Session {
       const judge = () => {
         if (connection.connectionState === 'connected') done();
         if (['failed', 'closed'].includes(connection.connectionState)) {
-          fail(new Problem('No media connection: this browser cannot reach the UDP port of the '
-            + 'server. A firewall or an address that only the server knows is the usual reason.'));
+          fail(new Problem('No media connection: this browser cannot reach the media ports of '
+            + 'the server. A firewall or an address that only the server knows is the reason, '
+            + 'mostly.'));
         }
       };
       connection.addEventListener('connectionstatechange', judge);
       setTimeout(() => fail(new Problem('The media connection did not come about in time. Does a '
-        + 'firewall keep UDP away from the server?')), CONNECT_MS);
+        + 'firewall keep media away from the server?')), CONNECT_MS);
       judge();
     });
   }
 
-  /** Resolves when media can flow no more. */
+  /** Resolves when media can flow no more: the transport knows as soon as the server hangs up. */
   broken() {
     const { connection } = this;
+    const [first] = connection.getTransceivers();
+    const transport = first?.sender.transport ?? first?.receiver.transport;
     return new Promise((done) => {
       const judge = () => {
-        if (['failed', 'closed'].includes(connection.connectionState)) done();
+        const states = [connection.connectionState, transport?.state];
+        if (states.some((state) => state === 'failed' || state === 'closed')) done();
       };
       connection.addEventListener('connectionstatechange', judge);
+      transport?.addEventListener('statechange', judge);
       judge();
     });
   }
