@@ -46,6 +46,10 @@ impl Sockets for Ports {
         Err(OpenError::TableFull)
     }
 
+    fn listen(&mut self, _: SocketAddr) -> Result<SocketAddr, OpenError> {
+        Err(OpenError::NotAvailable)
+    }
+
     fn close(&mut self, _: SocketId) {}
 }
 

@@ -51,6 +51,10 @@ impl Sockets for Numbers {
         Ok(SocketId::new(self.0 - 1, 1))
     }
 
+    fn listen(&mut self, _: SocketAddr) -> Result<SocketAddr, OpenError> {
+        Err(OpenError::NotAvailable)
+    }
+
     fn close(&mut self, _: SocketId) {}
 }
 
