@@ -311,7 +311,7 @@ fn a_call_over_tcp() {
         assert_eq!(world.told, [claim]);
         world.listen_to_oneself();
         world.talk(0, 50);
-        assert!(world.by_udp.is_empty());
+        assert!(world.by_udp.is_empty(), "{:?}", world.by_udp);
         assert_eq!(world.shard.counters.get(Counter::DropTcpLane), 0);
 
         world.told.clear();
