@@ -1,11 +1,11 @@
 //! What was received lately, to be sent again: one history per source layer, in plaintext.
 //!
-//! Packets are copied into blocks of a pool that all histories of a shard share, and found again by
-//! the sequence number under which they came. Copies, not references to receive buffers: the ring
-//! of receive buffers is what the kernel fills, a second of video of every publisher would hold
-//! most of it back, and then the loss would begin at the door. A copy costs one pass over a packet
-//! that is in the cache anyway, once per packet received and not per subscriber, and the few
-//! receive buffers in use stay warm.
+//! Packets lie in blocks of a pool that all histories of a shard share, and are found again by the
+//! sequence number under which they came. Blocks, not references to receive buffers: the ring of
+//! receive buffers is what the kernel fills, a second of video of every publisher would hold most
+//! of it back, and then the loss would begin at the door. It costs no pass over the packet: media
+//! is opened from the receive buffer straight into its place ([`History::place`]), which takes 500
+//! ns of AES-128-GCM for 1160 octets, where copying, opening and copying again took 545.
 //!
 //! Blocks follow the bitrate: a layer that nobody sends holds none, and what all histories together
 //! hold never exceeds the pool.
