@@ -6,7 +6,9 @@ use std::net::{SocketAddr, UdpSocket};
 use ringway_proto::dtls::{DtlsContext, DtlsRole};
 use ringway_proto::ice::{IceAgent, Path, PathProtocol};
 use ringway_proto::srtp::{PacketIndex, RtpParts, SrtpOpener, SrtpProfile, SrtpSealer};
-use ringway_proto::transport::{Received, Transport, TransportConfig, TransportEvent};
+use ringway_proto::transport::{
+    Received, Transport, TransportConfig, TransportDrop, TransportEvent,
+};
 
 use super::intake;
 use super::random::Random;
@@ -56,8 +58,8 @@ pub enum Opened {
     Rtcp(usize),
     /// Something of ICE or DTLS.
     Control,
-    /// Nothing of ours.
-    Dropped,
+    /// Nothing to go on with.
+    Dropped(TransportDrop),
 }
 
 impl Connection {
@@ -136,10 +138,10 @@ impl Connection {
                         Opened::Rtp { len: rtp.len, header_len: rtp.header_len, ssrc: rtp.ssrc }
                     }
                     Received::Rtcp(len) => Opened::Rtcp(len),
-                    Received::Dropped(_) => {
+                    Received::Dropped(reason) => {
                         // A refused check may have an answer.
                         self.settle(now_ns);
-                        Opened::Dropped
+                        Opened::Dropped(reason)
                     }
                     _ => {
                         self.settle(now_ns);
@@ -149,7 +151,7 @@ impl Connection {
             }
             Security::Fixed { opener, .. } => match opener.open_rtp(datagram) {
                 Ok(rtp) => Opened::Rtp { len: rtp.len, header_len: rtp.header_len, ssrc: rtp.ssrc },
-                Err(_) => Opened::Dropped,
+                Err(reason) => Opened::Dropped(TransportDrop::Srtp(reason)),
             },
         }
     }

@@ -60,7 +60,7 @@ impl Member {
                 }
             }
             (Opened::Control, _) => {}
-            (Opened::Dropped, _) => tally.dropped += 1,
+            (Opened::Dropped(reason), _) => *tally.dropped.entry(reason).or_default() += 1,
         }
     }
 
@@ -100,16 +100,17 @@ impl Member {
     }
 
     /// How far it has come, for people.
-    pub fn progress(&self) -> &'static str {
+    pub fn progress(&self) -> String {
         let connected = |side: &Option<Connection>| side.as_ref().map(Connection::is_connected);
-        match (self.joined, connected(&self.sending), connected(&self.receiving)) {
+        let told = match (self.joined, connected(&self.sending), connected(&self.receiving)) {
             (false, ..) => "was not let in",
             (true, None, _) if self.publisher.is_some() => "got no answer to its offer",
             (true, Some(false), _) => "does not connect to send",
             (true, _, None) if self.expected_streams > 0 => "got no offer of what it shall receive",
             (true, _, Some(false)) => "does not connect to receive",
             _ if self.is_settled() => "takes part",
-            _ => "does not receive everything in the best quality",
-        }
+            _ => return self.subscriber.progress(self.expected_streams),
+        };
+        told.to_owned()
     }
 }

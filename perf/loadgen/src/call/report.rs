@@ -1,5 +1,7 @@
 //! What a run of a call measured.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The result of one run, as `ringway-load` prints it.
@@ -39,8 +41,8 @@ pub struct CallReport {
     pub reordered: u64,
     /// Packets of streams that signalling did not name, in the whole run.
     pub foreign: u64,
-    /// Datagrams that could not be opened, in the whole run.
-    pub dropped: u64,
+    /// Datagrams that could not be used, by reason, in the whole run.
+    pub dropped: BTreeMap<String, u64>,
     /// Packets without payload, in the whole run.
     pub padding: u64,
     /// Media packets that arrived between the edges of the window, each counted once.

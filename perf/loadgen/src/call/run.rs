@@ -294,10 +294,13 @@ impl<'a> Run<'a> {
     fn progress(&self) -> String {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for member in self.members.iter().filter(|member| !member.late) {
-            let reason = member.failure.clone().unwrap_or_else(|| member.progress().to_owned());
+            let reason = member.failure.clone().unwrap_or_else(|| member.progress());
             *counts.entry(reason).or_default() += 1;
         }
+        let dropped = self.tally.dropped.iter();
+        let dropped = dropped.map(|(reason, count)| format!("{count} datagrams: {reason}"));
         let words = counts.iter().map(|(reason, count)| format!("{count}: {reason}"));
+        let words = words.chain(dropped);
         words.collect::<Vec<_>>().join("; ")
     }
 }

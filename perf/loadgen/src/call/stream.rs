@@ -94,6 +94,11 @@ impl ReceivedStream {
         true
     }
 
+    /// Whether anything came at all.
+    pub fn is_heard(&self) -> bool {
+        self.sequence.is_some()
+    }
+
     /// Notes when a packet came, for the jitter.
     pub fn time(&mut self, now_ns: u64, timestamp: u32) {
         let rate_hz: u64 = if self.track.kind == MediaKind::Audio { 48_000 } else { 90_000 };

@@ -73,7 +73,17 @@ impl Subscriber {
         self.streams.iter().filter(|stream| stream.best).count()
     }
 
-    /// Streams that anything came of.
+    /// What is missing of `expected` streams, for people.
+    pub fn progress(&self, expected: usize) -> String {
+        let (told, settled) = (self.streams.len(), self.settled());
+        let silent = self.streams.iter().filter(|stream| !stream.is_heard()).count();
+        format!(
+            "was told of {told} of {expected} streams, hears nothing of {silent}, and receives \
+             {settled} in the best quality"
+        )
+    }
+
+    /// Streams that signalling told of.
     pub fn streams(&mut self) -> &mut [ReceivedStream] {
         &mut self.streams
     }

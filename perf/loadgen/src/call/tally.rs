@@ -1,6 +1,9 @@
 //! What all subscribers counted together.
 
+use std::collections::HashMap;
+
 use hdrhistogram::Histogram;
+use ringway_proto::transport::TransportDrop;
 
 /// Anything slower is recorded as this.
 const MAX_LATENCY_NS: u64 = 10_000_000_000;
@@ -23,8 +26,8 @@ pub struct Tally {
     pub padding: u64,
     /// Packets of streams that signalling did not name, in the whole run.
     pub foreign: u64,
-    /// Datagrams that could not be opened, in the whole run.
-    pub dropped: u64,
+    /// Datagrams that could not be used, by reason, in the whole run.
+    pub dropped: HashMap<TransportDrop, u64>,
     /// NACK packets sent, in the whole run.
     pub nacks: u64,
     /// The kernel gave no arrival times, so ours were taken.
@@ -42,7 +45,7 @@ impl Default for Tally {
             repairs: 0,
             padding: 0,
             foreign: 0,
-            dropped: 0,
+            dropped: HashMap::new(),
             nacks: 0,
             own_clock: false,
         }

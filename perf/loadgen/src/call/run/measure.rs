@@ -117,7 +117,7 @@ impl Run<'_> {
             duplicates,
             reordered,
             foreign: tally.foreign,
-            dropped: tally.dropped,
+            dropped: tally.dropped.iter().map(|(why, count)| (why.to_string(), *count)).collect(),
             padding: tally.padding,
             delivered: tally.delivered,
             best: tally.best as f64 / tally.stamped.max(1) as f64,

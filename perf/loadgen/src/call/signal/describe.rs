@@ -320,3 +320,7 @@ pub(super) fn trickled_address(candidate_init: &str) -> Option<SocketAddr> {
     let init: serde_json::Value = serde_json::from_str(candidate_init).ok()?;
     usable_address(&Candidate::parse(init["candidate"].as_str()?).ok()?)
 }
+
+#[cfg(test)]
+#[path = "describe_tests.rs"]
+mod tests;
