@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ringway_floor::call_fan::CallFan;
 use ringway_floor::layout::Layout;
 use ringway_floor::measure::Bench;
-use ringway_floor::{rows, serve_plain, serve_uring};
+use ringway_floor::{rows, serve_call_plain, serve_call_uring, serve_plain, serve_uring};
+use ringway_loadgen::call::scenario::CallScenario;
 use ringway_loadgen::kernel;
 use ringway_loadgen::ports::{Ends, FIRST_INPUT_PORT, FIRST_RECEIVER_PORT, Targets};
 use ringway_loadgen::scenario::Scenario;
@@ -92,10 +94,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn serve(options: &ScenarioOptions) -> anyhow::Result<()> {
-    let scenario = Scenario::load(&options.scenarios, &options.scenario)?;
     if let Some(core) = options.core {
         kernel::pin(core).with_context(|| format!("cannot pin to core {core}"))?;
     }
+    if let Some(call) = CallScenario::load(&options.scenarios, &options.scenario)? {
+        return serve_call(options, &call);
+    }
+    let scenario = Scenario::load(&options.scenarios, &options.scenario)?;
     let ends = Ends { server: options.server, generator: options.receiver };
     let targets = Targets::at(&scenario, ends, options.input_port, options.receiver_port);
     let layout = Layout::open(&scenario, &targets).context("cannot open the scenario's sockets")?;
@@ -104,6 +109,17 @@ fn serve(options: &ScenarioOptions) -> anyhow::Result<()> {
     match options.engine {
         Engine::Uring => serve_uring::serve(&layout).context("io_uring failed"),
         Engine::Plain => serve_plain::serve(&layout).context("a socket failed"),
+    }
+}
+
+fn serve_call(options: &ScenarioOptions, call: &CallScenario) -> anyhow::Result<()> {
+    let fan = CallFan::open(call, options.server, options.receiver)
+        .context("cannot open the call's sockets")?;
+    println!("ready");
+    std::io::stdout().flush()?;
+    match options.engine {
+        Engine::Uring => serve_call_uring::serve(fan).context("io_uring failed"),
+        Engine::Plain => serve_call_plain::serve(fan).context("a socket failed"),
     }
 }
 

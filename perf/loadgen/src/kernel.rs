@@ -7,6 +7,7 @@ use std::io;
 use std::mem::size_of;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,6 +15,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// CLOCK_MONOTONIC in nanoseconds: the one clock of a measurement.
 pub fn monotonic_ns() -> u64 {
     to_ns(clock_gettime(ClockId::Monotonic))
+}
+
+/// CLOCK_REALTIME in nanoseconds: what the kernel stamps datagrams with.
+pub fn realtime_ns() -> u64 {
+    to_ns(clock_gettime(ClockId::Realtime))
 }
 
 /// CPU time of the calling thread in nanoseconds.
@@ -39,7 +45,7 @@ pub fn allowed_cores() -> io::Result<Vec<usize>> {
 }
 
 /// How long a port that is in use is waited for.
-const PORT_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
+const PORT_WAIT: Duration = Duration::from_secs(3);
 
 /// A non-blocking UDP socket bound to `address`.
 pub fn bound(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<UdpSocket> {
@@ -57,7 +63,7 @@ pub fn bound(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<Udp
             let text = format!("cannot bind {address}: {error}; is it in use?");
             return Err(io::Error::new(error.kind(), text));
         }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
     Ok(socket.into())
 }
@@ -185,13 +191,31 @@ impl Poller {
         Ok(Self { epoll: set, events: Vec::with_capacity(256) })
     }
 
+    /// Watches one more socket, which is told as `position`.
+    pub fn add(&mut self, socket: &UdpSocket, position: usize) -> io::Result<()> {
+        use rustix::event::epoll;
+        let data = epoll::EventData::new_u64(position as u64);
+        Ok(epoll::add(&self.epoll, socket, data, epoll::EventFlags::IN)?)
+    }
+
     /// The positions of sockets with something to read; `wait` blocks until there is one.
     pub fn ready(&mut self, wait: bool) -> io::Result<impl Iterator<Item = usize> + '_> {
+        self.ready_within((!wait).then_some(Duration::ZERO))
+    }
+
+    /// The same, and waits at most `limit`; `None` for as long as it takes.
+    pub fn ready_within(
+        &mut self,
+        limit: Option<Duration>,
+    ) -> io::Result<impl Iterator<Item = usize> + '_> {
         use rustix::event::{Timespec, epoll};
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: limit.as_secs() as i64,
+            tv_nsec: i64::from(limit.subsec_nanos()),
+        });
         self.events.clear();
         let spare = rustix::buffer::spare_capacity(&mut self.events);
-        match epoll::wait(&self.epoll, spare, (!wait).then_some(&zero)) {
+        match epoll::wait(&self.epoll, spare, limit.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }

@@ -6,10 +6,10 @@
 //! that a server is not billed for waking it.
 //!
 //! `run` is the loop, `scenario` the load as data, `report` what was measured. `ring` and `kernel`
-//! are shared with `perf/floor`, which has to reach the kernel by the same shortest way. Plain RTP
-//! is the only transport so far; a WebRTC one would be another `Outlet` and `Receivers` beside the
-//! ones in `send` and `receive`.
+//! are shared with `perf/floor`, which has to reach the kernel by the same shortest way. `call`
+//! holds the participants of calls; everything else here is about plain RTP.
 
+pub mod call;
 pub mod kernel;
 pub mod packet;
 pub mod ports;

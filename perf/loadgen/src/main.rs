@@ -7,23 +7,48 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
+use ringway_loadgen::call::run::{CallPlan, CallTarget};
+use ringway_loadgen::call::scenario::CallScenario;
+use ringway_loadgen::call::token::Account;
 use ringway_loadgen::kernel;
 use ringway_loadgen::ports::{Ends, Targets};
 use ringway_loadgen::receive::ReceiveEngine;
 use ringway_loadgen::run::{Plan, run};
 use ringway_loadgen::scenario::Scenario;
 
-/// Sends a scenario's inputs to a forwarder and measures what its receivers get.
+/// Loads a server with a scenario and measures what its receivers get.
 ///
-/// The forwarder must already forward each input to its receivers: `--list` prints who is where.
+/// Calls: synthetic participants join a room of any server that speaks LiveKit's signalling. Plain
+/// RTP: the forwarder must already forward each input to its receivers; `--list` prints who is
+/// where.
 #[derive(Parser)]
-#[command(version, after_help = "Example:\n  ringway-load rtp-1x100-video --seconds 5 --core 1")]
+#[command(
+    version,
+    after_help = "Examples:\n  \
+    ringway-load livestream-1x200 --url ws://192.0.2.1:7880 --api-key KEY --api-secret SECRET\n  \
+    ringway-load rtp-1x100-video --seconds 5 --core 1"
+)]
 struct Options {
     /// Scenario: a name from the scenario folder, or a .yaml file.
     scenario: String,
     /// Folder of the scenarios.
     #[arg(long, default_value = "perf/scenarios")]
     scenarios: PathBuf,
+    /// Calls: the server, such as ws://host:7880.
+    #[arg(long, default_value = "ws://127.0.0.1:7880")]
+    url: String,
+    /// Calls: API key of the server.
+    #[arg(long, env = "LIVEKIT_API_KEY", default_value = "devkey")]
+    api_key: String,
+    /// Calls: its secret.
+    #[arg(long, env = "LIVEKIT_API_SECRET", default_value = "", hide_env_values = true)]
+    api_secret: String,
+    /// Calls: participants that begin to join in a second.
+    #[arg(long, default_value_t = 50.0)]
+    join_per_second: f64,
+    /// Calls: seconds until everybody must receive everything.
+    #[arg(long, default_value_t = 30.0)]
+    join_limit: f64,
     /// Where the inputs are sent, in order; one per input [default: loopback ports, see --list].
     #[arg(long = "input", value_name = "ADDRESS")]
     inputs: Vec<SocketAddr>,
@@ -55,6 +80,9 @@ struct Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    if let Some(call) = CallScenario::load(&options.scenarios, &options.scenario)? {
+        return load_call(&options, call);
+    }
     let mut scenario = Scenario::load(&options.scenarios, &options.scenario)?;
     if let Some(pps) = options.load_pps {
         ensure!(pps > 0.0, "--load-pps must be above 0");
@@ -71,10 +99,7 @@ fn main() -> anyhow::Result<()> {
         println!("{}", serde_json::Value::from(streams));
         return Ok(());
     }
-    ensure!(options.seconds > 0.0 && options.warmup >= 0.0, "--seconds must be above 0");
-    if let Some(core) = options.core {
-        kernel::pin(core).with_context(|| format!("cannot pin to core {core}"))?;
-    }
+    settle(&options)?;
     let plan = Plan {
         scenario,
         targets,
@@ -83,6 +108,35 @@ fn main() -> anyhow::Result<()> {
         engine: options.engine,
     };
     let report = run(&plan, &AtomicBool::new(false), |_| {})?;
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+fn settle(options: &Options) -> anyhow::Result<()> {
+    ensure!(options.seconds > 0.0 && options.warmup >= 0.0, "--seconds must be above 0");
+    if let Some(core) = options.core {
+        kernel::pin(core).with_context(|| format!("cannot pin to core {core}"))?;
+    }
+    Ok(())
+}
+
+fn load_call(options: &Options, mut scenario: CallScenario) -> anyhow::Result<()> {
+    if let Some(pps) = options.load_pps {
+        ensure!(pps > 0.0, "--load-pps must be above 0");
+        scenario = scenario.at_delivered_pps(pps);
+    }
+    settle(options)?;
+    ensure!(options.join_per_second > 0.0, "--join-per-second must be above 0");
+    let account = Account { key: options.api_key.clone(), secret: options.api_secret.clone() };
+    let plan = CallPlan {
+        scenario,
+        target: CallTarget::Server { url: options.url.clone(), account },
+        warmup: Duration::from_secs_f64(options.warmup),
+        window: Duration::from_secs_f64(options.seconds),
+        join_per_second: options.join_per_second,
+        join_limit: Duration::from_secs_f64(options.join_limit),
+    };
+    let report = ringway_loadgen::call::run::run(&plan, &AtomicBool::new(false), |_| {})?;
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }

@@ -48,6 +48,12 @@ impl Targets {
         Self::at(scenario, ends, FIRST_INPUT_PORT, FIRST_RECEIVER_PORT)
     }
 
+    /// No addresses: what is loaded is told otherwise.
+    pub fn none() -> Self {
+        let (inputs, receivers) = (Vec::new(), Vec::new());
+        Self { inputs, receivers, first_ssrc: 0, ssrc_step: 0 }
+    }
+
     /// The same layout from other ports on.
     pub fn at(
         scenario: &Scenario,

@@ -22,7 +22,9 @@ use crate::servers::Server;
     perf/compare rtp-1x100-video\n  \
     perf/compare rtp-1000x1-audio --servers ringway,rtpengine --rounds 7 --json\n  \
     perf/compare rtp-1000x1-audio --latency\n  \
-    perf/compare rtp-1x100-video --path veth"
+    perf/compare rtp-1x100-video --path veth\n  \
+    perf/compare livestream-1x200\n  \
+    perf/compare meeting-8x8 --servers ringway,livekit,livekit-batch --rounds 7 --json"
 )]
 pub struct Options {
     /// Scenario: the name of a file in perf/scenarios, without .yaml.
@@ -60,6 +62,9 @@ pub struct Options {
     /// A line of ringway's dataplane.yaml, to measure another setting: `--set 'coalesce_us: 0'`.
     #[arg(long, value_name = "KEY: VALUE")]
     pub set: Vec<String>,
+    /// Calls: participants that begin to join in a second.
+    #[arg(long, default_value_t = 50.0)]
+    pub join_per_second: f64,
     /// Never install a missing peer.
     #[arg(long)]
     pub no_install: bool,
@@ -78,6 +83,7 @@ impl Options {
         ensure!(self.seconds > 0.0 && self.seconds < 3600.0, "--seconds must be above 0");
         ensure!(self.warmup >= 0.0 && self.warmup < 3600.0, "--warmup must not be negative");
         ensure!(self.load_pps.is_none_or(|pps| pps > 0.0), "--load-pps must be above 0");
+        ensure!(self.join_per_second > 0.0, "--join-per-second must be above 0");
         Ok(())
     }
 
@@ -98,9 +104,13 @@ impl Options {
     }
 
     /// Servers in order, the floor first unless it was switched off.
-    pub fn servers(&self) -> Vec<Server> {
+    pub fn servers(&self, calls: bool) -> Vec<Server> {
         let usual = [Server::Ringway, Server::RingwayUring, Server::RingwayPlain];
-        let peers = [Server::Rtpengine, Server::Janus];
+        let peers = if calls {
+            [Server::Livekit, Server::LivekitBatch]
+        } else {
+            [Server::Rtpengine, Server::Janus]
+        };
         let mut listed = self.servers.clone();
         if listed.is_empty() {
             listed.extend(usual);
@@ -126,7 +136,13 @@ mod tests {
 
     fn check(arguments: &str, expect: &[Server]) {
         let all = ["compare", "x"].into_iter().chain(arguments.split_whitespace());
-        assert_eq!(Options::parse_from(all).servers(), expect, "{arguments}");
+        assert_eq!(Options::parse_from(all).servers(false), expect, "{arguments}");
+    }
+
+    #[test]
+    fn calls_have_peers_of_their_own() {
+        let servers = Options::parse_from(["compare", "x", "--no-floor"]).servers(true);
+        assert_eq!(servers[3..], [Server::Livekit, Server::LivekitBatch]);
     }
 
     #[test]

@@ -23,13 +23,18 @@ const ETHTOOL: Package = Package { name: "ethtool", program: "ethtool", service:
 
 /// Network namespace of the generator.
 const NAMESPACE: &str = "ringway-compare";
-const SERVER_DEVICE: &str = "ringway-cmp0";
+pub(crate) const SERVER_DEVICE: &str = "ringway-cmp0";
 const GENERATOR_DEVICE: &str = "ringway-cmp1";
 /// A network of RFC 2544 6 (198.18.0.0/15), which is reserved for measurements like this one.
 const VETH: Ends = Ends {
     server: IpAddr::V4(Ipv4Addr::new(198, 18, 97, 1)),
     generator: IpAddr::V4(Ipv4Addr::new(198, 18, 97, 2)),
 };
+
+/// The path of calls on one machine: clients and servers pass loopback addresses over, so both get
+/// one address of a device, in a namespace of their own. Packets take the loopback device all the
+/// same.
+const LOCAL: Ends = Ends { server: VETH.server, generator: VETH.server };
 
 /// Packets that a core takes over at once from another one; the usual 1000 is less than one frame
 /// for a hundred receivers, and the rest would be lost in the middle of the path.
@@ -49,16 +54,50 @@ pub enum PathKind {
 #[derive(Debug)]
 pub struct Path {
     kind: PathKind,
+    /// Calls on one machine: the calling thread has moved into the namespace.
+    local: bool,
     /// The backlog of before.
     backlog: Option<String>,
 }
 
 impl Path {
-    /// Makes the path.
-    pub fn open(kind: PathKind, generator_core: usize, may_install: bool) -> anyhow::Result<Self> {
-        if kind == PathKind::Loopback {
-            return Ok(Self { kind, backlog: None });
+    /// Makes the path. For `calls` on the loopback device the calling thread moves into a namespace,
+    /// and with it the threads and programs that it starts.
+    pub fn open(
+        kind: PathKind,
+        calls: bool,
+        generator_core: usize,
+        may_install: bool,
+    ) -> anyhow::Result<Self> {
+        match (kind, calls) {
+            (PathKind::Loopback, false) => Ok(Self { kind, local: false, backlog: None }),
+            (PathKind::Loopback, true) => Self::open_local(may_install),
+            (PathKind::Veth, _) => Self::open_pair(generator_core, may_install),
         }
+    }
+
+    fn open_local(may_install: bool) -> anyhow::Result<Self> {
+        install::ensure(&IPROUTE, may_install)?;
+        let _ = call("ip", &["netns", "delete", NAMESPACE]);
+        call("ip", &["netns", "add", NAMESPACE])
+            .context("calls need root and network namespaces")?;
+        let path = Self { kind: PathKind::Loopback, local: true, backlog: None };
+        let address = format!("{}/30", LOCAL.server);
+        let steps: [&[&str]; 5] = [
+            &["link", "set", "lo", "up"],
+            &["link", "add", SERVER_DEVICE, "type", "veth", "peer", GENERATOR_DEVICE],
+            &["address", "add", &address, "dev", SERVER_DEVICE],
+            &["link", "set", SERVER_DEVICE, "up"],
+            &["link", "set", GENERATOR_DEVICE, "up"],
+        ];
+        for step in steps {
+            call("ip", &[&["-n", NAMESPACE][..], step].concat())?;
+        }
+        Self::enter_namespace()?;
+        Ok(path)
+    }
+
+    fn open_pair(generator_core: usize, may_install: bool) -> anyhow::Result<Self> {
         for package in [&IPROUTE, &ETHTOOL] {
             install::ensure(package, may_install)?;
         }
@@ -67,7 +106,7 @@ impl Path {
         call("ip", &["netns", "add", NAMESPACE])
             .context("--path veth needs root and network namespaces")?;
         // From here on dropping removes the namespace, and with it the pair.
-        let mut path = Self { kind, backlog: None };
+        let mut path = Self { kind: PathKind::Veth, local: false, backlog: None };
         let (server, generator) = (VETH.server.to_string(), VETH.generator.to_string());
         let inside = ["netns", "exec", NAMESPACE];
         let steps: [&[&str]; 5] = [
@@ -104,6 +143,7 @@ impl Path {
     /// The addresses of its ends.
     pub fn ends(&self) -> Ends {
         match self.kind {
+            PathKind::Loopback if self.local => LOCAL,
             PathKind::Loopback => Ends::LOOPBACK,
             PathKind::Veth => VETH,
         }
@@ -115,6 +155,10 @@ impl Path {
         if kind == PathKind::Loopback {
             return Ok(());
         }
+        Self::enter_namespace()
+    }
+
+    fn enter_namespace() -> std::io::Result<()> {
         let namespace = File::open(format!("/run/netns/{NAMESPACE}"))?;
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         Ok(())
@@ -130,6 +174,10 @@ impl Drop for Path {
     fn drop(&mut self) {
         if let Some(backlog) = &self.backlog {
             let _ = fs::write(BACKLOG_FILE, backlog.trim());
+        }
+        if self.local {
+            // The pair goes with the last who is inside: that is us.
+            let _ = call("ip", &["netns", "delete", NAMESPACE]);
         }
         if self.kind == PathKind::Veth {
             let _ = call("ip", &["link", "delete", SERVER_DEVICE]);

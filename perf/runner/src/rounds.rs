@@ -8,24 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use ringway_loadgen::kernel;
-use ringway_loadgen::receive::ReceiveEngine;
-use ringway_loadgen::report::Report;
-use ringway_loadgen::run::{Mark, Plan, RunError, run};
-use ringway_loadgen::scenario::Scenario;
-
+use crate::drive::{self, Outcome};
+use crate::load::Load;
 use crate::options::Options;
 use crate::path::Path;
 use crate::row::{Row, Sample, median};
-use crate::servers::{Running, Server, Setting, StartError, remove_leftovers};
+use crate::servers::{Running, Server, Setting, StartError, livekit, remove_leftovers};
 use crate::usage::Usage;
+use anyhow::{Context, bail};
+use ringway_loadgen::run::Mark;
 
 /// A comparison under way.
 pub struct Comparison<'a> {
     options: &'a Options,
     setting: Setting,
-    scenario: Scenario,
+    load: Load,
     generator_core: usize,
     path: Path,
     contestants: Vec<Contestant>,
@@ -46,12 +43,19 @@ impl<'a> Comparison<'a> {
         options.check()?;
         let alone = claim_machine()?;
         remove_leftovers();
-        let mut scenario = Scenario::load(&options.scenarios, &options.scenario)?;
+        let mut load = Load::read(&options.scenarios, &options.scenario)?;
         if let Some(pps) = options.load_pps {
-            scenario = scenario.at_delivered_pps(pps);
+            load = load.at_delivered_pps(pps);
         }
         let (core, generator_core) = options.cores()?;
-        let path = Path::open(options.path, generator_core, !options.no_install)?;
+        let listed = options.servers(load.is_call());
+        let peers = [Server::Livekit, Server::LivekitBatch];
+        // Before the path, which may lead out of reach of the network.
+        let livekit = match load.is_call() && peers.iter().any(|peer| listed.contains(peer)) {
+            true => livekit::ensure(!options.no_install),
+            false => Err("it was not asked for".into()),
+        };
+        let path = Path::open(options.path, load.is_call(), generator_core, !options.no_install)?;
         let programs = match &options.programs {
             Some(folder) => folder.clone(),
             None => std::env::current_exe()?.parent().context("no folder of its own")?.to_owned(),
@@ -63,9 +67,9 @@ impl<'a> Comparison<'a> {
             programs,
             scenarios: options.scenarios.clone(),
             may_install: !options.no_install,
+            livekit,
             stop,
         };
-        let listed = options.servers();
         let mut servers: Vec<Server> = Vec::new();
         for server in listed.iter().flat_map(|server| server.contestants()) {
             if !servers.contains(server) {
@@ -73,7 +77,7 @@ impl<'a> Comparison<'a> {
             }
         }
         let contestants = servers.into_iter().map(Contestant::new).collect();
-        Ok(Self { options, setting, scenario, generator_core, path, contestants, _alone: alone })
+        Ok(Self { options, setting, load, generator_core, path, contestants, _alone: alone })
     }
 
     /// Runs all rounds; one row per listed server.
@@ -82,8 +86,8 @@ impl<'a> Comparison<'a> {
             self.set_half_load()?;
         }
         let (server, generator) = (self.setting.core, self.generator_core);
-        let (name, summary) = (&self.scenario.name, &self.scenario.summary);
-        let (pps, rounds) = (self.scenario.delivered_pps(), self.options.rounds);
+        let (name, summary) = (self.load.name(), self.load.summary());
+        let (pps, rounds) = (self.load.delivered_pps(), self.options.rounds);
         eprintln!("{name}: {summary}");
         eprintln!(
             "{pps:.0} packets/s delivered, {rounds} rounds of {} s; servers on core {server}, \
@@ -125,47 +129,54 @@ impl<'a> Comparison<'a> {
 
     /// Starts a server, loads it once and ends it.
     fn measure(&self, server: Server, seconds: f64) -> Result<(Sample, Vec<String>), StartError> {
-        let mut running = server.start(&self.setting, &self.scenario)?;
-        let (report, before, after) = self.load(&running, seconds)?;
+        let mut running = server.start(&self.setting, &self.load)?;
+        let idle = Usage::read(&running.pids());
+        let (outcome, before, after) = self.load(&running, seconds)?;
         running.check_alive()?;
         let (cpu_ns, coarse_clock) = after.cpu_ns_since(&before);
-        if report.received == 0 {
+        if outcome.received == 0 {
             let said: Vec<_> = running.programs.iter().map(|it| it.last_output()).collect();
             let said = said.join("; ");
             return Err(anyhow::anyhow!("no packet reached a receiver; {said}").into());
         }
         let sample = Sample {
-            cpu_us_per_packet: cpu_ns as f64 / 1000.0 / report.delivered.max(1) as f64,
-            packets: report.delivered,
-            expected: report.expected,
-            lost: report.lost,
-            p50_us: report.p50_us,
-            p99_us: report.p99_us,
-            p999_us: report.p999_us,
+            cpu_us_per_packet: cpu_ns as f64 / 1000.0 / outcome.delivered.max(1) as f64,
+            packets: outcome.delivered,
+            expected: outcome.expected,
+            lost: outcome.lost,
+            p50_us: outcome.p50_us,
+            p99_us: outcome.p99_us,
+            p999_us: outcome.p999_us,
             rss_kib: after.rss_kib,
-            load_pps: report.load_pps,
-            generator_saturated: report.saturated,
+            idle_rss_kib: idle.rss_kib,
+            participants: outcome.participants,
+            repaired: outcome.repaired,
+            fullness: outcome.fullness,
+            load_pps: outcome.load_pps,
+            generator_saturated: outcome.saturated,
             coarse_clock,
         };
-        Ok((sample, running.notes.clone()))
+        let notes = running.notes.iter().chain(&outcome.notes).cloned().collect();
+        Ok((sample, notes))
     }
 
     /// Runs the generator on its core, and reads the server's usage at the edges of the window.
-    fn load(&self, running: &Running, seconds: f64) -> anyhow::Result<(Report, Usage, Usage)> {
-        let plan = Plan {
-            scenario: self.scenario.clone(),
-            targets: running.targets.clone(),
-            warmup: Duration::from_secs_f64(self.options.warmup),
-            window: Duration::from_secs_f64(seconds),
-            engine: ReceiveEngine::Auto,
-        };
+    fn load(&self, running: &Running, seconds: f64) -> anyhow::Result<(Outcome, Usage, Usage)> {
+        let (options, path) = (self.options, self.path.kind());
+        let length = (Duration::from_secs_f64(options.warmup), Duration::from_secs_f64(seconds));
         let (tell, told) = channel();
+        let aim = drive::Aim {
+            load: self.load.clone(),
+            targets: running.targets.clone(),
+            call: running.call.clone(),
+            warmup: length.0,
+            window: length.1,
+            join_per_second: options.join_per_second,
+        };
         let (core, stop) = (self.generator_core, Arc::clone(&self.setting.stop));
-        let path = self.path.kind();
-        let generator = std::thread::spawn(move || -> Result<Report, RunError> {
-            Path::enter(path).map_err(RunError::Inputs)?;
-            kernel::pin(core).map_err(RunError::Inputs)?;
-            run(&plan, &stop, |mark| {
+        let generator = std::thread::spawn(move || {
+            drive::settle(path, core)?;
+            drive::drive(aim, &stop, |mark| {
                 // Nobody listens any more only when the comparison is being given up.
                 let _ = tell.send(mark);
             })
@@ -180,9 +191,9 @@ impl<'a> Comparison<'a> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let Ok(report) = generator.join() else { bail!("the load generator panicked") };
-        let (report, before) = (report?, before.context("no window was opened")?);
-        Ok((report, before, after.context("no window was closed")?))
+        let Ok(outcome) = generator.join() else { bail!("the load generator panicked") };
+        let (outcome, before) = (outcome?, before.context("no window was opened")?);
+        Ok((outcome, before, after.context("no window was closed")?))
     }
 
     /// Half of what one core could do at the cost that the scenario's own load shows.
@@ -196,13 +207,14 @@ impl<'a> Comparison<'a> {
              half of it",
             sample.cpu_us_per_packet
         );
-        self.scenario = self.scenario.at_delivered_pps(capacity_pps / 2.0);
+        self.load = self.load.at_delivered_pps(capacity_pps / 2.0);
         Ok(())
     }
 
     fn rows(&self) -> Vec<Row> {
         let row = |server: Server| self.row(server);
-        let mut rows: Vec<Row> = self.options.servers().into_iter().map(row).collect();
+        let servers = self.options.servers(self.load.is_call());
+        let mut rows: Vec<Row> = servers.into_iter().map(row).collect();
         let cost = |server: Server| {
             rows.iter().find(|row| row.server == server).and_then(|row| row.cpu_us_per_packet)
         };
@@ -212,7 +224,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn row(&self, server: Server) -> Row {
-        let name = &self.scenario.name;
+        let name = self.load.name();
         let own = server.contestants();
         let ran = self.contestants.iter().filter(|it| own.contains(&it.server));
         // The floor is the cheaper of its engines.

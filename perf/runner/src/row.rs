@@ -23,6 +23,14 @@ pub struct Sample {
     pub p999_us: f64,
     /// Resident memory at the end of the window.
     pub rss_kib: u64,
+    /// Resident memory before anybody came.
+    pub idle_rss_kib: u64,
+    /// Participants of a call; 0 for plain streams.
+    pub participants: u64,
+    /// Packets that came only after they were asked for.
+    pub repaired: u64,
+    /// Packets over those that the best quality would have made; below 1 a server sent less.
+    pub fullness: f64,
     /// Packets per second to deliver.
     pub load_pps: f64,
     /// The generator was the bottleneck.
@@ -56,6 +64,18 @@ pub struct Row {
     pub p999_us: Option<f64>,
     /// Median of resident memory, processes added up.
     pub rss_kib: Option<u64>,
+    /// Median of resident memory before anybody came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_rss_kib: Option<u64>,
+    /// Participants of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participants: Option<u64>,
+    /// What a participant adds to the resident memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kib_per_participant: Option<f64>,
+    /// Packets that came only after they were asked for, as a part of those expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<f64>,
     /// Lowest and highest `cpu_us_per_packet` of the rounds.
     pub cpu_us_per_packet_spread: Option<[f64; 2]>,
     /// Rounds that went into the row.
@@ -93,6 +113,10 @@ impl Row {
             p99_us: of(|sample| sample.p99_us),
             p999_us: of(|sample| sample.p999_us),
             rss_kib: of(|sample| sample.rss_kib as f64).map(|kib| kib as u64),
+            idle_rss_kib: None,
+            participants: None,
+            kib_per_participant: None,
+            repaired: None,
             cpu_us_per_packet_spread: spread(&costs).map(|spread| spread.map(|at| digits(at, 3))),
             rounds: samples.len(),
             load_pps: samples.first().map(|sample| digits(sample.load_pps, 0)),
@@ -100,8 +124,31 @@ impl Row {
             notes: Vec::new(),
             cannot_run_here: None,
         };
+        row.add_call(samples, expected);
         row.note(samples);
         row
+    }
+
+    /// Fills in what only calls have.
+    fn add_call(&mut self, samples: &[Sample], expected: u64) {
+        let participants = samples.iter().map(|sample| sample.participants).max().unwrap_or(0);
+        if participants == 0 {
+            return;
+        }
+        let median_of = |field: fn(&Sample) -> f64| median(samples.iter().map(field).collect());
+        self.participants = Some(participants);
+        self.idle_rss_kib = median_of(|sample| sample.idle_rss_kib as f64).map(|kib| kib as u64);
+        let added = |sample: &Sample| {
+            sample.rss_kib.saturating_sub(sample.idle_rss_kib) as f64 / sample.participants as f64
+        };
+        self.kib_per_participant = median_of(added).map(|kib| digits(kib, 1));
+        let repaired: u64 = samples.iter().map(|sample| sample.repaired).sum();
+        self.repaired = (expected > 0).then(|| repaired as f64 / expected as f64);
+        let fullness = median_of(|sample| sample.fullness).unwrap_or(1.0);
+        if fullness < 0.98 {
+            let percent = (fullness * 100.0).round();
+            self.notes.push(format!("delivered {percent} % of what the best quality would be"));
+        }
     }
 
     /// A row without figures.
@@ -250,6 +297,10 @@ mod tests {
             p99_us: 20.0,
             p999_us: 30.0,
             rss_kib: 4096,
+            idle_rss_kib: 1024,
+            participants: 0,
+            repaired: 0,
+            fullness: 1.0,
             load_pps: 30_000.0,
             generator_saturated: false,
             coarse_clock: false,
@@ -280,6 +331,17 @@ mod tests {
         assert!(row.notes.is_empty());
         row.compare(None, Some(0.0));
         assert_eq!((row.x_floor, row.x_ringway), (None, None));
+    }
+
+    #[test]
+    fn calls_tell_memory_per_participant() {
+        let call = Sample { participants: 100, repaired: 5, ..sample(1.0, 0) };
+        let row = Row::from_samples(Server::Livekit, "s", &[call.clone()]);
+        assert_eq!((row.participants, row.idle_rss_kib), (Some(100), Some(1024)));
+        assert_eq!((row.kib_per_participant, row.repaired), (Some(30.7), Some(0.005)));
+        assert!(row.notes.is_empty());
+        let thin = Row::from_samples(Server::Livekit, "s", &[Sample { fullness: 0.5, ..call }]);
+        assert!(thin.notes[0].contains("50 %"), "{:?}", thin.notes);
     }
 
     #[test]

@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use ringway_loadgen::call::run::CallTarget;
 use ringway_loadgen::ports::{Ends, Targets};
 use ringway_loadgen::scenario::Scenario;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::load::Load;
 use crate::program::Program;
 
 mod floor;
 mod janus;
+pub(crate) mod livekit;
 mod ringway;
 mod rtpengine;
 
@@ -38,7 +41,17 @@ pub enum Server {
     Rtpengine,
     /// Debian's Janus.
     Janus,
+    /// LiveKit.
+    Livekit,
+    /// LiveKit with its write batching.
+    LivekitBatch,
 }
+
+/// The account of measured servers.
+const KEY: &str = "perfkey";
+const SECRET: &str = "a-secret-for-measurements-on-loopback-only";
+/// Where media of calls goes.
+const MEDIA_PORT: u16 = 7882;
 
 /// What our temporary folders begin with.
 const FOLDER_PREFIX: &str = "ringway-compare-";
@@ -68,6 +81,8 @@ pub struct Setting {
     pub dataplane_lines: Vec<String>,
     /// Missing peers may be installed.
     pub may_install: bool,
+    /// LiveKit's program, or why there is none.
+    pub livekit: Result<PathBuf, String>,
     /// Set when the run is to end.
     pub stop: Arc<AtomicBool>,
 }
@@ -76,8 +91,10 @@ pub struct Setting {
 pub struct Running {
     /// Its processes; dropped before the folder that they write to.
     pub programs: Vec<Program>,
-    /// Where the load goes.
+    /// Where plain streams go.
     pub targets: Targets,
+    /// Where a call goes.
+    pub call: Option<CallTarget>,
     /// What the row should say.
     pub notes: Vec<String>,
     folder: TempDir,
@@ -112,6 +129,8 @@ impl Server {
             Self::RingwayPlain => "ringway-plain",
             Self::Rtpengine => "rtpengine",
             Self::Janus => "janus",
+            Self::Livekit => "livekit",
+            Self::LivekitBatch => "livekit-batch",
         }
     }
 
@@ -126,26 +145,65 @@ impl Server {
             Self::RingwayPlain => &[Self::RingwayPlain],
             Self::Rtpengine => &[Self::Rtpengine],
             Self::Janus => &[Self::Janus],
+            Self::Livekit => &[Self::Livekit],
+            Self::LivekitBatch => &[Self::LivekitBatch],
         }
     }
 
-    /// Starts it, with everything forwarded as the scenario says.
-    pub fn start(self, setting: &Setting, scenario: &Scenario) -> Result<Running, StartError> {
+    /// Starts it, ready for `load`.
+    pub fn start(self, setting: &Setting, load: &Load) -> Result<Running, StartError> {
         let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir()?;
-        let running = Running {
-            programs: Vec::new(),
-            targets: Targets::for_scenario(scenario, setting.ends),
-            notes: Vec::new(),
-            folder,
+        let targets = match load {
+            Load::Rtp(scenario) => Targets::for_scenario(scenario, setting.ends),
+            Load::Call(_) => Targets::none(),
         };
+        let (programs, notes) = (Vec::new(), Vec::new());
+        let running = Running { programs, targets, call: None, notes, folder };
+        match load {
+            Load::Rtp(scenario) => self.start_rtp(setting, scenario, running),
+            Load::Call(_) => self.start_call(setting, load, running),
+        }
+    }
+
+    fn start_rtp(
+        self,
+        setting: &Setting,
+        scenario: &Scenario,
+        running: Running,
+    ) -> Result<Running, StartError> {
+        let name = &scenario.name;
         match self {
-            Self::Floor | Self::FloorUring => floor::start(setting, scenario, running, "uring"),
-            Self::FloorPlain => floor::start(setting, scenario, running, "plain"),
+            Self::Floor | Self::FloorUring => floor::start(setting, name, running, "uring"),
+            Self::FloorPlain => floor::start(setting, name, running, "plain"),
             Self::Ringway => ringway::start(setting, scenario, running, "auto"),
             Self::RingwayUring => ringway::start(setting, scenario, running, "uring"),
             Self::RingwayPlain => ringway::start(setting, scenario, running, "plain"),
             Self::Rtpengine => rtpengine::start(setting, scenario, running),
             Self::Janus => janus::start(setting, scenario, running),
+            Self::Livekit | Self::LivekitBatch => {
+                Err(StartError::CannotRun("it does not forward plain RTP".into()))
+            }
+        }
+    }
+
+    fn start_call(
+        self,
+        setting: &Setting,
+        load: &Load,
+        running: Running,
+    ) -> Result<Running, StartError> {
+        let name = load.name();
+        match self {
+            Self::Floor | Self::FloorUring => floor::start(setting, name, running, "uring"),
+            Self::FloorPlain => floor::start(setting, name, running, "plain"),
+            Self::Ringway => ringway::start_call(setting, running, "auto"),
+            Self::RingwayUring => ringway::start_call(setting, running, "uring"),
+            Self::RingwayPlain => ringway::start_call(setting, running, "plain"),
+            Self::Livekit => livekit::start(setting, running, livekit::Writing::Usual),
+            Self::LivekitBatch => livekit::start(setting, running, livekit::Writing::Batched),
+            Self::Rtpengine | Self::Janus => {
+                Err(StartError::CannotRun("it does not speak LiveKit's signalling".into()))
+            }
         }
     }
 }

@@ -1,31 +1,56 @@
 //! Ringway: data plane and control plane, as an operator would start them, set up over HTTP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use jsonwebtoken::{EncodingKey, Header};
+use ringway_loadgen::call::run::CallTarget;
+use ringway_loadgen::call::token::Account;
 use ringway_loadgen::scenario::Scenario;
 use serde_json::{Value, json};
 
-use super::{Running, Setting, StartError, free_tcp_port};
+use super::{KEY, MEDIA_PORT, Running, SECRET, Setting, StartError, free_tcp_port};
 use crate::http::Client;
 use crate::program::Program;
 
-const KEY: &str = "perfkey";
-const SECRET: &str = "a-secret-for-measurements-on-loopback-only";
 /// Destinations per request: well below the limit of a request's size.
 const DESTINATIONS_PER_REQUEST: usize = 500;
 
+/// Starts it with everything forwarded as the scenario says.
 pub(super) fn start(
     setting: &Setting,
     scenario: &Scenario,
     mut running: Running,
     engine: &str,
 ) -> Result<Running, StartError> {
-    let port = free_tcp_port()?;
-    write_settings(&running, setting, engine, port)?;
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let client = start_programs(setting, &mut running, engine, loopback)?;
+    create_forwards(setting, &client, scenario, &mut running)?;
+    Ok(running)
+}
+
+/// Starts it for calls.
+pub(super) fn start_call(
+    setting: &Setting,
+    mut running: Running,
+    engine: &str,
+) -> Result<Running, StartError> {
+    let client = start_programs(setting, &mut running, engine, setting.ends.server)?;
+    let account = Account { key: KEY.into(), secret: SECRET.into() };
+    running.call = Some(CallTarget::Server { url: format!("ws://{}", client.address), account });
+    Ok(running)
+}
+
+fn start_programs(
+    setting: &Setting,
+    running: &mut Running,
+    engine: &str,
+    ip: IpAddr,
+) -> Result<Client, StartError> {
+    let address = SocketAddr::new(ip, free_tcp_port()?);
+    write_settings(running, setting, engine, address)?;
     let folder = running.folder.path().to_owned();
     for (program, file) in
         [("ringway-dataplane", "dataplane.yaml"), ("ringway-controlplane", "controlplane.yaml")]
@@ -36,19 +61,17 @@ pub(super) fn start(
         command.env_remove("RINGWAY_SOCKET").env_remove("RINGWAY_KEYS").env_remove("NOTIFY_SOCKET");
         running.programs.push(Program::start(command, setting.core, &folder)?);
     }
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
     let client = Client { address, token: Some(token()?) };
     let healthy = || client.request("GET", "/", None).is_ok_and(|answer| answer.status == 200);
     running.wait_until(setting, "ringway's start", Duration::from_secs(15), healthy)?;
-    create_forwards(setting, &client, scenario, &mut running)?;
-    Ok(running)
+    Ok(client)
 }
 
 fn write_settings(
     running: &Running,
     setting: &Setting,
     engine: &str,
-    port: u16,
+    address: SocketAddr,
 ) -> anyhow::Result<()> {
     let core = setting.core;
     let folder = running.folder.path();
@@ -59,9 +82,11 @@ fn write_settings(
     let further = setting.dataplane_lines.join("\n");
     let dataplane =
         format!("socket: {socket}\ncores: [{core}]\nengine: {engine}\nlog: warn\n{further}\n");
+    let (ip, port, media) = (address.ip(), address.port(), setting.ends.server);
     let controlplane = format!(
-        "port: {port}\nbind_addresses: [\"127.0.0.1\"]\nkeys:\n  {KEY}: {SECRET}\n\
-         socket: {socket}\ndata_dir: {data}\nlog: warn\n"
+        "port: {port}\nbind_addresses: [\"{ip}\"]\nkeys:\n  {KEY}: {SECRET}\n\
+         socket: {socket}\ndata_dir: {data}\nlog: warn\nrtc:\n  udp_port: {MEDIA_PORT}\n  \
+         node_ip: [\"{media}\"]\n"
     );
     for (name, text) in [("dataplane.yaml", dataplane), ("controlplane.yaml", controlplane)] {
         let path = folder.join(name);

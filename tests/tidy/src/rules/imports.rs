@@ -28,8 +28,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ringway-signal", &["ringway-room", "ringway-sdp"]),
     ("ringway-server", &["ringway-abi", "ringway-room", "ringway-settings", "ringway-signal"]),
     ("ringway-cli", &["ringway-abi", "ringway-settings", "ringway-uring"]),
-    ("ringway-floor", &["ringway-loadgen", "ringway-uring"]),
-    ("ringway-loadgen", &["ringway-uring", "ringway-wire"]),
+    ("ringway-floor", &["ringway-loadgen", "ringway-proto", "ringway-uring"]),
+    ("ringway-loadgen", &["ringway-proto", "ringway-sdp", "ringway-uring", "ringway-wire"]),
     ("ringway-compare", &["ringway-loadgen"]),
     (
         "ringway-benches",

@@ -61,7 +61,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "jsonwebtoken",
-        folders: &["controlplane/server", "controlplane/cli", "perf/runner", "tests"],
+        folders: &["controlplane/server", "controlplane/cli", "perf", "tests"],
         reason: "cryptography lives where tokens are made and checked",
     },
     Row {
