@@ -59,7 +59,10 @@ impl Deref for App {
 pub fn router(app: App, rtc: Rtc) -> Router {
     let open =
         Router::new().merge(health::routes()).merge(openapi::routes()).merge(metrics::routes());
-    let development = app.development.then(|| dev_token::routes(rtc.clone())).unwrap_or_default();
+    let development = match app.development {
+        true => dev_token::routes(rtc.clone()),
+        false => Router::new(),
+    };
     let ingress = Router::new()
         .merge(forwards::routes())
         .route_layer(from_fn_with_state(app.clone(), auth::require_ingress_admin));
