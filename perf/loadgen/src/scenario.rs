@@ -153,6 +153,7 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::scenario::CallScenario;
 
     const GOOD: &str = "name: t\nsummary: s\nmedia: video\ninputs: 2\nreceivers_per_input: 50\n\
         packet_bytes: 1200\npackets_per_frame: [8, 12]\nframes_per_second: 30\n\
@@ -195,7 +196,11 @@ mod tests {
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();
-            assert_eq!(Scenario::load(&folder, name).unwrap().name, name);
+            let found = match CallScenario::load(&folder, name).unwrap() {
+                Some(call) => call.name,
+                None => Scenario::load(&folder, name).unwrap().name,
+            };
+            assert_eq!(found, name);
         }
     }
 }

@@ -61,8 +61,8 @@ pub struct Path {
 }
 
 impl Path {
-    /// Makes the path. For `calls` on the loopback device the calling thread moves into a namespace,
-    /// and with it the threads and programs that it starts.
+    /// Makes the path. For `calls` on the loopback device the calling thread moves into a
+    /// namespace, and with it the threads and programs that it starts.
     pub fn open(
         kind: PathKind,
         calls: bool,

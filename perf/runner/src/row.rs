@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn calls_tell_memory_per_participant() {
         let call = Sample { participants: 100, repaired: 5, ..sample(1.0, 0) };
-        let row = Row::from_samples(Server::Livekit, "s", &[call.clone()]);
+        let row = Row::from_samples(Server::Livekit, "s", std::slice::from_ref(&call));
         assert_eq!((row.participants, row.idle_rss_kib), (Some(100), Some(1024)));
         assert_eq!((row.kib_per_participant, row.repaired), (Some(30.7), Some(0.005)));
         assert!(row.notes.is_empty());

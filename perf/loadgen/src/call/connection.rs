@@ -75,7 +75,7 @@ impl Connection {
         intake::stamp_arrivals(&socket)?;
         let path = Path { remote: end.address, protocol: PathProtocol::Udp, socket: 0 };
         let mut transport = Transport::new(TransportConfig {
-            ice: IceAgent::client(&end.local, random.next()),
+            ice: IceAgent::client(&end.local, random.next_number()),
             dtls: context.clone(),
             dtls_role: DtlsRole::Client,
         });

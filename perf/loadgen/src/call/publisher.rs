@@ -65,8 +65,8 @@ impl OutgoingStream {
             ssrc: random.next_ssrc(),
             rtx_ssrc: random.next_ssrc(),
             // Below 2^15, as libwebrtc does, so that roll-over is far.
-            next: random.next() % 0x8000,
-            rtx_next: random.next() % 0x8000,
+            next: random.next_number() % 0x8000,
+            rtx_next: random.next_number() % 0x8000,
             known: false,
             history: vec![Sent::default(); HISTORY],
             packets: 0,
@@ -146,7 +146,7 @@ impl Publisher {
         Self {
             number: number as u16,
             cname: format!("load-{number}"),
-            clock_base: random.next() as u32,
+            clock_base: random.next_number() as u32,
             transport_sequence: 0,
             picture: None,
             sound: None,
@@ -183,7 +183,7 @@ impl Publisher {
                         payload_bytes: plan.payload_bytes,
                         interval_ns,
                         frame: 0,
-                        first_id: random.next() as u16 & 0x7fff,
+                        first_id: random.next_number() as u16 & 0x7fff,
                     });
                 }
                 (MediaKind::Audio, _, Some(plan)) => {

@@ -21,7 +21,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,12 +31,12 @@ impl Random {
 
     /// The next 32 bits, never 0.
     pub fn next_ssrc(&mut self) -> u32 {
-        (self.next() as u32).max(1)
+        (self.next_number() as u32).max(1)
     }
 
     /// `length` letters and digits.
     pub fn word(&mut self, length: usize) -> String {
         const LETTERS: &[u8; 32] = b"abcdefghijkmnopqrstuvwxyz2345678";
-        (0..length).map(|_| char::from(LETTERS[(self.next() % 32) as usize])).collect()
+        (0..length).map(|_| char::from(LETTERS[(self.next_number() % 32) as usize])).collect()
     }
 }

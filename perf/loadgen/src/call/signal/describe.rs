@@ -43,7 +43,7 @@ impl LocalEnd {
         let fingerprint =
             Fingerprint { algorithm: HashAlgorithm::Sha256, digest: certificate.bytes().to_vec() };
         let (ufrag, password) = (random.word(8), random.word(24));
-        Self { ufrag, password, fingerprint, origin: Origin::new(random.next()) }
+        Self { ufrag, password, fingerprint, origin: Origin::new(random.next_number()) }
     }
 
     fn transport(&self) -> TransportAttributes {
