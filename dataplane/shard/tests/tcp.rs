@@ -280,7 +280,7 @@ impl World {
         let index = PacketIndex::new(0, self.sequence);
         let sealed = self.client.seal_rtp_into(index, &parts, &mut out);
         let len = sealed.expect("keys").expect("sealed");
-        self.send(number, &out[..len].to_vec());
+        self.send(number, &out[..len]);
     }
 
     /// So many packets there and back.

@@ -158,10 +158,10 @@ mod tests {
         message
     }
 
-    fn given(
-        connection: &mut Connection,
-        bytes: &[u8],
-    ) -> (Result<(), Unwelcome>, Vec<(To, Vec<u8>)>) {
+    /// What came of some bytes, and the packets that were in them.
+    type Given = (Result<(), Unwelcome>, Vec<(To, Vec<u8>)>);
+
+    fn given(connection: &mut Connection, bytes: &[u8]) -> Given {
         let mut given = Vec::new();
         let result = connection.handle_bytes(bytes, |to, packet| given.push((to, packet.to_vec())));
         (result, given)
