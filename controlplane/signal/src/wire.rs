@@ -51,14 +51,22 @@ impl Outgoing {
         let response = &self.0.response;
         let bytes = match format {
             Format::Binary => self.0.binary.get_or_init(|| response.encode_to_vec().into()),
-            // Only an enum value outside its definition cannot be written; we write none.
-            Format::Json => {
-                let text = || serde_json::to_string(response).unwrap_or_default();
-                self.0.json.get_or_init(|| text().into_bytes().into())
-            }
+            Format::Json => self.0.json.get_or_init(|| json(response).into_bytes().into()),
         };
         bytes.clone()
     }
+}
+
+/// Only an enum value outside its definition cannot be written. We write none of our own, but the
+/// request that a refusal repeats may have one: then it is left out.
+fn json(response: &SignalResponse) -> String {
+    serde_json::to_string(response).unwrap_or_else(|_| {
+        let mut response = response.clone();
+        if let Some(signal_response::Message::RequestResponse(refusal)) = &mut response.message {
+            refusal.request = None;
+        }
+        serde_json::to_string(&response).unwrap_or_default()
+    })
 }
 
 /// Why a frame is no request. The connection ends, as it does at LiveKit.
@@ -94,7 +102,9 @@ pub fn decode_text(text: &str) -> Result<SignalRequest, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use livekit_protocol::{Ping, TrickleRequest, signal_request};
+    use livekit_protocol::{
+        AddTrackRequest, Ping, RequestResponse, TrickleRequest, request_response, signal_request,
+    };
 
     fn check(text: &str, expect: Result<Option<&str>, WireError>) {
         let read = decode_text(text);
@@ -148,5 +158,18 @@ mod tests {
         assert_eq!(outgoing.encoded(Format::Json), text);
         let bytes = outgoing.encoded(Format::Binary);
         assert_eq!(SignalResponse::decode(bytes).unwrap().message, Some(message));
+    }
+
+    #[test]
+    fn what_json_cannot_repeat_is_left_out() {
+        let add = AddTrackRequest { r#type: 112, ..AddTrackRequest::default() };
+        let refusal = RequestResponse {
+            reason: request_response::Reason::UnsupportedType as i32,
+            request: Some(request_response::Request::AddTrack(add)),
+            ..RequestResponse::default()
+        };
+        let outgoing = Outgoing::new(signal_response::Message::RequestResponse(refusal));
+        let text = r#"{"requestResponse":{"reason":"UNSUPPORTED_TYPE"}}"#;
+        assert_eq!(outgoing.encoded(Format::Json), text);
     }
 }

@@ -75,6 +75,7 @@ fn candidates_and_restarts() {
     check("other", &fragment("abcd"), Err(OneShotError::OtherSession));
     check(&answer.etag, &fragment("wxyz"), Err(OneShotError::OtherCredentials));
     check(&answer.etag, "nonsense", Err(OneShotError::NotFragment));
+    assert_eq!(stage.said().kinds(), "#AddCandidate");
     let restarted = stage.session.handle_restart(&fragment("wxyz")).unwrap();
     assert_ne!(restarted.etag, answer.etag);
     assert!(restarted.sdp.contains(&format!("a=ice-ufrag:{}", restarted.etag)));

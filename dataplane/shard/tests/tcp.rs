@@ -93,6 +93,8 @@ struct World {
     /// Datagrams that the shard sent by UDP, and where to.
     by_udp: Vec<SocketAddr>,
     sequence: u16,
+    /// The gateway reads nothing.
+    gateway_stalled: bool,
 }
 
 impl World {
@@ -128,6 +130,7 @@ impl World {
             heard: Vec::new(),
             by_udp: Vec::new(),
             sequence: 0,
+            gateway_stalled: false,
         };
         let opened = world.ask(CallCommand::OpenMedia { udp: address("[::]:7882") });
         let Outcome::Media { fingerprint, .. } = opened else { panic!("{opened:?}") };
@@ -192,7 +195,9 @@ impl World {
                 break;
             }
         }
-        while let Some((said, len)) = self.gateway.take(&mut out) {
+        while !self.gateway_stalled
+            && let Some((said, len)) = self.gateway.take(&mut out)
+        {
             let FromShard::Packet { connection: by } = said else {
                 self.told.push(said);
                 continue;
@@ -343,6 +348,33 @@ fn a_connection_that_breaks_is_replaced_by_another() {
         (0..10).for_each(|_| world.step());
         world.talk(1, 5);
     }
+}
+
+/// What finds no room in the lane is lost and counted; the shard goes on.
+#[test]
+fn a_gateway_that_stands_still_costs_packets() {
+    let mut world = World::new(true);
+    world.connect();
+    world.listen_to_oneself();
+    world.talk(0, 5);
+    let sent = |world: &World| world.shard.counters.get(Counter::PacketsSent);
+    let lost = |world: &World| world.shard.counters.get(Counter::DropTcpLane);
+    world.gateway_stalled = true;
+    for _ in 0..100_000 {
+        world.speak(0);
+        world.step();
+        if lost(&world) > 0 {
+            break;
+        }
+    }
+    let (sent_before, lost_before) = (sent(&world), lost(&world));
+    assert!(lost_before > 0);
+    world.speak(0);
+    world.step();
+    assert_eq!((sent(&world), lost(&world)), (sent_before, lost_before + 1));
+    world.gateway_stalled = false;
+    (0..10).for_each(|_| world.step());
+    world.talk(0, 5);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Calls over the link: media sockets opened on every shard, commands and events translated.
 //!
 //! When the data plane is joined it is told to forget all calls, as those who made them are told
-//! that media is lost; then every shard opens its sockets and the first one has TCP listened to, and
-//! only when all have is the rest of the server told that calls can be made.
+//! that media is lost; then every shard opens its sockets and the first one has TCP listened to.
+//! Only when all have is the rest of the server told that calls can be made.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

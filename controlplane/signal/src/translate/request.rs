@@ -129,6 +129,9 @@ pub(crate) fn add_track(add: &proto::AddTrackRequest) -> Result<AddTrack, BadTra
     });
     let features = add.audio_features.iter().copied().filter_map(AudioFeature::from_number);
     let policy = BackupCodecPolicy::from_number(add.backup_codec_policy);
+    // Others are told of them, and could not be in JSON if nobody knows them.
+    let known = |feature: &i32| proto::PacketTrailerFeature::try_from(*feature).is_ok();
+    let trailers = add.packet_trailer_features.iter().copied().filter(known);
     Ok(AddTrack {
         cid: add.cid.clone(),
         name: add.name.clone(),
@@ -147,7 +150,7 @@ pub(crate) fn add_track(add: &proto::AddTrackRequest) -> Result<AddTrack, BadTra
         stream: add.stream.clone(),
         backup_codec_policy: policy.unwrap_or(BackupCodecPolicy::PreferRegression),
         audio_features: features.collect(),
-        packet_trailer_features: add.packet_trailer_features.clone(),
+        packet_trailer_features: trailers.collect(),
     })
 }
 

@@ -182,6 +182,10 @@ impl Calls {
             };
             stream.source.bind(binding.layer, media, repair);
         }
+        // Senders probe the path with repetitions that are all padding.
+        if binding.rtx && view.payload_range().is_empty() {
+            return Ok(());
+        }
         let start = match binding.rtx {
             true => unwrap(session, stream, binding.layer, packet)?,
             false => 0,

@@ -217,7 +217,7 @@ mod tests {
             connection.wrote(part);
             assert!(connection.waiting.capacity() <= 4 * WAITING_BYTES);
         }
-        assert!(dropped > 500, "{dropped} dropped");
+        assert!(dropped > 100, "{dropped} dropped");
         seen.extend_from_slice(connection.unwritten());
         connection.wrote(connection.unwritten().len());
         assert_eq!((seen == expect, connection.waiting.capacity()), (true, 0));
