@@ -28,6 +28,7 @@ mod commands;
 mod handshakes;
 mod ingress;
 mod outlet;
+mod padding;
 mod quality;
 mod rtcp;
 mod session;

@@ -24,7 +24,7 @@ use crate::shard::{Counters, canonical};
 use crate::slab::{Slab, SlotId};
 
 /// Padding bit of an RTP header.
-const PADDING: u8 = 0x20;
+pub(super) const PADDING: u8 = 0x20;
 
 impl Calls {
     /// Takes a datagram that came to media socket `socket`.
@@ -213,7 +213,7 @@ impl Calls {
         if !stream.keep(now.mono_ns, layer, prepared.sequence, kept, &mut self.pool) {
             return Err(Counter::DropSendBuffer);
         }
-        self.queue(stream_id, Queued { prepared, layer, kernel_ns, sent: 0 }, news);
+        self.queue(stream_id, Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 }, news);
         Ok(())
     }
 

@@ -14,6 +14,8 @@ use ringway_wire::extension_value::abs_send_time;
 use ringway_wire::rtcp::write::write_sender_report;
 use ringway_wire::rtp::RtpView;
 
+use super::ingress::PADDING;
+use super::padding;
 use super::session::Session;
 use super::stream::Stream;
 use super::subscription::Subscription;
@@ -193,6 +195,9 @@ impl Calls {
         let Self { streams, subscriptions, sessions, pool, at, .. } = self;
         let Some(stream) = streams.get_mut(id) else { return true };
         let stamp_time = abs_send_time(now.unix_ns);
+        if at.route == 0 && at.packet == 0 && stream.source.kind().is_video() {
+            padding::level(&mut stream.queued);
+        }
         while let Some(route) = stream.routes.get(at.route).copied() {
             let subscription = subscriptions.get_mut(route);
             let pair = subscription.and_then(|subscription| {
@@ -372,7 +377,15 @@ impl Sending<'_> {
         let dress = &subscription.dress;
         let extensions = &session.extensions;
         let written = dress.write(&queued.prepared, bytes, sent, extensions, stamp, head)?;
-        let parts = parts(head, &written, bytes)?;
+        // Sent again without RTX, a packet would have to be the same octets.
+        let octets = if subscription.repair.is_some() { queued.padding } else { 0 };
+        if octets > 0
+            && let Some(first) = head.first_mut()
+        {
+            *first |= PADDING;
+        }
+        let mut parts = parts(head, &written, bytes)?;
+        parts.suffix = padding::octets(octets);
         let sealer = session.transport.sealer()?;
         let len = parts.len() + sealer.profile().rtp_overhead();
         let (piece, room) = self.batch.reserve_scratch(len)?;

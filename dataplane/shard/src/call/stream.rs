@@ -19,6 +19,8 @@ pub(super) struct Queued {
     pub(super) kernel_ns: u64,
     /// Subscribers that it was sent to since that was told.
     pub(super) sent: u32,
+    /// Octets of padding for those who get it.
+    pub(super) padding: u8,
 }
 
 /// What one layer needs besides its state.

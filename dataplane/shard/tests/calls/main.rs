@@ -4,6 +4,7 @@ mod blanks;
 mod feedback;
 mod handshakes;
 mod lines;
+mod padding;
 mod peer;
 mod quality;
 mod repair;
