@@ -357,21 +357,21 @@ fn a_gateway_that_stands_still_costs_packets() {
     world.connect();
     world.listen_to_oneself();
     world.talk(0, 5);
-    let sent = |world: &World| world.shard.counters.get(Counter::PacketsSent);
     let lost = |world: &World| world.shard.counters.get(Counter::DropTcpLane);
     world.gateway_stalled = true;
-    for _ in 0..100_000 {
-        world.speak(0);
+    for _ in 0..200 {
+        // Many at once: the client must not fall silent meanwhile.
+        (0..200).for_each(|_| world.speak(0));
         world.step();
         if lost(&world) > 0 {
             break;
         }
     }
-    let (sent_before, lost_before) = (sent(&world), lost(&world));
+    let lost_before = lost(&world);
     assert!(lost_before > 0);
     world.speak(0);
     world.step();
-    assert_eq!((sent(&world), lost(&world)), (sent_before, lost_before + 1));
+    assert!(lost(&world) > lost_before);
     world.gateway_stalled = false;
     (0..10).for_each(|_| world.step());
     world.talk(0, 5);

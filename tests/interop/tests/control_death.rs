@@ -1,6 +1,6 @@
 //! `kill -9` for the control plane during a call: media keeps flowing without it, and once it is
-//! back the clients that can come back by themselves do. The same for forwards is in `tests/system`,
-//! which needs no clients.
+//! back the clients that can come back by themselves do. The same for forwards is in
+//! `tests/system`, which needs no clients.
 
 use ringway_interop::browser::Browser;
 use ringway_interop::member::{PATIENCE, Path};
