@@ -85,6 +85,19 @@ impl Meeting {
         meeting
     }
 
+    /// One publisher of simulcast VP8 and sound, and one viewer of both, connected.
+    pub fn watched(seed: u64, path: Path) -> Self {
+        let mut meeting = Self::new(seed, path);
+        meeting.add_publisher();
+        meeting.add_viewer();
+        let camera = meeting.publish(0, Coding::Vp8, 3, false);
+        let sound = meeting.publish_sound(0);
+        meeting.subscribe(0, camera);
+        meeting.subscribe(0, sound);
+        meeting.connect();
+        meeting
+    }
+
     /// Sends a command and waits for its outcome.
     pub fn ask(&mut self, call: CallCommand) -> Outcome {
         let outcome = self.plane.ask(0, |request| Command::Call { request, call });

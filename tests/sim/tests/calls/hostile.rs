@@ -6,21 +6,13 @@ use ringway_abi::counters::Counter;
 use ringway_proto::srtp::SrtpDrop;
 use ringway_proto::transport::TransportDrop;
 use ringway_sim::calls::decoder::{play, show};
-use ringway_sim::calls::frame::Coding;
 use ringway_sim::calls::meeting::Meeting;
 use ringway_sim::network::Path;
 use ringway_sim::random::Random;
 use ringway_sim::seeds::for_seeds;
 
 fn watched(seed: u64) -> Meeting {
-    let mut meeting = Meeting::new(seed, Path::PERFECT);
-    meeting.add_publisher();
-    meeting.add_viewer();
-    let camera = meeting.publish(0, Coding::Vp8, 3, false);
-    let sound = meeting.publish_sound(0);
-    meeting.subscribe(0, camera);
-    meeting.subscribe(0, sound);
-    meeting.connect();
+    let mut meeting = Meeting::watched(seed, Path::PERFECT);
     meeting.run_ms(500);
     meeting
 }
@@ -125,14 +117,7 @@ fn what_is_forged_or_repeated_is_dropped() {
 fn a_viewer_gets_a_packet_once_however_often_it_comes() {
     for_seeds(2, |seed| {
         let path = Path { double_permille: 1000, ..Path::PERFECT };
-        let mut meeting = Meeting::new(seed, path);
-        meeting.add_publisher();
-        meeting.add_viewer();
-        let camera = meeting.publish(0, Coding::Vp8, 3, false);
-        let sound = meeting.publish_sound(0);
-        meeting.subscribe(0, camera);
-        meeting.subscribe(0, sound);
-        meeting.connect();
+        let mut meeting = Meeting::watched(seed, path);
         meeting.run_ms(1000);
         judge(meeting);
     });

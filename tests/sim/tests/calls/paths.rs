@@ -1,20 +1,12 @@
 //! ICE restarts, and peers whose address changes.
 
 use ringway_sim::calls::decoder::{play, show};
-use ringway_sim::calls::frame::Coding;
 use ringway_sim::calls::meeting::Meeting;
 use ringway_sim::network::Path;
 use ringway_sim::seeds::for_seeds;
 
 fn watched(seed: u64, path: Path) -> Meeting {
-    let mut meeting = Meeting::new(seed, path);
-    meeting.add_publisher();
-    meeting.add_viewer();
-    let camera = meeting.publish(0, Coding::Vp8, 3, false);
-    let sound = meeting.publish_sound(0);
-    meeting.subscribe(0, camera);
-    meeting.subscribe(0, sound);
-    meeting.connect();
+    let mut meeting = Meeting::watched(seed, path);
     meeting.run_ms(1000);
     meeting
 }
