@@ -105,12 +105,13 @@ impl LiveRoom {
     ) -> Option<Joined> {
         let participant = self.participants.get_mut(&sid)?;
         let closed_ms = participant.signal_closed_ms.take();
+        let protocol = participant.client.protocol;
         if participant.departs_at_ms.is_some() {
             participant.departs_at_ms = Some(turn.now_ms.saturating_add(RESUME_TIMEOUT_MS));
             turn.after(RESUME_TIMEOUT_MS, Timer::Departure(sid));
         }
         let joined = Joined {
-            admission: Admission::Resumed { departed: self.departed_since(closed_ms) },
+            admission: Admission::Resumed { departed: self.departed_since(closed_ms, protocol) },
             participant: self.participant_info(sid)?,
             room: self.share_info(),
             others: self.participant_infos(Some(sid), false),

@@ -120,12 +120,20 @@ impl LiveRoom {
         self.departed.push_back(Departed { at_ms: now_ms, info });
     }
 
-    /// Who left since a client could last hear of it, and did not come back. `closed_ms` is when
-    /// its connection ended, if that was noticed.
-    pub(super) fn departed_since(&self, closed_ms: Option<u64>) -> Vec<Arc<ParticipantInfo>> {
+    /// Who left since a client could last hear of it, and did not come back; for a client whose
+    /// `protocol` knows no change of sessions also the old sessions of those who did. `closed_ms`
+    /// is when its connection ended, if that was noticed.
+    pub(super) fn departed_since(
+        &self,
+        closed_ms: Option<u64>,
+        protocol: i32,
+    ) -> Vec<Arc<ParticipantInfo>> {
         let since_ms = closed_ms.map_or(0, |ms| ms.saturating_sub(HEARD_MARGIN_MS));
         let missed = self.departed.iter().filter(|departed| departed.at_ms >= since_ms);
-        let gone = missed.filter(|departed| !self.is_visible(&departed.info.identity));
+        let gone = missed.filter(|departed| {
+            protocol <= 11 && !self.participants.contains_key(&departed.info.sid)
+                || !self.is_visible(&departed.info.identity)
+        });
         gone.map(|departed| Arc::clone(&departed.info)).collect()
     }
 
