@@ -155,7 +155,9 @@ impl LiveRoom {
         let gone = ParticipantInfo { state, tracks: Vec::new(), ..info.as_ref().clone() };
         self.batch.shift_remove(&gone.identity);
         let others = self.participants.keys().copied().filter(|other| *other != sid).collect();
-        turn.tell_all(others, Notice::ParticipantUpdate(Arc::new(vec![Arc::new(gone)])));
+        let gone = Arc::new(gone);
+        self.remember(turn.now_ms, Arc::clone(&gone));
+        turn.tell_all(others, Notice::ParticipantUpdate(Arc::new(vec![gone])));
     }
 
     /// A hidden participant no longer is: others may receive it.
