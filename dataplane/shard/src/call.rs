@@ -41,6 +41,7 @@ mod upkeep;
 
 use handshakes::Handshakes;
 pub use handshakes::{Handshake, HandshakeDone};
+pub use padding::MOST_OCTETS as MOST_PADDING_OCTETS;
 use session::Session;
 use stream::Stream;
 use subscription::Subscription;
@@ -106,6 +107,8 @@ pub struct Calls {
     /// Streams with packets of this turn, and how many packets they have together.
     touched: Vec<SlotId>,
     queued: usize,
+    /// Octets that may be added to a packet so that its frame leaves in one run.
+    most_padding: usize,
     /// Packets that subscribers want again: subscription and the number that it sees.
     wanted: Vec<(SlotId, u16)>,
     /// Subscriptions that get silence or black for a moment, and those of them that are due.
@@ -161,6 +164,7 @@ impl Calls {
             dirty: Vec::new(),
             touched: Vec::new(),
             queued: 0,
+            most_padding: MOST_PADDING_OCTETS,
             wanted: Vec::new(),
             fading: Vec::new(),
             due: Vec::new(),
@@ -178,6 +182,12 @@ impl Calls {
     /// Lets clients ask for an agent that makes checks; `epoch` is any instant.
     pub fn allow_full_ice(&mut self, epoch: Instant) {
         self.epoch = Some(epoch);
+    }
+
+    /// Lets at most `octets` be added to a packet so that its frame leaves in one run; 0: packets
+    /// leave as long as they came. More than [`MOST_PADDING_OCTETS`] are never added.
+    pub fn limit_padding(&mut self, octets: usize) {
+        self.most_padding = octets.min(MOST_PADDING_OCTETS);
     }
 
     /// Whether anything is open.

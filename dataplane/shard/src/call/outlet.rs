@@ -192,11 +192,12 @@ impl Calls {
         batch: &mut Batch,
         counters: &mut Counters,
     ) -> bool {
-        let Self { streams, subscriptions, sessions, pool, at, .. } = self;
+        let Self { streams, subscriptions, sessions, pool, at, most_padding, .. } = self;
         let Some(stream) = streams.get_mut(id) else { return true };
         let stamp_time = abs_send_time(now.unix_ns);
-        if at.route == 0 && at.packet == 0 && stream.source.kind().is_video() {
-            padding::level(&mut stream.queued);
+        let first = at.route == 0 && at.packet == 0;
+        if first && *most_padding > 0 && stream.source.kind().is_video() {
+            padding::level(&mut stream.queued, *most_padding);
         }
         while let Some(route) = stream.routes.get(at.route).copied() {
             let subscription = subscriptions.get_mut(route);

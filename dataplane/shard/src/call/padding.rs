@@ -11,7 +11,7 @@ use super::stream::Queued;
 
 /// The most octets added to one packet. Raised: more of the path is spent on nothing; lowered:
 /// frames whose packets differ by more leave in several runs.
-const MOST_OCTETS: usize = 8;
+pub const MOST_OCTETS: usize = 8;
 /// The shortest payload that is padded, so that it grows by less than 3 %.
 const LEAST_PAYLOAD: usize = 300;
 const _: () = assert!(MOST_OCTETS * 100 < LEAST_PAYLOAD * 3, "padding is less than 3 %");
@@ -33,19 +33,19 @@ pub(super) fn octets(len: u8) -> &'static [u8] {
     if len == 0 { &[] } else { &OCTETS[len - 1][..len] }
 }
 
-/// Decides how much is added to each packet of a turn.
-pub(super) fn level(packets: &mut [Queued]) {
+/// Decides how much is added to each packet of a turn: at most `most` octets.
+pub(super) fn level(packets: &mut [Queued], most: usize) {
     for layer in 0..MAX_LAYERS as u8 {
         let mut at = 0;
         while let Some(first) = packets[at..].iter().position(|packet| packet.layer == layer) {
             at += first;
-            at = level_frame(packets, at);
+            at = level_frame(packets, at, most);
         }
     }
 }
 
 /// The same for the frame whose first packet is at `first`; gives where the next one may begin.
-fn level_frame(packets: &mut [Queued], first: usize) -> usize {
+fn level_frame(packets: &mut [Queued], first: usize, most: usize) -> usize {
     let (layer, timestamp) = (packets[first].layer, packets[first].prepared.timestamp);
     let len = |packet: &Queued| packet.prepared.payload().len();
     let of_layer = |packet: &Queued| packet.layer == layer;
@@ -57,7 +57,7 @@ fn level_frame(packets: &mut [Queued], first: usize) -> usize {
     let longest = frame.iter().filter(|packet| of_frame(packet)).map(len).max().unwrap_or(0);
     for packet in frame.iter_mut().filter(|packet| of_frame(packet)) {
         let missing = longest - len(packet);
-        let padded = missing <= MOST_OCTETS && len(packet) >= LEAST_PAYLOAD;
+        let padded = missing <= most && len(packet) >= LEAST_PAYLOAD;
         packet.padding = if padded { missing as u8 } else { 0 };
     }
     end

@@ -2,6 +2,7 @@
 
 use ringway_abi::call::{CallCommand, RouteSpec, SourceKind};
 use ringway_abi::counters::Counter;
+use ringway_shard::call::MOST_PADDING_OCTETS;
 use ringway_wire::rtp::RtpView;
 
 use crate::world::{VP8, World, route, rtp, source, vp8};
@@ -25,8 +26,9 @@ fn frame(first: u16) -> Vec<Vec<u8>> {
     LENGTHS.into_iter().enumerate().map(packet).collect()
 }
 
-fn check(route: RouteSpec, runs_wanted: u64, padding_wanted: [usize; 6]) {
+fn check(most: usize, route: RouteSpec, runs_wanted: u64, padding_wanted: [usize; 6]) {
     let mut world = World::connected(2);
+    world.calls.limit_padding(most);
     world.ask(CallCommand::AddSource(source(10, 1, SourceKind::Camera, 777)));
     world.ask(CallCommand::AddRoute(route));
     world.settle();
@@ -54,12 +56,19 @@ fn check(route: RouteSpec, runs_wanted: u64, padding_wanted: [usize; 6]) {
 
 #[test]
 fn a_frame_leaves_in_one_run() {
-    check(route(20, 10, 2, VP8, 900), 1, [1, 1, 0, 0, 0, 0]);
+    for most in [1, MOST_PADDING_OCTETS, usize::MAX] {
+        check(most, route(20, 10, 2, VP8, 900), 1, [1, 1, 0, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn where_padding_is_off_it_leaves_as_it_came() {
+    check(0, route(20, 10, 2, VP8, 900), 2, [0; 6]);
 }
 
 #[test]
 fn without_rtx_it_leaves_as_it_came() {
     let plain = route(20, 10, 2, VP8, 900);
     let plain = RouteSpec { rtx_ssrc: None, rtx_payload_type: u8::MAX, ..plain };
-    check(plain, 2, [0; 6]);
+    check(MOST_PADDING_OCTETS, plain, 2, [0; 6]);
 }

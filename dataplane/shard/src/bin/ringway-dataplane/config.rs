@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ringway_settings::{LogFilter, LogFormat};
+use ringway_shard::call::MOST_PADDING_OCTETS;
 use serde::{Deserialize, Serialize};
 
 /// The whole file.
@@ -17,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) engine: EngineChoice,
     /// Longest time packets may gather before a shard looks at its sockets again, µs.
     pub(crate) coalesce_us: u32,
+    /// Octets that may be added to a packet so that its frame leaves in one run.
+    pub(crate) pad_octets: u32,
     /// Threads that do the handshakes of calls.
     pub(crate) handshake_threads: u16,
     /// Ports for forwards that name none.
@@ -89,6 +92,7 @@ impl Default for Config {
             cores: Cores::Word(AutoWord::Auto),
             engine: EngineChoice::Auto,
             coalesce_us: 0,
+            pad_octets: MOST_PADDING_OCTETS as u32,
             handshake_threads: 1,
             port_range: PortRange::default(),
             buffers: 4096,
@@ -127,6 +131,7 @@ impl Config {
         in_range("receive_buffer_bytes", self.receive_buffer_bytes, 65_536, 1 << 30)?;
         in_range("send_buffer_bytes", self.send_buffer_bytes, 65_536, 1 << 30)?;
         in_range("coalesce_us", self.coalesce_us, 0, 5_000)?;
+        in_range("pad_octets", self.pad_octets, 0, MOST_PADDING_OCTETS as u32)?;
         in_range("handshake_threads", self.handshake_threads.into(), 1, 64)?;
         in_range("max_forwards", self.max_forwards, 1, 65_536)?;
         in_range("max_destinations", self.max_destinations, 1, 1 << 20)?;

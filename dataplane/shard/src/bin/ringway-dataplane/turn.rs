@@ -102,6 +102,7 @@ impl Turn {
         let engine = Engine::new(kind, config).context("cannot start the engine of a shard")?;
         let mut shard = Shard::new(start.config, start.peers);
         shard.calls = Calls::new(Some(start.dtls), start.config.seed);
+        shard.calls.limit_padding(start.pad_octets);
         shard.calls.hand_out_handshakes();
         shard.calls.join_gateway(start.gateway);
         shard.calls.allow_full_ice(Instant::now());
