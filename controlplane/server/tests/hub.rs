@@ -306,3 +306,83 @@ fn a_lost_data_plane_ends_everything() {
     let refused = stage.hub.handle_join(0, ConnectionId(9), visitor("js_v0", "x"), [1; 4]);
     assert_eq!(refused.map_err(|refused| refused.status), Err(503));
 }
+
+fn wish(scenario: proto::simulate_scenario::Scenario) -> Says {
+    Says::Simulate(proto::SimulateScenario { scenario: Some(scenario) })
+}
+
+#[test]
+fn simulated_ends_are_told_as_their_causes_are() {
+    use proto::simulate_scenario::Scenario;
+    // The action of `leave`, if there is one.
+    for (scenario, expect) in [
+        (Scenario::ServerLeave(true), Some(0)),
+        (Scenario::LeaveRequestFullReconnect(true), Some(2)),
+        (Scenario::NodeFailure(true), None),
+        (Scenario::Migration(true), None),
+    ] {
+        let mut stage = Stage::new();
+        stage.join(JS, visitor("js_v1", "one"));
+        let sid = stage.take(JS).into_iter().find_map(|message| match message {
+            Hears::Join(join) => join.participant.map(|one| one.sid),
+            _ => None,
+        });
+        let transport = stage.opened()[0];
+        stage.connected(transport);
+        stage.take(JS);
+        stage.says(JS, wish(scenario));
+        let heard = stage.take(JS);
+        let leave = heard.iter().find_map(|message| match message {
+            Hears::Leave(leave) => Some(leave.action),
+            _ => None,
+        });
+        assert_eq!(leave, expect, "{heard:?}");
+        assert!(stage.closed.contains(&JS));
+        assert_eq!(stage.hub.sessions(), 0);
+        // Who tries to resume is told to begin anew.
+        let mut back = visitor("js_v1", "one");
+        back.join.reconnect =
+            Some(ringway_signal::join::Reconnect { sid: sid.unwrap(), reason: 1 });
+        stage.join(OTHER, back);
+        let heard = stage.take(OTHER);
+        assert!(matches!(&heard[..], [Hears::Leave(leave)] if leave.action == 2), "{heard:?}");
+    }
+}
+
+#[test]
+fn a_resumed_session_is_cut_as_its_client_wished() {
+    use proto::simulate_scenario::Scenario;
+    // How long it waits before it comes back, ms; whether it hears anything; whether it is cut.
+    for (scenario, after_ms, told, cut) in [
+        (Scenario::DisconnectSignalOnResume(true), 100, true, true),
+        (Scenario::DisconnectSignalOnResumeNoMessages(true), 100, false, true),
+        (Scenario::DisconnectSignalOnResumeNoMessages(true), 6_000, true, false),
+    ] {
+        let mut stage = Stage::new();
+        stage.join(JS, visitor("js_v1", "one"));
+        let sid = stage.take(JS).into_iter().find_map(|message| match message {
+            Hears::Join(join) => join.participant.map(|one| one.sid),
+            _ => None,
+        });
+        let transport = stage.opened()[0];
+        stage.connected(transport);
+        stage.says(JS, wish(scenario));
+        stage.hub.handle_closed(stage.now_ms, JS);
+        stage.after(after_ms);
+        let mut back = visitor("js_v1", "one");
+        back.join.reconnect =
+            Some(ringway_signal::join::Reconnect { sid: sid.unwrap(), reason: 1 });
+        let first = ConnectionId(3);
+        stage.join(first, back.clone());
+        let heard = stage.take(first);
+        assert_eq!(heard.iter().any(|one| matches!(one, Hears::Reconnect(_))), told, "{heard:?}");
+        assert_eq!(stage.closed.contains(&first), cut);
+        // The session goes on, and the next resume is an ordinary one.
+        let second = ConnectionId(4);
+        stage.join(second, back);
+        let heard = stage.take(second);
+        assert!(matches!(heard[0], Hears::Reconnect(_)), "{heard:?}");
+        assert!(!stage.closed.contains(&second));
+        assert_eq!(stage.hub.sessions(), 1);
+    }
+}

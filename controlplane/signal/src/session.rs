@@ -8,6 +8,7 @@
 //! - [`publish`]: media that the client sends, and its offers.
 //! - [`subscribe`]: media that the client receives.
 //! - [`negotiate`]: when to offer, or to ask the client to.
+//! - [`simulate`]: failures that clients ask for, to try themselves.
 //! - [`hear`]: what the client asks; [`tell`]: what the room tells.
 //! - [`oneshot`]: WHIP and WHEP, which have one offer and one answer.
 
@@ -16,6 +17,7 @@ mod negotiate;
 pub mod oneshot;
 mod peer;
 mod publish;
+mod simulate;
 mod subscribe;
 mod tell;
 
@@ -38,6 +40,7 @@ use crate::translate;
 use negotiate::Negotiation;
 use peer::Peer;
 use publish::{Published, Unmatched};
+use simulate::{Cut, Simulated};
 use subscribe::Subscription;
 
 /// What a session must look up elsewhere.
@@ -144,6 +147,7 @@ pub struct Session {
     qualities: BTreeMap<TrackSid, Vec<(String, VideoQuality)>>,
     ignored: Ignored,
     over: bool,
+    simulated: Simulated,
     /// The offer that came with the join request.
     first_offer: Option<livekit_protocol::SessionDescription>,
     /// Sections of a WHEP client.
@@ -222,6 +226,7 @@ impl Session {
             qualities: BTreeMap::new(),
             ignored: Ignored::default(),
             over: false,
+            simulated: Simulated::default(),
             first_offer: None,
             slots: Vec::new(),
             outputs: VecDeque::new(),
@@ -257,6 +262,10 @@ impl Session {
     ) {
         self.outputs.retain(|output| !matches!(output, Output::Respond(_) | Output::HangUp));
         self.client = client;
+        let cut = self.simulated.take_cut(now_ms);
+        if cut == Some(Cut::Silent) {
+            return self.cut();
+        }
         if self.client.takes_reconnect_response() {
             let response = self.settings.reconnect_response(&self.client);
             self.respond(Message::Reconnect(response));
@@ -281,6 +290,9 @@ impl Session {
         }
         if let Some(offer) = join.offer {
             self.handle_offer(now_ms, &offer, world);
+        }
+        if cut.is_some() {
+            self.cut();
         }
     }
 

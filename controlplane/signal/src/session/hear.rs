@@ -4,8 +4,7 @@ use livekit_protocol as proto;
 use livekit_protocol::request_response::{Reason, Request as Echo};
 use livekit_protocol::signal_request::Message as Asked;
 use livekit_protocol::signal_response::Message;
-use livekit_protocol::simulate_scenario::Scenario;
-use ringway_room::calls::{DisconnectReason, Request, TrackSettings, TrackSid};
+use ringway_room::calls::{Request, TrackSettings, TrackSid};
 use ringway_sdp::Candidate;
 
 use super::{Session, World};
@@ -44,9 +43,7 @@ impl Session {
                 };
                 self.respond(Message::PongResp(pong));
             }
-            Asked::Simulate(proto::SimulateScenario {
-                scenario: Some(Scenario::ServerLeave(true) | Scenario::NodeFailure(true)),
-            }) => self.ask_room(Request::Leave { reason: DisconnectReason::ServerShutdown }),
+            Asked::Simulate(wish) => self.handle_simulate(now_ms, wish),
             _ => self.ignored.unknown += 1,
         }
     }

@@ -89,7 +89,9 @@ impl Session {
 
     /// The session is over.
     fn end(&mut self, reason: DisconnectReason, action: LeaveAction) {
-        self.respond(translate::leave(&self.client, reason, action));
+        if let Some(action) = self.simulated.last_word(action) {
+            self.respond(translate::leave(&self.client, reason, action));
+        }
         let published = std::mem::take(&mut self.published);
         for (_, one) in published {
             self.ask_plane(Ask::RemoveSource { source: one.source });
