@@ -37,6 +37,8 @@ export async function join({ url, token, single, options = {}, connect = {} }) {
   room.on(RoomEvent.ConnectionQualityChanged, (quality, who) =>
     note('ConnectionQualityChanged', who, quality));
   room.on(RoomEvent.Reconnecting, () => note('Reconnecting'));
+  room.on(RoomEvent.SignalReconnecting, () => note('SignalReconnecting'));
+  room.on(RoomEvent.Reconnected, () => note('Reconnected'));
   room.on(RoomEvent.Disconnected, (reason) => note('Disconnected', null, DisconnectReason[reason]));
   await room.connect(url, token, connect);
   return { identity: room.localParticipant.identity, server: room.serverInfo?.version ?? null };
@@ -114,6 +116,11 @@ export async function watch({ identity, source }) {
     colours: coloursOf(track.kind === Track.Kind.Video ? track.attachedElements[0] : null),
     pitch_hz: ears.get(track.sid)?.pitch() ?? null,
   };
+}
+
+/** Lets a failure happen that the client knows how to simulate. */
+export async function simulate({ scenario }) {
+  await room.simulateScenario(scenario);
 }
 
 /** All that happened so far. */

@@ -154,6 +154,13 @@ impl Member {
         self.wait_events(from, &what, |one| one["event"] == event && one["who"] == who)
     }
 
+    /// Waits until it was told of something that has nobody as its subject, since the `from`-th
+    /// event.
+    pub fn wait_told(&self, from: usize, event: &str) {
+        let what = format!("{} to be told {event}", self.identity);
+        self.wait_events(from, &what, |one| one["event"] == event);
+    }
+
     /// Waits until `whom` is among the active speakers.
     pub fn wait_speaker(&self, whom: &str) {
         let what = format!("{} to be told that {whom} speaks", self.identity);

@@ -108,6 +108,14 @@ impl Server {
         appliance.wait_joined();
     }
 
+    /// Kills our data plane, as `kill -9` does, and starts it again at once.
+    ///
+    /// # Panics
+    /// When the server is somebody else's.
+    pub fn restart_dataplane(&self) {
+        self.appliance().borrow_mut().restart_dataplane();
+    }
+
     fn appliance(&self) -> &RefCell<Appliance> {
         match &self.running {
             Running::Ours { appliance } => appliance,
