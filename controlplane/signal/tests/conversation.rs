@@ -424,3 +424,98 @@ fn a_session_is_resumed() {
     let state = proto::SyncState { publish_tracks: vec![published], ..Default::default() };
     assert_eq!(stage.says(Says::SyncState(state)).kinds(), "<Leave @Leave !HangUp");
 }
+
+/// A client's description without VP9.
+fn without_vp9(sdp: &str) -> String {
+    let sdp = sdp.replace("SAVPF 96 97 98 99", "SAVPF 96 97");
+    let of_vp9 = |line: &&str| !line.contains(":98") && !line.contains(":99");
+    sdp.split_inclusive("\r\n").filter(of_vp9).collect()
+}
+
+/// A camera in VP9 with a backup in VP8, which is sent on demand.
+fn with_backup() -> std::sync::Arc<ringway_room::calls::TrackInfo> {
+    let mut info = track(3, TrackKind::Video, "video/VP9");
+    let vp8 = track(3, TrackKind::Video, "video/VP8").codecs[0].clone();
+    std::sync::Arc::make_mut(&mut info).codecs.push(vp8);
+    info
+}
+
+fn receive(mime: &str) -> Request {
+    Request::ReceiveCodec { track: track_sid(3), mime_type: mime.into() }
+}
+
+#[test]
+fn who_cannot_decode_the_first_codec_waits_for_the_second() {
+    for single in [false, true] {
+        let mut stage = if single { v1() } else { v0() };
+        stage.said();
+        let camera = with_backup();
+        stage.has_source(&camera, Codec::Vp9);
+        let said = if single {
+            let lines = [DATA, line("video", "recvonly", "", "")];
+            let sdp = without_vp9(&description(1, "abcd", "actpass", &lines));
+            stage.subscribe(&camera);
+            stage.says(Says::Offer(sd("offer", 1, sdp)))
+        } else {
+            stage.subscribe(&camera);
+            assert!(stage.after(10).offer().sdp.contains("VP9"));
+            let lines = [DATA, line("video", "recvonly", "", "")];
+            let sdp = without_vp9(&description(1, "efgh", "active", &lines));
+            stage.says(Says::Answer(sd("answer", 1, sdp)))
+        };
+        assert_eq!(said.room, [receive("video/VP8")], "single {single}: {}", said.kinds());
+        let routes =
+            |asks: &[Ask]| asks.iter().filter(|ask| matches!(ask, Ask::AddRoute(_))).count();
+        assert_eq!(routes(&said.plane), 0, "single {single}");
+        // The publisher sends it now.
+        let mut sources = stage.around.sources[&camera.sid].clone();
+        stage.has_source(&camera, Codec::Vp8);
+        sources.append(&mut stage.around.sources[&camera.sid].clone());
+        stage.around.sources.insert(camera.sid, sources);
+        stage.session.handle_source(camera.sid, &stage.around);
+        let said = stage.said();
+        assert_eq!(said.kinds(), "@SubscribedMedia #AddRoute", "single {single}");
+        let Ask::AddRoute(route) = &said.plane[0] else { panic!() };
+        assert_eq!(route.payload_type, 96);
+    }
+}
+
+#[test]
+fn a_route_changes_to_the_codec_that_the_room_wants() {
+    let mut stage = v0();
+    stage.said();
+    let camera = with_backup();
+    stage.has_source(&camera, Codec::Vp9);
+    stage.subscribe(&camera);
+    stage.after(10);
+    let lines = [DATA, line("video", "recvonly", "", "")];
+    let sdp = description(1, "efgh", "active", &lines);
+    let said = stage.says(Says::Answer(sd("answer", 1, sdp)));
+    let first = said.plane.iter().find_map(|ask| match ask {
+        Ask::AddRoute(add) => Some(add.clone()),
+        _ => None,
+    });
+    let first = first.expect("a route");
+    assert_eq!(first.payload_type, 98);
+    let vp9 = stage.around.sources[&camera.sid].clone();
+    stage.has_source(&camera, Codec::Vp8);
+    let vp8 = stage.around.sources[&camera.sid].clone();
+    stage.around.sources.insert(camera.sid, [vp9.clone(), vp8].concat());
+    // Nobody asked it to change.
+    stage.session.handle_source(camera.sid, &stage.around);
+    assert_eq!(stage.said().kinds(), "");
+    let wanted = Notice::ReceiveCodec { track: camera.sid, mime_type: "video/VP8".into() };
+    let said = stage.is_told(wanted.clone());
+    assert_eq!(said.kinds(), "#RemoveRoute #AddRoute");
+    assert_eq!(said.plane[0], Ask::RemoveRoute { route: first.route });
+    let Ask::AddRoute(second) = &said.plane[1] else { panic!() };
+    assert_eq!((second.ssrc, second.payload_type), (first.ssrc, 96));
+    assert_eq!(stage.is_told(wanted).kinds(), "");
+    // The backup ends: back to the first, and the room hears of it.
+    let gone = second.source;
+    stage.around.sources.insert(camera.sid, vp9);
+    stage.session.handle_source_gone(camera.sid, gone, &stage.around);
+    let said = stage.said();
+    assert_eq!(said.room, [receive("video/VP9")]);
+    assert_eq!(said.kinds(), "@ReceiveCodec #RemoveRoute #AddRoute");
+}

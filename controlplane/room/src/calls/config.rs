@@ -34,6 +34,9 @@ pub struct Config {
     pub enabled_codecs: Vec<String>,
     /// `video.dynacast_pause_delay`: how long an unwanted layer is still asked for, ms.
     pub dynacast_pause_ms: u64,
+    /// `video.codec_regression_threshold`: in rooms with fewer participants a track whose publisher
+    /// leaves it to us is sent in its backup codec only, once somebody needs that; 0 is all rooms.
+    pub codec_regression_threshold: usize,
     /// `limit`: sizes and numbers that clients may not exceed.
     pub limits: CallLimits,
 }
@@ -66,6 +69,7 @@ impl Default for Config {
             presets: BTreeMap::new(),
             enabled_codecs: codecs.map(str::to_owned).to_vec(),
             dynacast_pause_ms: 5_000,
+            codec_regression_threshold: 5,
             limits: CallLimits::default(),
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Each concern has its own file: `admit` and `depart` (coming and going), `announce` (who is told
 //! what about whom), `publish`, `change` (what is said about participants and tracks), `subscribe`
-//! and `permission` (who receives what), `demand` (which layers anybody wants), `speakers` and
-//! `quality`.
+//! and `permission` (who receives what), `demand` (which layers anybody wants), `regress` (backup
+//! codecs), `speakers` and `quality`.
 
 mod admit;
 mod announce;
@@ -16,6 +16,7 @@ mod participant;
 mod permission;
 mod publish;
 mod quality;
+mod regress;
 mod speakers;
 mod subscribe;
 mod track;

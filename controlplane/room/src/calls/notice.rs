@@ -112,6 +112,14 @@ pub enum Notice {
         /// As it is now.
         track: Arc<TrackInfo>,
     },
+    /// Receive a subscribed track in this codec, if the client can decode it; if not, say so with
+    /// `Request::ReceiveCodec`.
+    ReceiveCodec {
+        /// Which.
+        track: TrackSid,
+        /// One of the track's codecs, for instance `video/VP8`.
+        mime_type: String,
+    },
     /// Serve the route of a subscribed track like this from now on.
     RouteSettings {
         /// Which.

@@ -108,8 +108,8 @@ pub enum Request {
         /// Media flows, or will never.
         outcome: Result<(), SubscriptionError>,
     },
-    /// Which codec of a track the client receives, if it cannot decode the first one: the publisher
-    /// is asked to send it.
+    /// Which codec of a track the client receives, if that is not the first one, nor the one of
+    /// `Notice::ReceiveCodec`: the publisher is asked to send it.
     ReceiveCodec {
         /// Which track.
         track: TrackSid,

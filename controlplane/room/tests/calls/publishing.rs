@@ -312,3 +312,64 @@ fn a_second_codec_is_asked_for_when_somebody_needs_it() {
     let expect = expect.map(|(mime, quality)| (mime.to_owned(), quality));
     assert_eq!(codecs.as_deref(), Some(&expect[..]));
 }
+
+/// Ann sends VP9 with a backup in VP8; Bob can decode only the latter, Cid both.
+fn with_backup(house: &mut House, policy: BackupCodecPolicy) -> (ParticipantSid, TrackSid) {
+    let ann = house.enter("ann");
+    let mut add = camera("cam");
+    add.backup_codec_policy = policy;
+    add.codecs[0].codec = "vp9".to_owned();
+    let cid = String::new();
+    add.codecs.push(AnnouncedCodec { codec: "vp8".to_owned(), cid, ..add.codecs[0].clone() });
+    let track = house.announce(ann, add);
+    house.ask(ann, Request::MediaPublished(Box::new(media(track, "video/VP9", "cam"))));
+    (ann, track)
+}
+
+#[test]
+fn a_track_goes_back_to_its_backup_codec() {
+    use BackupCodecPolicy::{PreferRegression, Regression, Simulcast};
+    for (policy, threshold, goes_back) in [
+        (PreferRegression, 5, true),
+        (PreferRegression, 3, false),
+        (PreferRegression, 0, true),
+        (Regression, 3, true),
+        (Simulcast, 0, false),
+    ] {
+        let row = format!("{policy:?} {threshold}");
+        let config = Config { codec_regression_threshold: threshold, ..Config::default() };
+        let mut house = House::new(config);
+        let (ann, track) = with_backup(&mut house, policy);
+        let (bob, cid) = (house.enter("bob"), house.enter("cid"));
+        let receive = |mime: &str| Request::ReceiveCodec { track, mime_type: mime.to_owned() };
+        house.ask(bob, receive("video/VP8"));
+        house.hush();
+        house.ask(ann, Request::MediaPublished(Box::new(media(track, "video/VP8", "backup"))));
+        let moved = |notice: &Notice| match notice {
+            Notice::ReceiveCodec { mime_type, .. } => Some(mime_type == "video/VP8"),
+            _ => None,
+        };
+        // Bob has it already.
+        assert_eq!(house.heard(bob).iter().find_map(moved), None, "{row}");
+        assert_eq!(house.heard(cid).iter().find_map(moved), goes_back.then_some(true), "{row}");
+        house.pass(5_000);
+        let told = house.heard(ann).into_iter().find_map(|notice| match notice {
+            Notice::SubscribedQuality { codecs, .. } => Some(codecs),
+            _ => None,
+        });
+        let expect = [("video/VP9", VideoQuality::Off), ("video/VP8", VideoQuality::High)];
+        let expect = expect.map(|(mime, quality)| (mime.to_owned(), quality)).to_vec();
+        assert_eq!(told, goes_back.then_some(expect), "{row}");
+        // Who comes later receives what the others do.
+        let dan = house.enter("dan");
+        assert_eq!(house.heard(dan).iter().find_map(moved), goes_back.then_some(true), "{row}");
+        // Somebody who knows only the first codec has it sent again.
+        house.hush();
+        house.ask(dan, receive("video/VP9"));
+        let again = house.heard(ann).iter().any(|notice| match notice {
+            Notice::SubscribedQuality { codecs, .. } => codecs[0].1 == VideoQuality::High,
+            _ => false,
+        });
+        assert_eq!(again, goes_back, "{row}");
+    }
+}

@@ -24,6 +24,10 @@ pub(super) struct Subscription {
     pub(super) section: Option<NegotiatedSection>,
     pub(super) routed: Option<Routed>,
     reported: bool,
+    /// The codec that the room wants it to receive.
+    preferred: Option<Codec>,
+    /// The codec that the room believes it to receive; none is the track's first.
+    told: Option<Codec>,
 }
 
 /// A route in the data plane.
@@ -82,6 +86,8 @@ impl Session {
             section: None,
             routed: None,
             reported: false,
+            preferred: None,
+            told: None,
         };
         self.subscriptions.insert(track, subscription);
         if self.one_shot {
@@ -235,23 +241,33 @@ impl Session {
             .filter_map(|(sid, one)| Some(Placed { mid: one.mid.clone()?, track: sid.to_string() }))
             .collect();
         let spent = self.unusable_sections(&before);
-        let place = |choice: &dyn Fn(&str) -> usize| {
+        let place = |choices: &[usize]| {
             let wanted: Vec<WantedTrack<'_>> = names
                 .iter()
-                .filter_map(|(_, name, streams)| {
-                    let (codec, fmtp) = streams.get(choice(name)).or(streams.last())?;
+                .zip(choices)
+                .filter_map(|((_, name, streams), choice)| {
+                    let (codec, fmtp) = streams.get(*choice)?;
                     Some(WantedTrack { track: name, codec: *codec, fmtp })
                 })
                 .collect();
             place_tracks(offer, &self.publisher.capabilities, &before, &spent, &wanted)
         };
-        let first = place(&|_| 0);
-        // What cannot be carried in the publisher's first codec may be in its second.
-        let found = if first.unsupported.is_empty() {
-            first
-        } else {
-            place(&|name| usize::from(first.unsupported.iter().any(|other| other == name)))
-        };
+        // What cannot be carried in the publisher's first codec may be in another one.
+        let mut choices = vec![0; names.len()];
+        let mut found = place(&choices);
+        loop {
+            let mut again = false;
+            for ((_, name, streams), choice) in names.iter().zip(&mut choices) {
+                if found.unsupported.contains(name) && *choice + 1 < streams.len() {
+                    *choice += 1;
+                    again = true;
+                }
+            }
+            if !again {
+                break;
+            }
+            found = place(&choices);
+        }
         let sid = |name: &String| names.iter().find(|(_, known, _)| known == name).map(|row| row.0);
         let unsupported = found.unsupported.iter().filter_map(sid).collect();
         (found.placed, found.needed, unsupported)
@@ -306,20 +322,66 @@ impl Session {
         }
     }
 
-    /// Routes a track if its section and a source that fits are there.
-    pub(super) fn route(&mut self, track: TrackSid, world: &dyn World) {
-        let peer = self.subscriber.as_ref().unwrap_or(&self.publisher);
-        let transport = peer.key;
+    /// The room wants the client to receive another codec of a track.
+    pub(super) fn prefer(&mut self, track: TrackSid, mime_type: &str, world: &dyn World) {
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
-        let (Some(section), None) = (&subscription.section, subscription.routed) else { return };
+        subscription.preferred = Codec::named(mime_type);
+        subscription.told = subscription.preferred;
+        self.route(track, world);
+    }
+
+    /// Routes a track if its section and a source that fits are there: the source that is preferred,
+    /// else the one that is routed already, else the publisher's first. If none is, the publisher
+    /// may have announced a codec that it sends as soon as somebody asks.
+    pub(super) fn route(&mut self, track: TrackSid, world: &dyn World) {
+        let Some(subscription) = self.subscriptions.get(&track) else { return };
+        let Some(section) = &subscription.section else { return };
         let sources = world.sources(track);
-        let fitting = sources.iter().find_map(|one| Some((one, numbers_of(section, one)?)));
-        let Some((TrackSource { source, .. }, numbers)) = fitting else {
-            if !sources.is_empty() {
-                self.fail(track, SubscriptionError::CodecUnsupported);
-            }
-            return;
+        let fitting = sources.iter().filter_map(|one| Some((one, numbers_of(section, one)?)));
+        let fitting: Vec<(&TrackSource, Numbers)> = fitting.collect();
+        let now = subscription.routed.map(|routed| routed.source);
+        let found = fitting
+            .iter()
+            .find(|(one, _)| Some(one.codec) == subscription.preferred)
+            .or_else(|| fitting.iter().find(|(one, _)| Some(one.source) == now))
+            .or(fitting.first())
+            .map(|(one, numbers)| ((*one).clone(), *numbers));
+        let Some((source, numbers)) = found else {
+            let sent = |codec: &Codec| sources.iter().any(|one| one.codec == *codec);
+            let able = |codec: &Codec| !sent(codec) && section.payload_for(*codec, "").is_some();
+            let other = codecs_of(&subscription.info.track).into_iter().find(able);
+            let video = subscription.info.track.kind == TrackKind::Video;
+            return match other.filter(|_| video) {
+                _ if sources.is_empty() => {}
+                Some(codec) => self.tell_codec(track, codec),
+                None => self.fail(track, SubscriptionError::CodecUnsupported),
+            };
         };
+        if now != Some(source.source) {
+            self.add_route(track, &source, numbers);
+        }
+        self.tell_codec(track, source.codec);
+    }
+
+    /// Says which codec the client receives, or would if it were sent.
+    fn tell_codec(&mut self, track: TrackSid, codec: Codec) {
+        let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
+        let known = subscription.told.or(Codec::named(&subscription.info.track.mime_type));
+        if known == Some(codec) || subscription.info.track.kind != TrackKind::Video {
+            return;
+        }
+        subscription.told = Some(codec);
+        let mime_type = codec.mime().to_owned();
+        self.ask_room(Request::ReceiveCodec { track, mime_type });
+    }
+
+    /// Routes a track from this source, in place of another one if it has one.
+    fn add_route(&mut self, track: TrackSid, source: &TrackSource, numbers: Numbers) {
+        let transport = self.subscriber.as_ref().unwrap_or(&self.publisher).key;
+        let source = source.source;
+        let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
+        let Some(section) = &subscription.section else { return };
+        let before = subscription.routed.take().map(|routed| routed.route);
         let route = RouteKey(self.random.key());
         let info = &subscription.info;
         let delay = (info.max_playout_delay_ms > 0).then(|| {
@@ -328,7 +390,7 @@ impl Session {
         });
         let add = AddRoute {
             route,
-            source: *source,
+            source,
             transport,
             ssrc: subscription.ssrc,
             rtx_ssrc: subscription.rtx_ssrc.filter(|_| numbers.rtx.is_some()),
@@ -339,8 +401,11 @@ impl Session {
             service: subscription.service,
             playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
         };
-        subscription.routed = Some(Routed { route, source: *source });
+        subscription.routed = Some(Routed { route, source });
         let first = !std::mem::replace(&mut subscription.reported, true);
+        if let Some(route) = before {
+            self.ask_plane(Ask::RemoveRoute { route });
+        }
         self.ask_plane(Ask::AddRoute(Box::new(add)));
         if first {
             self.report(track, Ok(()));
@@ -388,13 +453,16 @@ fn codecs_of(track: &TrackInfo) -> Vec<Codec> {
     codecs
 }
 
-/// The same with parameters, as far as sources are there.
+/// The same with parameters: those whose sources are there first.
 fn streams(track: &TrackInfo, sid: TrackSid, world: &dyn World) -> Vec<(Codec, String)> {
     let unwrapped = |codec| if codec == Codec::Red { Codec::Opus } else { codec };
     let sources = world.sources(sid).into_iter();
     let mut streams: Vec<_> = sources.map(|one| (unwrapped(one.codec), one.fmtp)).collect();
-    if streams.is_empty() {
-        streams = codecs_of(track).into_iter().map(|c| (unwrapped(c), String::new())).collect();
+    // What was announced comes once somebody needs it.
+    for codec in codecs_of(track).into_iter().map(unwrapped) {
+        if !streams.iter().any(|(known, _)| *known == codec) {
+            streams.push((codec, String::new()));
+        }
     }
     if streams.is_empty() {
         let any = if track.kind == TrackKind::Video { Codec::Vp8 } else { Codec::Opus };

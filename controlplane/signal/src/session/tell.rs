@@ -30,6 +30,7 @@ impl Session {
             Notice::SubscribedTrackChanged { track } => {
                 self.change_subscribed(now_ms, track, world);
             }
+            Notice::ReceiveCodec { track, mime_type } => self.prefer(track, &mime_type, world),
             Notice::RouteSettings { track, settings } => self.set_service(track, settings),
             Notice::RefreshToken(claims) if !self.over && !self.one_shot => {
                 self.outputs.push_back(Output::RefreshToken(claims));

@@ -75,6 +75,7 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
         | Notice::Subscribe(_)
         | Notice::Unsubscribe { .. }
         | Notice::SubscribedTrackChanged { .. }
+        | Notice::ReceiveCodec { .. }
         | Notice::RouteSettings { .. }
         | Notice::RefreshToken(_)
         | Notice::CloseSignal

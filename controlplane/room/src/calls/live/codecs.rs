@@ -115,6 +115,11 @@ pub(super) fn sorted(layers: &[VideoLayer]) -> Vec<VideoLayer> {
     layers
 }
 
+/// Where a codec stands among those of a track.
+pub(super) fn position(info: &TrackInfo, mime_type: &str) -> Option<usize> {
+    info.codecs.iter().position(|codec| is_mime(&codec.mime_type, mime_type))
+}
+
 /// Whether two MIME types are the same.
 pub(super) fn is_mime(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)

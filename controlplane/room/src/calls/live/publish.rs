@@ -131,8 +131,11 @@ impl LiveRoom {
     ) {
         let sid = media.track;
         if let Some(track) = self.tracks.get_mut(&sid).filter(|track| track.publisher == from) {
+            let mime_type = media.mime_type.clone();
             track.change(turn, |info| codecs::seen(info, media));
-            return self.track_changed(turn, sid, true);
+            let codec = codecs::position(&track.info, &mime_type);
+            self.track_changed(turn, sid, true);
+            return self.regress(turn, sid, codec.unwrap_or_default());
         }
         let Some(participant) = self.participants.get_mut(&from) else { return };
         let Some((cid, mut info)) = participant.take_pending(turn.now_ms, sid) else { return };
@@ -153,6 +156,7 @@ impl LiveRoom {
                 subscribers: IndexSet::new(),
                 heard: false,
                 level: None,
+                regressed: None,
             },
         );
         turn.index.tracks.insert(sid, self.sid());

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::codecs;
 use super::layers::{self, Target};
 use super::track::LiveTrack;
 use super::{LiveParticipant, LiveRoom};
@@ -217,7 +218,9 @@ impl LiveRoom {
         let publisher = source.publisher;
         wish.stage = Stage::Served;
         wish.held_back = false;
+        wish.codec = source.regressed.unwrap_or(wish.codec);
         wish.codec = wish.codec.min(source.info.codecs.len().saturating_sub(1));
+        let codec = wish.codec;
         wish.target = layers::target(&source.info, wish.codec, &wish.settings);
         source.subscribers.insert(sid);
         source.demand.add(wish.codec, wish.target.quality);
@@ -239,7 +242,12 @@ impl LiveRoom {
             max_playout_delay_ms: self.info.max_playout_delay_ms,
             settings,
         };
+        let other = subscribe.track.codecs.get(codec).filter(|_| codec > 0);
+        let other = other.map(|codec| codec.mime_type.clone());
         turn.tell(sid, Notice::Subscribe(Box::new(subscribe)));
+        if let Some(mime_type) = other {
+            turn.tell(sid, Notice::ReceiveCodec { track, mime_type });
+        }
         if first {
             self.introduce(turn, sid, publisher);
         }
@@ -397,21 +405,31 @@ impl LiveRoom {
         track: TrackSid,
         mime_type: &str,
     ) {
-        let Some(source) = self.tracks.get_mut(&track) else { return };
-        let is_it = |mime: &str| mime.eq_ignore_ascii_case(mime_type);
-        let Some(codec) = source.info.codecs.iter().position(|c| is_it(&c.mime_type)) else {
-            return;
-        };
-        let subscriber = self.participants.get_mut(&from);
+        let Some(source) = self.tracks.get(&track) else { return };
+        let Some(codec) = codecs::position(&source.info, mime_type) else { return };
+        self.set_codec(turn, from, track, codec);
+    }
+
+    /// Somebody receives another codec of a track from now on; false if it was that one already.
+    pub(super) fn set_codec(
+        &mut self,
+        turn: &mut Turn<'_>,
+        sid: ParticipantSid,
+        track: TrackSid,
+        codec: usize,
+    ) -> bool {
+        let Some(source) = self.tracks.get_mut(&track) else { return false };
+        let subscriber = self.participants.get_mut(&sid);
         let wish = subscriber.and_then(|p| p.subscriptions.get_mut(&track));
-        let Some(wish) = wish.filter(|wish| wish.codec != codec) else { return };
+        let Some(wish) = wish.filter(|wish| wish.codec != codec) else { return false };
         if wish.is_served() {
             source.demand.remove(wish.codec, wish.target.quality);
             source.demand.add(codec, wish.target.quality);
         }
         wish.codec = codec;
-        self.reroute(turn, from, track);
+        self.reroute(turn, sid, track);
         self.settle_demand(turn, track);
+        true
     }
 
     /// Serves a route as its settings and its track's layers now want it.

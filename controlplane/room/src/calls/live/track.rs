@@ -24,6 +24,8 @@ pub(super) struct LiveTrack {
     /// How loud it is, while somebody speaks.
     pub(super) level: Option<f32>,
     pub(super) demand: Demand,
+    /// The backup codec that everybody receives by now, of the track's codecs.
+    pub(super) regressed: Option<usize>,
 }
 
 impl LiveTrack {
