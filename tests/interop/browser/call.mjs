@@ -45,11 +45,11 @@ export async function join({ url, token, single, options = {}, connect = {} }) {
 }
 
 /** Publishes the fake camera; `simulcast` gives as many layers as the size allows. */
-export async function camera({ width, height, codec, simulcast }) {
+export async function camera({ width, height, codec, simulcast, more = {} }) {
   await room.localParticipant.setCameraEnabled(
     true,
     { resolution: { width, height, frameRate: 15 } },
-    { videoCodec: codec, simulcast },
+    { videoCodec: codec, simulcast, ...more },
   );
 }
 
@@ -72,6 +72,23 @@ export async function publish({ colours, hz, width, height, codec, simulcast }) 
     simulcast,
   });
   await room.localParticipant.publishTrack(tone(hz), { source: Track.Source.Microphone });
+}
+
+/** What this tab sends of a video track: each layer of each codec, and whether it is on. */
+export async function sending({ source }) {
+  const { track } = room.localParticipant.getTrackPublication(source);
+  const backups = [...track.simulcastCodecs.values()].map((backup) => backup.sender);
+  const layers = [];
+  for (const sender of [track.sender, ...backups].filter(Boolean)) {
+    const stats = [...(await sender.getStats()).values()];
+    const outbound = stats.filter((one) => one.type === 'outbound-rtp');
+    for (const { rid, active } of sender.getParameters().encodings) {
+      const found = outbound.find((one) => (one.rid ?? null) === (rid ?? null));
+      const codec = stats.find((one) => one.id === found?.codecId)?.mimeType ?? null;
+      layers.push({ codec, rid: rid ?? null, active, frames: found?.framesEncoded ?? 0 });
+    }
+  }
+  return layers;
 }
 
 /** Mutes or unmutes what this tab publishes. */

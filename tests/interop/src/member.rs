@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Tab;
 use crate::peer::Peer;
-use crate::show::{Seen, Show};
+use crate::show::{Seen, Sent, Show};
 use crate::stage::Stage;
 
 /// Media comes within a second or two, higher layers and reports of quality a few seconds later; a
@@ -167,6 +167,15 @@ impl Member {
         self.wait_events(0, &what, |one| {
             let speakers = one["what"].as_array().into_iter().flatten();
             one["event"] == "ActiveSpeakersChanged" && { speakers }.any(|speaker| speaker == whom)
+        });
+    }
+
+    /// Waits until the layers that it sends of a video track are as they should be.
+    pub fn wait_sending(&self, source: &str, what: &str, right: impl Fn(&[Sent]) -> bool) {
+        self.wait(&format!("{} to send of its {source}: {what}", self.identity), || {
+            let layers = self.ask("sending", &json!({ "source": source }));
+            let layers = layers.as_array().into_iter().flatten().map(Sent::read);
+            right(&layers.collect::<Vec<_>>()).then_some(())
         });
     }
 

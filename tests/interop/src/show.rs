@@ -124,6 +124,24 @@ impl Seen {
     }
 }
 
+/// One layer of what a client sends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Such as `video/VP8`; empty while nothing was sent.
+    pub codec: String,
+    /// Its rid; empty where there is only one.
+    pub rid: String,
+    /// Whether it is encoded.
+    pub active: bool,
+}
+
+impl Sent {
+    pub(crate) fn read(answer: &Value) -> Self {
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        Self { codec: text("codec"), rid: text("rid"), active: answer["active"] == true }
+    }
+}
+
 fn read_colours(answer: &Value) -> Option<[[i64; 3]; 4]> {
     let mut colours = [[0; 3]; 4];
     for (quarter, colour) in colours.iter_mut().enumerate() {
