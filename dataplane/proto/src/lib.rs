@@ -8,6 +8,7 @@ pub mod history;
 pub mod ice;
 pub mod nack;
 pub mod rtx;
+pub mod sctp;
 pub mod srtp;
 pub mod transport;
 pub mod twcc;

@@ -7,6 +7,7 @@
 //! (rewrite).
 #![forbid(unsafe_code)]
 
+pub mod data_packet;
 pub mod extension;
 pub mod extension_value;
 pub mod head;

@@ -45,6 +45,11 @@ const TABLE: &[Row] = &[
         reason: "C bindings of the data plane live in one crate",
     },
     Row {
+        name: "dcsctp",
+        folders: &["dataplane/proto"],
+        reason: "SCTP lies behind one file, so that a change of mind costs one file",
+    },
+    Row {
         name: "io-uring",
         folders: &["dataplane/uring", "perf"],
         reason: "the kernel's rings have one owner, and the floor measures them bare",

@@ -1,0 +1,333 @@
+//! LiveKit's `DataPacket`, seen through its outermost fields only: who it is for, of which kind it
+//! is, and who claims to have sent it. Payloads are never looked at.
+//!
+//! Protobuf: a packet is a row of fields, each a tag (number and wire type) and a value. What is
+//! appended to a packet counts as the last word of a plain field and is merged into a message, so
+//! enforcing the sender needs no rewriting of what is there.
+
+use std::ops::Range;
+
+/// Identities that one packet may name. Raised: one packet costs more comparisons; LiveKit has no
+/// bound.
+pub const DESTINATIONS: usize = 64;
+/// Fields of one packet that are looked at.
+const FIELDS: usize = 256;
+
+mod field {
+    pub(super) const USER: u32 = 2;
+    pub(super) const IDENTITY: u32 = 4;
+    pub(super) const DESTINATION: u32 = 5;
+    pub(super) const SEQUENCE: u32 = 16;
+    pub(super) const SID: u32 = 17;
+    /// Of a user packet.
+    pub(super) const USER_SID: u32 = 1;
+    pub(super) const USER_DESTINATION_SID: u32 = 3;
+    pub(super) const USER_IDENTITY: u32 = 5;
+    pub(super) const USER_DESTINATION: u32 = 6;
+    pub(super) const USER_NONCE: u32 = 11;
+}
+
+/// What a packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Bytes of the application's, with a topic.
+    User,
+    /// Tones of telephony.
+    SipDtmf,
+    /// Words that an agent heard.
+    Transcription,
+    /// Measurements.
+    Metrics,
+    /// A line of chat.
+    Chat,
+    /// A call of a remote procedure, its acknowledgement or its answer.
+    Rpc,
+    /// A part of a stream of text or bytes.
+    Stream,
+    /// Any of these, encrypted between the ends.
+    Encrypted,
+}
+
+impl Content {
+    fn of(number: u32) -> Option<Self> {
+        Some(match number {
+            2 => Self::User,
+            6 => Self::SipDtmf,
+            7 => Self::Transcription,
+            8 => Self::Metrics,
+            9 => Self::Chat,
+            10..=12 => Self::Rpc,
+            13..=15 => Self::Stream,
+            18 => Self::Encrypted,
+            _ => return None,
+        })
+    }
+}
+
+/// Why a packet is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DataPacketError {
+    /// Not Protobuf, or more fields than any honest sender has.
+    #[error("a data packet that is not well formed")]
+    Malformed,
+    /// No content, several, or one that no client may send.
+    #[error("a data packet without a content that clients may send")]
+    Content,
+    /// More destinations than [`DESTINATIONS`].
+    #[error("a data packet with too many destinations")]
+    Destinations,
+}
+
+/// A packet that was looked at.
+#[derive(Debug)]
+pub struct DataPacketView<'a> {
+    /// What it carries.
+    pub content: Content,
+    /// The sender's number; 0 is none.
+    pub sequence: u32,
+    /// What tells repetitions of a user packet from others; empty is none.
+    pub nonce: &'a [u8],
+    bytes: &'a [u8],
+    /// Identities, or sids of participants.
+    destinations: [&'a [u8]; DESTINATIONS],
+    destination_count: usize,
+    /// Claims about the sender, to be left out.
+    claims: [Range<usize>; 4],
+    claim_count: usize,
+}
+
+impl<'a> DataPacketView<'a> {
+    /// Looks at a packet.
+    ///
+    /// # Errors
+    /// It must not be passed on.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DataPacketError> {
+        let mut view = Self {
+            content: Content::User,
+            sequence: 0,
+            nonce: &[],
+            bytes,
+            destinations: [&[]; DESTINATIONS],
+            destination_count: 0,
+            claims: std::array::from_fn(|_| 0..0),
+            claim_count: 0,
+        };
+        let mut content = None;
+        let mut fields = Fields::new(bytes);
+        while let Some(found) = fields.next()? {
+            match (found.number, found.value) {
+                (field::IDENTITY | field::SID, Value::Bytes(_)) => {
+                    let place = view.claims.get_mut(view.claim_count);
+                    *place.ok_or(DataPacketError::Malformed)? = found.range;
+                    view.claim_count += 1;
+                }
+                (field::DESTINATION, Value::Bytes(identity)) => view.add(identity)?,
+                (field::SEQUENCE, Value::Number(number)) => view.sequence = number as u32,
+                (1, Value::Number(_)) => {}
+                (number, Value::Bytes(value)) if number < 32 => {
+                    let found = Content::of(number).ok_or(DataPacketError::Content)?;
+                    if content.replace(found).is_some() {
+                        return Err(DataPacketError::Content);
+                    }
+                    if number == field::USER {
+                        view.look_into_user(value)?;
+                    }
+                }
+                // What a later version of the protocol adds.
+                _ => {}
+            }
+        }
+        view.content = content.ok_or(DataPacketError::Content)?;
+        Ok(view)
+    }
+
+    fn look_into_user(&mut self, user: &'a [u8]) -> Result<(), DataPacketError> {
+        let mut fields = Fields::new(user);
+        while let Some(found) = fields.next()? {
+            match (found.number, found.value) {
+                (field::USER_DESTINATION | field::USER_DESTINATION_SID, Value::Bytes(name)) => {
+                    self.add(name)?;
+                }
+                (field::USER_NONCE, Value::Bytes(nonce)) => self.nonce = nonce,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, name: &'a [u8]) -> Result<(), DataPacketError> {
+        let place = self.destinations.get_mut(self.destination_count);
+        *place.ok_or(DataPacketError::Destinations)? = name;
+        self.destination_count += 1;
+        Ok(())
+    }
+
+    /// Whether it is for this participant.
+    pub fn is_for(&self, identity: &[u8], sid: &[u8]) -> bool {
+        let destinations = &self.destinations[..self.destination_count];
+        destinations.is_empty() || destinations.iter().any(|name| *name == identity || *name == sid)
+    }
+
+    /// Writes the packet with its true sender into `out`.
+    pub fn write_from(&self, identity: &[u8], sid: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        let mut start = 0;
+        for claim in &self.claims[..self.claim_count] {
+            out.extend_from_slice(&self.bytes[start..claim.start]);
+            start = claim.end;
+        }
+        out.extend_from_slice(&self.bytes[start..]);
+        put(out, field::IDENTITY, identity);
+        put(out, field::SID, sid);
+        if self.content == Content::User {
+            // Merged into the user packet that is there. Older clients look here.
+            let length =
+                length_of(field::USER_SID, sid) + length_of(field::USER_IDENTITY, identity);
+            put_varint(out, field::USER << 3 | 2);
+            put_varint(out, length as u32);
+            put(out, field::USER_SID, sid);
+            put(out, field::USER_IDENTITY, identity);
+        }
+    }
+}
+
+fn put(out: &mut Vec<u8>, number: u32, value: &[u8]) {
+    put_varint(out, number << 3 | 2);
+    put_varint(out, value.len() as u32);
+    out.extend_from_slice(value);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: u32) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn length_of(number: u32, value: &[u8]) -> usize {
+    let varint = |number: u32| (32 - (number | 1).leading_zeros()).div_ceil(7) as usize;
+    varint(number << 3 | 2) + varint(value.len() as u32) + value.len()
+}
+
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+struct Found<'a> {
+    number: u32,
+    value: Value<'a>,
+    /// With its tag.
+    range: Range<usize>,
+}
+
+/// The fields of a message, at most [`FIELDS`].
+struct Fields<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    left: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, left: FIELDS }
+    }
+
+    fn next(&mut self) -> Result<Option<Found<'a>>, DataPacketError> {
+        if self.at == self.bytes.len() {
+            return Ok(None);
+        }
+        self.left = self.left.checked_sub(1).ok_or(DataPacketError::Malformed)?;
+        let start = self.at;
+        let tag = u32::try_from(self.varint()?).map_err(|_| DataPacketError::Malformed)?;
+        if tag >> 3 == 0 {
+            return Err(DataPacketError::Malformed);
+        }
+        let value = match tag & 7 {
+            0 => Value::Number(self.varint()?),
+            1 => self.take(8).map(|_| Value::Fixed)?,
+            2 => {
+                let length = self.varint()?;
+                let length = usize::try_from(length).map_err(|_| DataPacketError::Malformed)?;
+                Value::Bytes(self.take(length)?)
+            }
+            5 => self.take(4).map(|_| Value::Fixed)?,
+            _ => return Err(DataPacketError::Malformed),
+        };
+        Ok(Some(Found { number: tag >> 3, value, range: start..self.at }))
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DataPacketError> {
+        let end = self.at.checked_add(length).ok_or(DataPacketError::Malformed)?;
+        let taken = self.bytes.get(self.at..end).ok_or(DataPacketError::Malformed)?;
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn varint(&mut self) -> Result<u64, DataPacketError> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let [octet] = *self.take(1)? else { return Err(DataPacketError::Malformed) };
+            number |= u64::from(octet & 0x7f) << shift;
+            if octet < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(DataPacketError::Malformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(fields: &[(u32, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        fields.iter().for_each(|(number, value)| put(&mut out, *number, value));
+        out
+    }
+
+    #[test]
+    fn the_sender_is_who_it_is() {
+        let user = packet(&[(2, b"payload"), (4, b"topic"), (5, b"mallory"), (11, b"n1")]);
+        let bytes = packet(&[(4, b"mallory"), (2, &user), (17, b"PA_m"), (5, b"bob")]);
+        let view = DataPacketView::parse(&bytes).unwrap();
+        assert_eq!((view.content, view.nonce, view.sequence), (Content::User, &b"n1"[..], 0));
+        assert!(view.is_for(b"bob", b"PA_b") && !view.is_for(b"carol", b"PA_c"));
+        let mut out = Vec::new();
+        view.write_from(b"alice", b"PA_a", &mut out);
+        let patch = packet(&[(1, b"PA_a"), (5, b"alice")]);
+        let expect = packet(&[(2, &user), (5, b"bob"), (4, b"alice"), (17, b"PA_a"), (2, &patch)]);
+        assert_eq!(out, expect);
+    }
+
+    #[test]
+    fn refusals() {
+        let check = |bytes: &[u8], expect| {
+            assert_eq!(DataPacketView::parse(bytes).err(), Some(expect), "{bytes:?}");
+        };
+        check(b"", DataPacketError::Content);
+        check(&packet(&[(3, b"")]), DataPacketError::Content);
+        check(&packet(&[(9, b""), (7, b"")]), DataPacketError::Content);
+        check(&[0x12, 5, 1], DataPacketError::Malformed);
+        check(
+            &[0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            DataPacketError::Malformed,
+        );
+        check(&[0xff; 12], DataPacketError::Malformed);
+        check(&[3], DataPacketError::Malformed);
+        let many: Vec<(u32, &[u8])> = vec![(5, b"x"); DESTINATIONS + 1];
+        check(&packet(&many), DataPacketError::Destinations);
+    }
+
+    #[test]
+    fn sequences_are_read() {
+        let mut bytes = packet(&[(13, b"header")]);
+        bytes.extend_from_slice(&[0x80, 1, 0xac, 2]);
+        let view = DataPacketView::parse(&bytes).unwrap();
+        assert_eq!((view.content, view.sequence), (Content::Stream, 300));
+        assert!(view.is_for(b"anybody", b""));
+    }
+}
