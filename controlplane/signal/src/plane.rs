@@ -97,6 +97,51 @@ pub enum Ask {
         /// Which.
         route: RouteKey,
     },
+    /// Let a transport carry the participant's data, or change what it may.
+    SetData(Box<SetData>),
+    /// Send kept reliable messages of a participant again.
+    ReplayData {
+        /// To whom.
+        transport: TransportKey,
+        /// Whose: its sid.
+        publisher: String,
+        /// The number of the last one that arrived.
+        after: u32,
+    },
+}
+
+/// What a transport may do with data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetData {
+    /// Which.
+    pub transport: TransportKey,
+    /// The room that messages stay in.
+    pub room: u64,
+    /// The participant's identity.
+    pub identity: String,
+    /// And its sid.
+    pub sid: String,
+    /// Messages of the client are passed on.
+    pub publishes: bool,
+    /// Messages of others are sent over this transport.
+    pub delivers: bool,
+    /// It is an agent, which may transcribe.
+    pub agent: bool,
+    /// It gets metrics.
+    pub metrics: bool,
+    /// Who opens the channels.
+    pub opening: DataOpening,
+}
+
+/// Who opens data channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataOpening {
+    /// The client.
+    Client,
+    /// The data plane.
+    Shard,
+    /// Nobody: their ids are agreed.
+    Negotiated,
 }
 
 /// ICE user name fragment and password.
@@ -325,6 +370,8 @@ impl Ask {
             | Self::RestartIce { transport, .. }
             | Self::CloseTransport { transport }
             | Self::SetMedia { transport, .. } => Subject::Transport(*transport),
+            Self::ReplayData { transport, .. } => Subject::Transport(*transport),
+            Self::SetData(set) => Subject::Transport(set.transport),
             Self::AddSource(add) => Subject::Source(add.source),
             Self::SetSource { source, .. } | Self::RemoveSource { source } => {
                 Subject::Source(*source)

@@ -9,9 +9,11 @@
 //! - [`subscribe`]: media that the client receives.
 //! - [`negotiate`]: when to offer, or to ask the client to.
 //! - [`simulate`]: failures that clients ask for, to try themselves.
+//! - [`data`]: what the client may do with data.
 //! - [`hear`]: what the client asks; [`tell`]: what the room tells.
 //! - [`oneshot`]: WHIP and WHEP, which have one offer and one answer.
 
+mod data;
 mod hear;
 mod negotiate;
 pub mod oneshot;
@@ -143,6 +145,7 @@ pub struct Session {
     announced: BTreeSet<TrackSid>,
     subscriptions: BTreeMap<TrackSid, Subscription>,
     negotiation: Negotiation,
+    data: data::DataFacts,
     /// Wanted qualities, to be said again after answers.
     qualities: BTreeMap<TrackSid, Vec<(String, VideoQuality)>>,
     ignored: Ignored,
@@ -223,6 +226,7 @@ impl Session {
             announced: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
             negotiation,
+            data: data::DataFacts::of(&joined.participant),
             qualities: BTreeMap::new(),
             ignored: Ignored::default(),
             over: false,

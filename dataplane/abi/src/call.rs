@@ -31,6 +31,10 @@ pub const PASSWORD_BYTES: usize = 64;
 pub const NAME_BYTES: usize = 16;
 /// The longest certificate hash: SHA-512.
 pub const FINGERPRINT_BYTES: usize = 64;
+/// Part of an identity in one command; LiveKit's identities have at most 256 octets by default.
+pub const IDENTITY_PART_BYTES: usize = 160;
+/// The longest sid.
+pub const SID_BYTES: usize = 32;
 /// Payload types in one command.
 pub const PAYLOADS: usize = 12;
 /// Kinds of header extension, see [`ExtensionKind`].
@@ -200,8 +204,67 @@ pub enum CallCommand {
         /// Which.
         route: RouteKey,
     },
+    /// A part of the identity that the next [`CallCommand::SetData`] of this transport means.
+    NameData {
+        /// Which.
+        transport: TransportKey,
+        /// Begin anew.
+        first: bool,
+        /// The part.
+        part: Text<IDENTITY_PART_BYTES>,
+    },
+    /// Let a transport carry a participant's data, or change what it may.
+    SetData(DataSpec),
+    /// Send kept reliable messages of a participant again, those after a number.
+    ReplayData {
+        /// To whom.
+        transport: TransportKey,
+        /// Whose: its sid.
+        publisher: Text<SID_BYTES>,
+        /// The last one that arrived.
+        after: u32,
+    },
     /// Drop everything about calls: the control plane remembers none.
     Reset,
+}
+
+/// What a transport may do with data.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataSpec {
+    /// Which.
+    pub transport: TransportKey,
+    /// The room that messages stay in.
+    pub room: u64,
+    /// The participant's sid.
+    pub sid: Text<SID_BYTES>,
+    /// Bits of [`data_rights`].
+    pub rights: u8,
+    /// Who opens the channels.
+    pub opening: DataOpening,
+}
+
+/// Bits of [`DataSpec::rights`].
+pub mod data_rights {
+    /// Messages of the peer are passed on.
+    pub const PUBLISH: u8 = 1;
+    /// Messages of others are sent over this transport.
+    pub const DELIVER: u8 = 2;
+    /// It is an agent, which may transcribe.
+    pub const AGENT: u8 = 4;
+    /// It gets metrics.
+    pub const METRICS: u8 = 8;
+}
+
+/// Who opens data channels.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[rkyv(derive(Debug))]
+pub enum DataOpening {
+    /// The client.
+    Client,
+    /// The shard.
+    Shard,
+    /// Nobody: their ids are agreed.
+    Negotiated,
 }
 
 /// What a payload type carries.

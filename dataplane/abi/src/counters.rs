@@ -105,6 +105,12 @@ counters! {
     Counter CommandsInvalid "ringway_commands_invalid_total" "Lane slots that failed validation.";
     Counter EventsLost "ringway_events_lost_total" "Events not sent because the lane was full.";
     Counter HandedOver "ringway_packets_handed_over_total" "Packet references handed to another shard.";
+    Counter DataReceived "ringway_data_messages_received_total" "Data messages of participants, before they are judged.";
+    Counter DataSent "ringway_data_messages_sent_total" "Data messages handed to receivers.";
+    Counter DataMalformed "ringway_data_messages_dropped_total" ["reason" = "malformed"] "Data messages not passed on, by reason.";
+    Counter DataForbidden "ringway_data_messages_dropped_total" ["reason" = "forbidden"] "Data messages not passed on, by reason.";
+    Counter DataRepeated "ringway_data_messages_dropped_total" ["reason" = "repeated"] "Data messages not passed on, by reason.";
+    Counter DataSlow "ringway_data_messages_dropped_total" ["reason" = "slow_receiver"] "Data messages not passed on, by reason.";
     Counter TcpRefused "ringway_tcp_refused_total" "TCP connections of calls that were closed: too many, or nobody knew them. Shard 0 tells for all.";
     Gauge TcpConnections "ringway_tcp_connections" "TCP connections of calls. Shard 0 tells for all.";
     Gauge Forwards "ringway_forwards" "Forwards that live on this shard.";

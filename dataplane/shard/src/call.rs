@@ -3,7 +3,8 @@
 //! The street of a packet: [`ingress`] finds the connection by address (or the ufrag of a check),
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
-//! subscriber. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP. [`upkeep`]
+//! subscriber. [`data`] passes messages of
+//! data channels on. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP. [`upkeep`]
 //! does what is due, [`commands`] what the control plane asks.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
@@ -25,6 +26,7 @@ use crate::slab::{Slab, SlotId};
 
 mod blanks;
 mod commands;
+mod data;
 mod handshakes;
 mod ingress;
 mod outlet;
@@ -100,6 +102,7 @@ pub struct Calls {
     subscriptions: Slab<Subscription>,
     subscription_of: HashMap<u64, SlotId>,
     rooms: HashMap<u64, Room>,
+    data: data::Data,
     pool: HistoryPool,
     events: VecDeque<CallEvent>,
     /// Sessions with something of their own to send.
@@ -159,6 +162,7 @@ impl Calls {
             subscriptions: Slab::new(ROUTES),
             subscription_of: HashMap::new(),
             rooms: HashMap::new(),
+            data: data::Data::default(),
             pool: HistoryPool::new(0),
             events: VecDeque::new(),
             dirty: Vec::new(),

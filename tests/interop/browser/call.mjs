@@ -40,8 +40,29 @@ export async function join({ url, token, single, options = {}, connect = {} }) {
   room.on(RoomEvent.SignalReconnecting, () => note('SignalReconnecting'));
   room.on(RoomEvent.Reconnected, () => note('Reconnected'));
   room.on(RoomEvent.Disconnected, (reason) => note('Disconnected', null, DisconnectReason[reason]));
+  room.on(RoomEvent.DataReceived, (payload, who, kind, topic) =>
+    note('DataReceived', who, [topic ?? '', new TextDecoder().decode(payload)]));
+  room.registerTextStreamHandler('words', async (reader, who) =>
+    note('TextStream', who.identity, await reader.readAll()));
+  room.registerRpcMethod('echo', async (call) => `${call.callerIdentity} said ${call.payload}`);
   await room.connect(url, token, connect);
   return { identity: room.localParticipant.identity, server: room.serverInfo?.version ?? null };
+}
+
+/** Sends a data message, to all if `to` is empty. */
+export async function say({ text, topic, reliable, to }) {
+  const options = { reliable, topic, destinationIdentities: to };
+  await room.localParticipant.publishData(new TextEncoder().encode(text), options);
+}
+
+/** Sends a text stream. */
+export async function stream({ text }) {
+  await room.localParticipant.sendText(text, { topic: 'words' });
+}
+
+/** Calls a procedure of another participant's. */
+export async function call({ to, payload }) {
+  return room.localParticipant.performRpc({ destinationIdentity: to, method: 'echo', payload });
 }
 
 /** Publishes the fake camera; `simulcast` gives as many layers as the size allows. */

@@ -88,8 +88,41 @@ async def join(url, token, single, options=None, connect=None):
         "connection_quality_changed",
         lambda who, quality: note("ConnectionQualityChanged", who, int(quality)),
     )
+    room.on(
+        "data_received",
+        lambda one: note("DataReceived", one.participant, [one.topic, one.data.decode()]),
+    )
+
+    async def read(reader, who):
+        note("TextStream", who, await reader.read_all())
+
+    room.register_text_stream_handler("words", lambda reader, who: run(read(reader, who)))
+
+    async def echo(call):
+        return f"{call.caller_identity} said {call.payload}"
+
     await room.connect(url, token, rtc.RoomOptions(single_peer_connection=single))
+    room.local_participant.register_rpc_method("echo", echo)
     return {"identity": room.local_participant.identity}
+
+
+async def say(text, topic, reliable, to):
+    """Sends a data message, to all if `to` is empty."""
+    await room.local_participant.publish_data(
+        text.encode(), reliable=reliable, destination_identities=to, topic=topic
+    )
+
+
+async def stream(text):
+    """Sends a text stream."""
+    await room.local_participant.send_text(text, topic="words")
+
+
+async def call(to, payload):
+    """Calls a procedure of another participant's."""
+    return await room.local_participant.perform_rpc(
+        destination_identity=to, method="echo", payload=payload
+    )
 
 
 async def draw(source, colours, width, height):

@@ -73,3 +73,47 @@ fn browser_and_python_v0_h264() {
         meet(stage, Path::V0, (&alice, bright), (&bob, dark));
     });
 }
+
+/// Each says something to the other over every kind of channel, and calls a procedure.
+fn talk(one: &Member, two: &Member) {
+    for (from, to) in [(one, two), (two, one)] {
+        let before = to.events().len();
+        for (topic, reliable) in [("kept", true), ("lossy", false)] {
+            let to = [&to.identity];
+            let say = json!({ "text": "hello", "topic": topic, "reliable": reliable, "to": to });
+            from.ask("say", &say);
+        }
+        let nobody = json!({ "text": "?", "topic": "", "reliable": true, "to": ["nobody"] });
+        from.ask("say", &nobody);
+        from.ask("stream", &json!({ "text": "word ".repeat(10_000) }));
+        let first = to.wait_event(before, "DataReceived", &from.identity);
+        to.wait_event(first, "DataReceived", &from.identity);
+        to.wait_event(before, "TextStream", &from.identity);
+        let heard = &to.events()[before..];
+        let of = |name: &str| heard.iter().filter(|one| one["event"] == name).collect::<Vec<_>>();
+        let said = of("DataReceived");
+        assert_eq!(said.len(), 2, "{said:?}");
+        for topic in ["kept", "lossy"] {
+            assert!(said.iter().any(|one| one["what"] == json!([topic, "hello"])), "{said:?}");
+        }
+        assert_eq!(of("TextStream")[0]["what"], json!("word ".repeat(10_000)));
+        let call = json!({ "to": to.identity, "payload": "good morning" });
+        let expect = format!("{} said good morning", from.identity);
+        assert_eq!(from.ask("call", &call), json!(expect));
+    }
+}
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn data_between_browser_and_python() {
+    stage::on(|stage| {
+        let browser = Browser::start(stage, &[]);
+        for (path, alice, bob) in [(Path::V1, "alice", "bob"), (Path::V0, "carol", "dave")] {
+            let (alice, bob) = (browser.member(alice), livekit(stage, bob));
+            alice.join(stage, path);
+            bob.join(stage, path);
+            alice.wait_event(0, "ParticipantConnected", &bob.identity);
+            talk(&alice, &bob);
+        }
+    });
+}

@@ -3,9 +3,9 @@
 use ringway_abi::call as abi;
 use ringway_abi::message::Refusal;
 use ringway_signal::plane::{
-    AddRoute, AddSource, Ask, Codec, ExtensionKind, Feedback, Fingerprint, HashAlgorithm,
-    IceCredentials, Layer, Level, MediaMap, PlaneEvent, RouteKey, Service, SourceKey, SourceKind,
-    Subject, TransportKey, Travelled,
+    AddRoute, AddSource, Ask, Codec, DataOpening, ExtensionKind, Feedback, Fingerprint,
+    HashAlgorithm, IceCredentials, Layer, Level, MediaMap, PlaneEvent, RouteKey, Service, SetData,
+    SourceKey, SourceKind, Subject, TransportKey, Travelled,
 };
 
 /// No payload type.
@@ -44,7 +44,41 @@ pub(super) fn asks(ask: &Ask) -> Option<Vec<abi::CallCommand>> {
             abi::CallCommand::SetRoute { route: route.0, service: service(to) }
         }
         Ask::RemoveRoute { route } => abi::CallCommand::RemoveRoute { route: route.0 },
+        Ask::SetData(set) => return data(set),
+        Ask::ReplayData { transport, publisher, after } => abi::CallCommand::ReplayData {
+            transport: transport.0,
+            publisher: abi::Text::new(publisher.as_bytes())?,
+            after: *after,
+        },
     }])
+}
+
+/// The identity in parts, then the rest.
+fn data(set: &SetData) -> Option<Vec<abi::CallCommand>> {
+    let transport = set.transport.0;
+    let mut commands = Vec::new();
+    for part in set.identity.as_bytes().chunks(abi::IDENTITY_PART_BYTES) {
+        let (first, part) = (commands.is_empty(), abi::Text::new(part)?);
+        commands.push(abi::CallCommand::NameData { transport, first, part });
+    }
+    let rights = [
+        (set.publishes, abi::data_rights::PUBLISH),
+        (set.delivers, abi::data_rights::DELIVER),
+        (set.agent, abi::data_rights::AGENT),
+        (set.metrics, abi::data_rights::METRICS),
+    ];
+    commands.push(abi::CallCommand::SetData(abi::DataSpec {
+        transport,
+        room: set.room,
+        sid: abi::Text::new(set.sid.as_bytes())?,
+        rights: rights.iter().filter(|(has, _)| *has).fold(0, |bits, (_, bit)| bits | bit),
+        opening: match set.opening {
+            DataOpening::Client => abi::DataOpening::Client,
+            DataOpening::Shard => abi::DataOpening::Shard,
+            DataOpening::Negotiated => abi::DataOpening::Negotiated,
+        },
+    }));
+    Some(commands)
 }
 
 fn credentials(ice: &IceCredentials) -> Option<abi::IceCredentials> {

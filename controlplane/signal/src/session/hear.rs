@@ -111,6 +111,7 @@ impl Session {
         if !published.all(|one| sid(one).is_some_and(|sid| self.announced.contains(&sid))) {
             return self.demand_reconnect();
         }
+        self.replay_data(state);
         let disabled = state.track_sids_disabled.iter();
         let tracks: Vec<TrackSid> = disabled.filter_map(|text| text.parse().ok()).collect();
         if !tracks.is_empty() {

@@ -172,6 +172,7 @@ impl Session {
         let sdp = offer.to_string();
         peer.ours = Some(offer);
         self.outputs.extend(ask.map(Output::Plane));
+        self.tell_data();
         self.negotiation.offer_id = self.negotiation.offer_id.wrapping_add(1).max(1);
         let id = self.negotiation.offer_id;
         let deadline_ms = now_ms + ANSWER_TIMEOUT_MS;

@@ -176,6 +176,11 @@ impl Peer {
         Some(Ask::AddCandidate { transport: self.key, address })
     }
 
+    /// Whether the data plane knows it.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened
+    }
+
     pub(super) fn close(&mut self) -> Option<Ask> {
         std::mem::take(&mut self.opened).then_some(Ask::CloseTransport { transport: self.key })
     }

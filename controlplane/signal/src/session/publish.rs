@@ -91,6 +91,7 @@ impl Session {
         })?;
         if let Some(ask) = self.publisher.open() {
             self.ask_plane(ask);
+            self.tell_data();
         }
         for ask in self.publisher.take(answer.remote, answer.media) {
             self.ask_plane(ask);

@@ -35,6 +35,7 @@ impl Session {
             Notice::RefreshToken(claims) if !self.over && !self.one_shot => {
                 self.outputs.push_back(Output::RefreshToken(claims));
             }
+            Notice::ParticipantUpdate(all) => self.follow_data(&all),
             Notice::CloseSignal => self.close_signal(),
             Notice::Leave { reason, action } => self.end(reason, action),
             _ => {}

@@ -87,6 +87,13 @@ impl Calls {
                 }
                 Ok(())
             }
+            CallCommand::NameData { transport, first, part } => {
+                self.name_data(transport, first, part.as_bytes())
+            }
+            CallCommand::SetData(spec) => self.set_data(now, &spec),
+            CallCommand::ReplayData { transport, publisher, after } => {
+                self.replay_data(now, transport, publisher.as_bytes(), after)
+            }
             CallCommand::Reset => {
                 let all: Vec<SlotId> = self.sessions.iter().map(|(id, _)| id).collect();
                 all.into_iter().for_each(|id| self.close_session(now, id));
@@ -488,7 +495,11 @@ impl Calls {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let sources = std::mem::take(&mut session.sources);
         let routes = std::mem::take(&mut session.routes);
+        let data = session.data.take();
         session.transport.close();
+        if let Some(data) = data {
+            self.leave_data(id, &data);
+        }
         sources.into_iter().for_each(|source| self.remove_stream(now, source));
         routes.into_iter().for_each(|(_, route)| self.remove_subscription(route));
         // Its key may be another's by now.

@@ -20,7 +20,7 @@ use super::session::Session;
 use super::stream::Stream;
 use super::subscription::Subscription;
 use super::tcp::connection_of;
-use super::{Calls, MAX_DATAGRAM_BYTES};
+use super::{Calls, MAX_DATAGRAM_BYTES, MediaSocket};
 use crate::branch;
 use crate::clock::Now;
 use crate::egress::{
@@ -55,11 +55,11 @@ struct Growing {
 impl Calls {
     /// Fills `batch`. `true`: send it and call again. After `false` the turn's packets are done.
     pub fn poll_transmit(&mut self, now: Now, batch: &mut Batch, counters: &mut Counters) -> bool {
-        while let Some(id) = self.dirty.last().copied() {
+        while let Some(id) = self.dirty.pop() {
             if !self.flush_session(now, id, batch, counters) {
+                self.dirty.push(id);
                 return true;
             }
-            self.dirty.pop();
         }
         while let Some((route, sequence)) = self.wanted.last().copied() {
             if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES + MARGIN_BYTES) {
@@ -127,6 +127,9 @@ impl Calls {
                 count_run(counters, 1, sent.len as u64, 1);
             }
         }
+        if !flush_data(now, session, &self.sockets, batch, counters) {
+            return false;
+        }
         while let Some((socket, to)) = session.target {
             if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES) {
                 return false;
@@ -139,7 +142,19 @@ impl Calls {
         session.dirty = false;
         let sockets = &self.sockets;
         let mut ended = session.transport.is_ended();
+        let mut data_came = false;
         while let Some(event) = session.transport.poll_event() {
+            if let TransportEvent::Data(packet) = &event {
+                data_came = true;
+                if let Some(end) = &mut session.data {
+                    end.handle_packet(now, id, packet, &mut self.data);
+                }
+                continue;
+            }
+            if let (TransportEvent::Connected { .. }, Some(end)) = (&event, &mut session.data) {
+                data_came = true;
+                end.connect(now);
+            }
             let path = session.transport.send_path();
             session.target = path.and_then(|path| socket_of(sockets, &path));
             let (transport, reason) = (session.key, end_reason(&event));
@@ -158,6 +173,9 @@ impl Calls {
         }
         if ended {
             self.forget_session(now, id);
+        } else if data_came {
+            self.mark_dirty(id);
+            self.route_data(now, counters);
         }
         true
     }
@@ -181,7 +199,6 @@ impl Calls {
         self.latest = None;
         // `close_session` has put it there once more.
         self.dirty.retain(|dirty| *dirty != id);
-        self.dirty.push(id);
     }
 
     /// Sends a source's packets to its routes; `false` when the batch is full.
@@ -530,6 +547,35 @@ fn header_len(head: &[u8]) -> Option<usize> {
     }
     let words = head.get(fixed + 2..fixed + 4)?;
     Some(fixed + 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]])))
+}
+
+/// Sends what SCTP has to say; `false` when the batch is full. After the handshake DTLS seals on the
+/// spot: a packet at a time.
+fn flush_data(
+    now: Now,
+    session: &mut Session,
+    sockets: &[MediaSocket],
+    batch: &mut Batch,
+    counters: &mut Counters,
+) -> bool {
+    let mut octets = [0; MAX_DATAGRAM_BYTES];
+    while let Some(end) = session.data.as_mut().filter(|_| session.transport.is_connected()) {
+        if !batch.has_room(2, 2, 2 * MAX_DATAGRAM_BYTES) {
+            return false;
+        }
+        let Some(packet) = end.poll_packet() else { break };
+        session.transport.send_data(&packet);
+        session.transport.run_dtls(now.mono_ns);
+        while batch.has_room(1, 1, MAX_DATAGRAM_BYTES)
+            && let Some(sent) = session.transport.poll_transmit(now.mono_ns, &mut octets)
+        {
+            if let Some((socket, to)) = socket_of(sockets, &sent.path) {
+                push_datagram(batch, socket, to, &octets[..sent.len], TAG_NONE);
+                count_run(counters, 1, sent.len as u64, 1);
+            }
+        }
+    }
+    true
 }
 
 pub(super) fn socket_of(sockets: &[super::MediaSocket], path: &Path) -> Option<(SocketId, Target)> {

@@ -10,6 +10,7 @@ use ringway_wire::extension::{ExtensionKind, ExtensionMap, Located};
 use ringway_wire::extension_value::read_transport_sequence;
 use ringway_wire::rtp::RtpView;
 
+use super::data::DataEnd;
 use super::spent::Spent;
 use crate::clock::Now;
 use crate::egress::{SocketId, Target};
@@ -43,6 +44,8 @@ pub(super) struct Session {
     pub(super) target: Option<(SocketId, Target)>,
     pub(super) round_trip_ns: u64,
     pub(super) next_report_ns: u64,
+    /// What it does with data, if it may.
+    pub(super) data: Option<Box<DataEnd>>,
     pub(super) dirty: bool,
     /// It waits for a step of its handshake to be handed out.
     pub(super) handshake_waits: bool,
@@ -72,6 +75,7 @@ impl Session {
             target: None,
             round_trip_ns: 0,
             next_report_ns: 0,
+            data: None,
             dirty: false,
             handshake_waits: false,
             rtcp: Vec::new(),

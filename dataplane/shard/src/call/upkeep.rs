@@ -59,8 +59,9 @@ impl Calls {
         if due {
             session.transport.handle_timeout(now.mono_ns);
         }
+        let data_due = session.data.as_mut().is_some_and(|end| end.handle_time(now));
         let (ours, theirs) = (session.ssrc, session.recorded_ssrc);
-        let mut said = due;
+        let mut said = due || data_due;
         if let Some(mut recorder) = session.recorder.take() {
             said |= session.put_last_rtcp(|out| {
                 recorder.poll_feedback(now.mono_ns, ours, theirs, out).ok_or(())

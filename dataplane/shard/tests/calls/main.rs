@@ -1,6 +1,7 @@
 //! Calls of one shard with real transports at the other end: no threads, no sockets, one clock.
 
 mod blanks;
+mod data;
 mod feedback;
 mod handshakes;
 mod lines;

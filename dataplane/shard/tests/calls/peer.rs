@@ -7,8 +7,11 @@ use std::sync::OnceLock;
 use ringway_abi::call as abi;
 use ringway_proto::dtls::{DtlsConfig, DtlsContext, DtlsRole, Fingerprint};
 use ringway_proto::ice::{IceAgent, IceCredentials, Path, PathProtocol};
+use ringway_proto::sctp::{Association, Incoming};
 use ringway_proto::srtp::{PacketIndex, RtpParts, SrtpDrop};
-use ringway_proto::transport::{Received, Transport, TransportConfig, TransportDrop};
+use ringway_proto::transport::{
+    Received, Transport, TransportConfig, TransportDrop, TransportEvent,
+};
 use ringway_wire::rtp::RtpView;
 
 /// Where the shard receives.
@@ -29,6 +32,9 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     server: SocketAddr,
     pub(crate) transport: Transport,
+    /// Its data channels, if it has any, and what came over them.
+    pub(crate) data: Option<Association>,
+    pub(crate) messages: Vec<Incoming>,
     /// RTP that came, opened.
     pub(crate) packets: Vec<Vec<u8>>,
     /// RTCP datagrams that came, opened.
@@ -85,6 +91,8 @@ impl Peer {
             address: ([198, 51, 100, key as u8], 50_000).into(),
             server,
             transport,
+            data: None,
+            messages: Vec::new(),
             packets: Vec::new(),
             rtcp: Vec::new(),
             repeated: 0,
@@ -123,12 +131,30 @@ impl Peer {
             self.transport.handle_timeout(now_ns);
         }
         self.transport.run_dtls(now_ns);
+        self.poll_data(now_ns);
         let mut out = [0; 2048];
         let mut datagrams = Vec::new();
         while let Some(sent) = self.transport.poll_transmit(now_ns, &mut out) {
             datagrams.push(out[..sent.len].to_vec());
         }
         datagrams
+    }
+
+    fn poll_data(&mut self, now_ns: u64) {
+        while let Some(event) = self.transport.poll_event() {
+            let TransportEvent::Data(packet) = event else { continue };
+            let Some(data) = &mut self.data else { continue };
+            data.handle_packet(now_ns, &packet);
+            self.messages.extend(std::iter::from_fn(|| data.poll_message()));
+        }
+        let Some(data) = &mut self.data else { return };
+        if data.deadline().is_some_and(|at_ns| at_ns <= now_ns) {
+            data.handle_timeout(now_ns);
+        }
+        while let Some(packet) = data.poll_packet() {
+            self.transport.send_data(&packet);
+            self.transport.run_dtls(now_ns);
+        }
     }
 
     /// Seals an RTP packet that is less than 2^16 packets after its SSRC's first.

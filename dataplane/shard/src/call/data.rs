@@ -1,0 +1,361 @@
+//! Messages of data channels: who may send which, and who gets them.
+//!
+//! A message is looked at once, gets its true sender, and is handed to the SCTP of every member of
+//! its room that it is for. What finds no room there is lost to that member alone and counted;
+//! nobody waits. Reliable messages are kept for a while, for who comes just now or comes back.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+
+use ringway_abi::call::{DataOpening, DataSpec, data_rights};
+use ringway_abi::counters::Counter;
+use ringway_abi::message::Refusal;
+use ringway_proto::sctp::{Association, Incoming, Label, Opening, SendRefused};
+use ringway_wire::data_packet::{Content, DataPacketView};
+
+use super::Calls;
+use crate::clock::Now;
+use crate::shard::Counters;
+use crate::slab::{Slab, SlotId};
+
+/// How long a reliable message is kept, and how many bytes of them in one room. LiveKit's values.
+const KEEP_NS: u64 = 10_000_000_000;
+const KEEP_BYTES: usize = 100_000;
+/// Nonces that a room remembers. Raised: more memory; lowered: what two servers were asked to say
+/// may be said twice.
+const NONCES: usize = 128;
+/// The longest identity.
+const IDENTITY_BYTES: usize = 1_024;
+
+/// What one transport does with data.
+pub(super) struct DataEnd {
+    room: u64,
+    /// As the parts so far say; it counts with the next `SetData`.
+    named: Vec<u8>,
+    identity: Vec<u8>,
+    sid: Vec<u8>,
+    rights: u8,
+    opening: Opening,
+    association: Option<Association>,
+    /// The sender's number of its last reliable message.
+    sequence: u32,
+    joined_ns: u64,
+    caught_up: bool,
+}
+
+impl DataEnd {
+    fn may(&self, right: u8) -> bool {
+        self.rights & right != 0
+    }
+
+    /// DTLS is up.
+    pub(super) fn connect(&mut self, now: Now) {
+        if self.association.is_none() && self.room != 0 {
+            self.association = Some(Association::new(now.mono_ns, self.opening));
+        }
+    }
+
+    /// Takes an SCTP packet of the peer's; messages go to `data`.
+    pub(super) fn handle_packet(&mut self, now: Now, id: SlotId, packet: &[u8], data: &mut Data) {
+        let Some(association) = &mut self.association else { return };
+        association.handle_packet(now.mono_ns, packet);
+        while let Some(incoming) = association.poll_message() {
+            data.arrived.push((id, incoming));
+        }
+        if !self.caught_up && self.may(data_rights::DELIVER) {
+            let open = self.association.as_ref().is_some_and(|one| one.is_open(Label::Reliable));
+            if open {
+                self.caught_up = true;
+                data.late.push(id);
+            }
+        }
+    }
+
+    /// The next packet for DTLS.
+    pub(super) fn poll_packet(&mut self) -> Option<Vec<u8>> {
+        self.association.as_mut()?.poll_packet()
+    }
+
+    /// Does what is due; whether anything was.
+    pub(super) fn handle_time(&mut self, now: Now) -> bool {
+        let Some(association) = &mut self.association else { return false };
+        let due = association.deadline().is_some_and(|at_ns| at_ns <= now.mono_ns);
+        if due {
+            association.handle_timeout(now.mono_ns);
+        }
+        due
+    }
+}
+
+/// A reliable message that may be wanted again.
+struct Kept {
+    at_ns: u64,
+    publisher: Box<[u8]>,
+    sequence: u32,
+    payload: Box<[u8]>,
+}
+
+/// A room as far as data goes.
+struct DataRoom {
+    /// Transports that messages are sent over, and that they come from.
+    members: Vec<SlotId>,
+    nonces: VecDeque<u64>,
+    kept: VecDeque<Kept>,
+    kept_bytes: usize,
+}
+
+impl DataRoom {
+    fn keep(&mut self, kept: Kept) {
+        self.kept_bytes += kept.payload.len();
+        let now_ns = kept.at_ns;
+        self.kept.push_back(kept);
+        while let Some(oldest) = self.kept.front()
+            && (self.kept_bytes > KEEP_BYTES || now_ns.saturating_sub(oldest.at_ns) > KEEP_NS)
+        {
+            self.kept_bytes -= oldest.payload.len();
+            self.kept.pop_front();
+        }
+    }
+
+    /// Notes a nonce; whether it was there already.
+    fn repeats(&mut self, nonce: u64) -> bool {
+        if self.nonces.contains(&nonce) {
+            return true;
+        }
+        if self.nonces.len() == NONCES {
+            self.nonces.pop_front();
+        }
+        self.nonces.push_back(nonce);
+        false
+    }
+}
+
+/// Data of all rooms.
+#[derive(Default)]
+pub(super) struct Data {
+    rooms: HashMap<u64, DataRoom>,
+    /// Messages to be passed on, with who sent them.
+    arrived: Vec<(SlotId, Incoming)>,
+    /// Members whose channels have just opened.
+    late: Vec<SlotId>,
+    /// The message at hand, with its true sender.
+    message: Vec<u8>,
+    hasher: RandomState,
+}
+
+impl Calls {
+    pub(super) fn name_data(&mut self, key: u64, first: bool, part: &[u8]) -> Result<(), Refusal> {
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
+        let end = session.data.get_or_insert_with(|| {
+            Box::new(DataEnd {
+                room: 0,
+                named: Vec::new(),
+                identity: Vec::new(),
+                sid: Vec::new(),
+                rights: 0,
+                opening: Opening::Peer,
+                association: None,
+                sequence: 0,
+                joined_ns: 0,
+                caught_up: false,
+            })
+        });
+        if first {
+            end.named.clear();
+        }
+        if end.named.len() + part.len() > IDENTITY_BYTES {
+            return Err(Refusal::Invalid);
+        }
+        end.named.extend_from_slice(part);
+        Ok(())
+    }
+
+    pub(super) fn set_data(&mut self, now: Now, spec: &DataSpec) -> Result<(), Refusal> {
+        let id = self.session_of.get(&spec.transport).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
+        let end = session.data.as_mut().filter(|end| !end.named.is_empty() && spec.room != 0);
+        let end = end.ok_or(Refusal::Invalid)?;
+        let moved = std::mem::replace(&mut end.room, spec.room);
+        end.identity.clone_from(&end.named);
+        end.sid = spec.sid.as_bytes().to_vec();
+        end.rights = spec.rights;
+        end.opening = match spec.opening {
+            DataOpening::Client => Opening::Peer,
+            DataOpening::Shard => Opening::Ours,
+            DataOpening::Negotiated => Opening::Negotiated,
+        };
+        if session.transport.is_connected() {
+            end.connect(now);
+            self.mark_dirty(id);
+        }
+        if moved != spec.room {
+            if let Some(end) = self.sessions.get_mut(id).and_then(|one| one.data.as_mut()) {
+                end.joined_ns = now.mono_ns;
+            }
+            self.leave_data_room(id, moved);
+            let room = self.data.rooms.entry(spec.room).or_insert_with(|| DataRoom {
+                members: Vec::new(),
+                nonces: VecDeque::new(),
+                kept: VecDeque::new(),
+                kept_bytes: 0,
+            });
+            room.members.push(id);
+        }
+        Ok(())
+    }
+
+    /// A transport is gone.
+    pub(super) fn leave_data(&mut self, id: SlotId, end: &DataEnd) {
+        self.leave_data_room(id, end.room);
+    }
+
+    fn leave_data_room(&mut self, id: SlotId, key: u64) {
+        let Some(room) = self.data.rooms.get_mut(&key) else { return };
+        room.members.retain(|member| *member != id);
+        if room.members.is_empty() {
+            self.data.rooms.remove(&key);
+        }
+    }
+
+    /// Passes on what has arrived.
+    pub(super) fn route_data(&mut self, now: Now, counters: &mut Counters) {
+        while let Some(id) = self.data.late.pop() {
+            let joined_ns =
+                self.sessions.get(id).and_then(|one| one.data.as_ref()).map(|end| end.joined_ns);
+            if let Some(joined_ns) = joined_ns {
+                self.repeat_to(now, id, |kept| kept.at_ns >= joined_ns);
+            }
+        }
+        let mut arrived = std::mem::take(&mut self.data.arrived);
+        for (id, incoming) in arrived.drain(..) {
+            counters.add(Counter::DataReceived, 1);
+            if let Err(reason) = self.pass_on(now, id, &incoming, counters) {
+                counters.add(reason, 1);
+            }
+        }
+        self.data.arrived = arrived;
+    }
+
+    /// Judges a message and passes it on.
+    fn pass_on(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        incoming: &Incoming,
+        counters: &mut Counters,
+    ) -> Result<(), Counter> {
+        let Data { rooms, message, hasher, .. } = &mut self.data;
+        let session = self.sessions.get_mut(id);
+        let end = session.and_then(|session| session.data.as_mut());
+        let end = end.ok_or(Counter::DataForbidden)?;
+        if !end.may(data_rights::PUBLISH) || incoming.label == Label::DataTrack {
+            return Err(Counter::DataForbidden);
+        }
+        let view = DataPacketView::parse(&incoming.payload).map_err(|_| Counter::DataMalformed)?;
+        if view.content == Content::Transcription && !end.may(data_rights::AGENT) {
+            return Err(Counter::DataForbidden);
+        }
+        let room = rooms.get_mut(&end.room).ok_or(Counter::DataForbidden)?;
+        let reliable = incoming.label == Label::Reliable;
+        if reliable && view.sequence != 0 {
+            // Who resumes sends again what it does not know to have arrived.
+            if view.sequence <= end.sequence {
+                return Err(Counter::DataRepeated);
+            }
+            end.sequence = view.sequence;
+        }
+        if !view.nonce.is_empty() && room.repeats(hasher.hash_one(view.nonce)) {
+            return Err(Counter::DataRepeated);
+        }
+        view.write_from(&end.identity, &end.sid, message);
+        let sid = end.sid.clone();
+        if reliable {
+            room.keep(Kept {
+                at_ns: now.mono_ns,
+                publisher: sid.as_slice().into(),
+                sequence: view.sequence,
+                payload: message.as_slice().into(),
+            });
+        }
+        let shared = Passed { view: &view, sid: &sid, label: incoming.label, message };
+        fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
+        Ok(())
+    }
+
+    /// Sends a participant's kept messages to a peer again, those after `after`.
+    pub(super) fn replay_data(
+        &mut self,
+        now: Now,
+        key: u64,
+        publisher: &[u8],
+        after: u32,
+    ) -> Result<(), Refusal> {
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        self.repeat_to(now, id, |kept| *kept.publisher == *publisher && kept.sequence > after);
+        Ok(())
+    }
+
+    fn repeat_to(&mut self, now: Now, id: SlotId, wanted: impl Fn(&Kept) -> bool) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(end) = session.data.as_mut() else { return };
+        let Some(room) = self.data.rooms.get(&end.room) else { return };
+        let fresh = |kept: &&Kept| now.mono_ns.saturating_sub(kept.at_ns) <= KEEP_NS;
+        for kept in room.kept.iter().filter(fresh).filter(|kept| wanted(kept)) {
+            let Ok(view) = DataPacketView::parse(&kept.payload) else { continue };
+            let own = *kept.publisher == *end.sid;
+            let hidden = view.content == Content::Metrics && !end.may(data_rights::METRICS);
+            if own || hidden || !view.is_for(&end.identity, &end.sid) {
+                continue;
+            }
+            if let Some(association) = &mut end.association {
+                let _ = association.send(now.mono_ns, Label::Reliable, &kept.payload);
+            }
+        }
+        self.mark_dirty(id);
+    }
+}
+
+/// A message that everybody it is for shall get.
+struct Passed<'a> {
+    view: &'a DataPacketView<'a>,
+    /// The sender's.
+    sid: &'a [u8],
+    label: Label,
+    message: &'a [u8],
+}
+
+/// Hands a message to every member that it is for. The one place that knows who they are.
+fn fan_out(
+    now: Now,
+    passed: &Passed<'_>,
+    members: &[SlotId],
+    sessions: &mut Slab<super::session::Session>,
+    dirty: &mut Vec<SlotId>,
+    counters: &mut Counters,
+) {
+    for id in members {
+        let Some(session) = sessions.get_mut(*id) else { continue };
+        let Some(end) = session.data.as_mut() else { continue };
+        let metrics = passed.view.content == Content::Metrics;
+        if end.sid == passed.sid
+            || !end.may(data_rights::DELIVER)
+            || metrics && !end.may(data_rights::METRICS)
+            || !passed.view.is_for(&end.identity, &end.sid)
+        {
+            continue;
+        }
+        let Some(association) = &mut end.association else { continue };
+        match association.send(now.mono_ns, passed.label, passed.message) {
+            Ok(()) => {
+                counters.add(Counter::DataSent, 1);
+                if !std::mem::replace(&mut session.dirty, true) {
+                    dirty.push(*id);
+                }
+            }
+            // It gets what was kept once its channels are open.
+            Err(SendRefused::Closed) => {}
+            Err(SendRefused::Full | SendRefused::Length) => counters.add(Counter::DataSlow, 1),
+        }
+    }
+}

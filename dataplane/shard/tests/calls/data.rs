@@ -1,0 +1,172 @@
+//! Messages of data channels between clients of a room.
+
+use ringway_abi::call::{CallCommand, DataOpening, DataSpec, Text, data_rights};
+use ringway_abi::counters::Counter;
+use ringway_proto::sctp::{Association, Incoming, Label, Opening};
+
+use crate::world::World;
+
+const BOTH: u8 = data_rights::PUBLISH | data_rights::DELIVER;
+
+/// A field of Protobuf with bytes.
+fn field(number: u32, value: &[u8]) -> Vec<u8> {
+    let tag = number << 3 | 2;
+    let mut out = Vec::new();
+    if tag >= 0x80 {
+        out.extend_from_slice(&[tag as u8 | 0x80, (tag >> 7) as u8]);
+    } else {
+        out.push(tag as u8);
+    }
+    out.push(value.len() as u8);
+    out.extend_from_slice(value);
+    out
+}
+
+fn set(transport: u64, rights: u8, opening: DataOpening) -> [CallCommand; 2] {
+    let text = |prefix: &str| format!("{prefix}{transport}");
+    [
+        CallCommand::NameData {
+            transport,
+            first: true,
+            part: Text::new(text("member").as_bytes()).expect("short"),
+        },
+        CallCommand::SetData(DataSpec {
+            transport,
+            room: 9,
+            sid: Text::new(text("PA_").as_bytes()).expect("short"),
+            rights,
+            opening,
+        }),
+    ]
+}
+
+/// Lets a client have data channels too.
+fn join(world: &mut World, key: u64, rights: u8, opening: DataOpening) {
+    set(key, rights, opening).into_iter().for_each(|command| world.ask(command));
+    let theirs = match opening {
+        DataOpening::Client => Opening::Ours,
+        DataOpening::Shard => Opening::Peer,
+        DataOpening::Negotiated => Opening::Negotiated,
+    };
+    let now_ns = world.now.mono_ns;
+    world.peer(key).data = Some(Association::new(now_ns, theirs));
+    world.pass(50);
+    let open = |label| world.peer(key).data.as_ref().is_some_and(|data| data.is_open(label));
+    let mut open = open;
+    assert!(open(Label::Reliable) && open(Label::Lossy), "{opening:?}");
+}
+
+fn send(world: &mut World, key: u64, label: Label, message: &[u8]) {
+    let now_ns = world.now.mono_ns;
+    let data = world.peer(key).data.as_mut().expect("data");
+    data.send(now_ns, label, message).expect("room");
+    world.pass(20);
+}
+
+fn take(world: &mut World, key: u64) -> Vec<Incoming> {
+    std::mem::take(&mut world.peer(key).messages)
+}
+
+/// A chat message for everybody or one, of `from` as others must see it.
+fn chat(to: Option<&str>) -> Vec<u8> {
+    let mut message = field(9, b"hello");
+    message.extend(to.iter().flat_map(|to| field(5, to.as_bytes())));
+    message
+}
+
+fn signed(mut message: Vec<u8>, from: u64) -> Vec<u8> {
+    message.extend(field(4, format!("member{from}").as_bytes()));
+    message.extend(field(17, format!("PA_{from}").as_bytes()));
+    message
+}
+
+#[test]
+fn everybody_or_whom_it_names_gets_it_with_its_true_sender() {
+    let mut world = World::connected(3);
+    let openings = [DataOpening::Client, DataOpening::Shard, DataOpening::Negotiated];
+    for (key, opening) in (1..).zip(openings) {
+        join(&mut world, key, BOTH, opening);
+    }
+    for label in [Label::Reliable, Label::Lossy] {
+        let mut forged = field(4, b"member3");
+        forged.extend(chat(None));
+        send(&mut world, 1, label, &forged);
+        let expect = Incoming { label, payload: signed(chat(None), 1) };
+        assert_eq!(take(&mut world, 2), [expect]);
+        assert_eq!(take(&mut world, 3).len(), 1);
+        send(&mut world, 2, label, &chat(Some("member3")));
+        assert_eq!(take(&mut world, 3).len(), 1);
+        assert_eq!(take(&mut world, 1), []);
+    }
+}
+
+#[test]
+fn what_is_not_allowed_or_not_well_formed_goes_nowhere() {
+    let mut world = World::connected(2);
+    join(&mut world, 1, data_rights::DELIVER, DataOpening::Client);
+    join(&mut world, 2, BOTH, DataOpening::Client);
+    send(&mut world, 1, Label::Reliable, &chat(None));
+    send(&mut world, 2, Label::Reliable, &field(7, b"words of no agent"));
+    send(&mut world, 2, Label::Reliable, &[0xff; 40]);
+    send(&mut world, 2, Label::Reliable, &field(8, b"measurements for nobody"));
+    assert!(take(&mut world, 1).is_empty() && take(&mut world, 2).is_empty());
+    assert_eq!(world.counters.get(Counter::DataForbidden), 2);
+    assert_eq!(world.counters.get(Counter::DataMalformed), 1);
+    set(1, BOTH, DataOpening::Client).into_iter().for_each(|command| world.ask(command));
+    send(&mut world, 1, Label::Reliable, &chat(None));
+    assert_eq!(take(&mut world, 2).len(), 1);
+}
+
+#[test]
+fn who_comes_back_gets_what_it_has_missed() {
+    let mut world = World::connected(2);
+    for key in 1..=2 {
+        join(&mut world, key, BOTH, DataOpening::Client);
+    }
+    for sequence in [1, 2, 2, 3] {
+        let mut message = chat(None);
+        message.extend([0x80, 1, sequence]);
+        send(&mut world, 1, Label::Reliable, &message);
+    }
+    assert_eq!(take(&mut world, 2).len(), 3, "a number counts once");
+    assert_eq!(world.counters.get(Counter::DataRepeated), 1);
+    let publisher = Text::new(b"PA_1").expect("short");
+    world.ask(CallCommand::ReplayData { transport: 2, publisher, after: 1 });
+    world.pass(20);
+    assert_eq!(take(&mut world, 2).len(), 2);
+    world.pass(11_000);
+    world.ask(CallCommand::ReplayData { transport: 2, publisher, after: 1 });
+    world.pass(20);
+    assert_eq!(take(&mut world, 2), [], "nothing is kept for ever");
+}
+
+#[test]
+fn who_opens_its_channels_late_gets_what_was_said_since_it_joined() {
+    let mut world = World::connected(2);
+    join(&mut world, 1, BOTH, DataOpening::Client);
+    send(&mut world, 1, Label::Reliable, &field(9, b"before"));
+    set(2, BOTH, DataOpening::Client).into_iter().for_each(|command| world.ask(command));
+    send(&mut world, 1, Label::Reliable, &field(9, b"since"));
+    join(&mut world, 2, BOTH, DataOpening::Client);
+    let payload = signed(field(9, b"since"), 1);
+    assert_eq!(take(&mut world, 2), [Incoming { label: Label::Reliable, payload }]);
+}
+
+#[test]
+fn a_receiver_that_reads_nothing_stalls_nobody() {
+    let mut world = World::connected(3);
+    for key in 1..=3 {
+        join(&mut world, key, BOTH, DataOpening::Client);
+    }
+    // It still answers checks, but its data channels are dead.
+    world.peer(3).data = None;
+    let mut message = field(9, &[7; 120]);
+    message.extend((0..8).flat_map(|_| field(40, &[1; 100])));
+    let mut got = 0;
+    for _ in 0..1_500 {
+        send(&mut world, 1, Label::Reliable, &message);
+        got += take(&mut world, 2).len();
+    }
+    assert_eq!(got, 1_500);
+    assert!(world.counters.get(Counter::DataSlow) > 0, "what waits for it is bounded");
+}
