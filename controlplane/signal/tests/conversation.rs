@@ -44,7 +44,7 @@ fn a_dual_connection_begins_with_an_offer_of_data_channels() {
     assert_eq!(join.room.as_ref().unwrap().creation_time_ms, 1_700_000_000_000);
     assert_eq!(stage.after(9).kinds(), "");
     let said = stage.after(1);
-    assert_eq!(said.kinds(), "<Offer #OpenTransport");
+    assert_eq!(said.kinds(), "<Offer #OpenTransport #SetData");
     let offer = said.offer();
     assert_eq!(offer.id, 1);
     assert!(offer.sdp.contains("m=application") && offer.sdp.contains("a=ice-lite"));
@@ -65,7 +65,7 @@ fn a_single_connection_is_answered_at_once() {
     let Hears::Join(join) = &said.client[0] else { panic!() };
     assert!(!join.subscriber_primary);
     let said = stage.begin();
-    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetRemote #SetMedia");
+    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetData #SetRemote #SetMedia");
     let answer = said.answer();
     assert_eq!((answer.id, answer.r#type.as_str()), (1, "answer"));
     assert!(answer.sdp.contains("a=setup:passive") && answer.mid_to_track_id.is_empty());
@@ -122,7 +122,7 @@ fn media_may_come_before_its_announcement() {
     stage.said();
     let sdp = description(1, "abcd", "actpass", &[line("audio", "sendonly", "mic", "")]);
     let said = stage.says(Says::Offer(sd("offer", 1, sdp)));
-    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetRemote #SetMedia");
+    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetData #SetRemote #SetMedia");
     let microphone = track(5, TrackKind::Audio, "");
     let said = stage.announce("mic", &microphone);
     assert_eq!(said.kinds(), "<TrackPublished @MediaPublished #AddSource !Published");
@@ -166,7 +166,7 @@ fn a_track_is_offered_and_routed() {
     // Sections of the client's own connection have the same names, and mean nothing here.
     let lines = [line("video", "sendonly", "cam", ""), line("audio", "sendonly", "mic", "")];
     let said = stage.says(Says::Offer(sd("offer", 1, description(1, "abcd", "actpass", &lines))));
-    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetRemote #SetMedia");
+    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetData #SetRemote #SetMedia");
     let told = Notice::RouteSettings { track: sid, settings: settings(0) };
     assert_eq!(stage.is_told(told).kinds(), "#SetRoute");
     let lines = [DATA, line("video", "recvonly", "", ""), line("audio", "recvonly", "", "")];

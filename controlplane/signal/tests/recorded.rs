@@ -114,7 +114,7 @@ fn joins_are_read() {
 fn javascript_over_one_connection() {
     let numbers = ["006", "007", "010", "011", "013", "015", "017", "036", "044"];
     let (mut stage, sources, all) = play("js_v1", &numbers);
-    assert_eq!(all[1].kinds(), "<Answer #OpenTransport #SetRemote #SetMedia");
+    assert_eq!(all[1].kinds(), "<Answer #OpenTransport #SetData #SetRemote #SetMedia");
     assert_eq!(sources.len(), 2);
     let [camera, microphone] = &sources[..] else { panic!() };
     assert_eq!((camera.codec, camera.mid.as_str(), &camera.layers), (Codec::Vp8, "7", &rids()));
@@ -159,7 +159,7 @@ fn javascript_over_two_connections() {
     assert_eq!(stage.says(answers(&messages["008"], 1)).kinds(), "#SetRemote #SetMedia");
     assert_eq!(
         stage.says(messages["011"].clone()).kinds(),
-        "<Answer #OpenTransport #SetRemote #SetMedia"
+        "<Answer #OpenTransport #SetData #SetRemote #SetMedia"
     );
     assert_eq!(stage.says(messages["015"].clone()).kinds(), "");
     // The tracks that the other client had, in LiveKit's order.

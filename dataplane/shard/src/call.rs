@@ -3,9 +3,9 @@
 //! The street of a packet: [`ingress`] finds the connection by address (or the ufrag of a check),
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
-//! subscriber. [`data`] passes messages of
-//! data channels on. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP. [`upkeep`]
-//! does what is due, [`commands`] what the control plane asks.
+//! subscriber. [`data`] passes messages of data channels on. [`rtcp`] is the way back, [`tcp`] the
+//! way of peers that cannot use UDP. [`upkeep`] does what is due, [`commands`] what the control
+//! plane asks.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.

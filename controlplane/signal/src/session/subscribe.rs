@@ -330,9 +330,9 @@ impl Session {
         self.route(track, world);
     }
 
-    /// Routes a track if its section and a source that fits are there: the source that is preferred,
-    /// else the one that is routed already, else the publisher's first. If none is, the publisher
-    /// may have announced a codec that it sends as soon as somebody asks.
+    /// Routes a track if its section and a source that fits are there: the source that is
+    /// preferred, else the one that is routed already, else the publisher's first. If none is, the
+    /// publisher may have announced a codec that it sends as soon as somebody asks.
     pub(super) fn route(&mut self, track: TrackSid, world: &dyn World) {
         let Some(subscription) = self.subscriptions.get(&track) else { return };
         let Some(section) = &subscription.section else { return };

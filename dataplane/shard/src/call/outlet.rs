@@ -114,22 +114,12 @@ impl Calls {
     ) -> bool {
         self.run_dtls(now, id);
         let Some(session) = self.sessions.get_mut(id) else { return true };
-        let mut octets = [0; MAX_DATAGRAM_BYTES];
-        loop {
-            if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES) {
-                return false;
-            }
-            let Some(sent) = session.transport.poll_transmit(now.mono_ns, &mut octets) else {
-                break;
-            };
-            if let Some((socket, to)) = socket_of(&self.sockets, &sent.path) {
-                push_datagram(batch, socket, to, &octets[..sent.len], TAG_NONE);
-                count_run(counters, 1, sent.len as u64, 1);
-            }
-        }
-        if !flush_data(now, session, &self.sockets, batch, counters) {
+        if !flush_transport(now, session, &self.sockets, batch, counters)
+            || !flush_data(now, session, &self.sockets, batch, counters)
+        {
             return false;
         }
+        let mut octets = [0; MAX_DATAGRAM_BYTES];
         while let Some((socket, to)) = session.target {
             if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES) {
                 return false;
@@ -549,8 +539,31 @@ fn header_len(head: &[u8]) -> Option<usize> {
     Some(fixed + 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]])))
 }
 
-/// Sends what SCTP has to say; `false` when the batch is full. After the handshake DTLS seals on the
-/// spot: a packet at a time.
+/// Sends what ICE and DTLS have to say; `false` when the batch is full.
+fn flush_transport(
+    now: Now,
+    session: &mut Session,
+    sockets: &[MediaSocket],
+    batch: &mut Batch,
+    counters: &mut Counters,
+) -> bool {
+    let mut octets = [0; MAX_DATAGRAM_BYTES];
+    loop {
+        if !batch.has_room(1, 1, MAX_DATAGRAM_BYTES) {
+            return false;
+        }
+        let Some(sent) = session.transport.poll_transmit(now.mono_ns, &mut octets) else {
+            return true;
+        };
+        if let Some((socket, to)) = socket_of(sockets, &sent.path) {
+            push_datagram(batch, socket, to, &octets[..sent.len], TAG_NONE);
+            count_run(counters, 1, sent.len as u64, 1);
+        }
+    }
+}
+
+/// Sends what SCTP has to say; `false` when the batch is full. After the handshake DTLS seals on
+/// the spot: a packet at a time.
 fn flush_data(
     now: Now,
     session: &mut Session,
