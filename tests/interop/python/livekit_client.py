@@ -214,5 +214,5 @@ async def leave():
     await room.disconnect()
 
 
-CALLS = [join, publish, mute, subscribe, watch, happened, leave]
-asyncio.run(peer.serve({call.__name__: call for call in CALLS}))
+CALLS = [join, publish, mute, subscribe, watch, happened, leave, say, stream, call]
+asyncio.run(peer.serve({one.__name__: one for one in CALLS}))

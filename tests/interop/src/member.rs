@@ -148,7 +148,7 @@ impl Member {
         seen
     }
 
-    /// Waits until something has happened since the `from`-th event; returns the number of events.
+    /// Waits until something has happened since the `from`-th event; returns the place after it.
     pub fn wait_event(&self, from: usize, event: &str, who: &str) -> usize {
         let what = format!("{} to be told {event} of {who}", self.identity);
         self.wait_events(from, &what, |one| one["event"] == event && one["who"] == who)
@@ -187,7 +187,7 @@ impl Member {
     fn wait_events(&self, from: usize, what: &str, right: impl Fn(&Value) -> bool) -> usize {
         self.wait(what, || {
             let events = self.events();
-            events.iter().skip(from).any(&right).then_some(events.len())
+            events.iter().skip(from).position(&right).map(|place| from + place + 1)
         })
     }
 
