@@ -353,6 +353,10 @@ impl Route {
         self.current.first_in = packet.sequence.wrapping_add(1);
         self.current.first_out = slot;
         self.next_out = slot;
+        // Its picture may have begun in a packet that is late and still goes out: what comes next
+        // must not have the same time.
+        let timestamp = packet.timestamp.wrapping_add(self.current.timestamp);
+        self.last = Instant { timestamp, at_ns: packet.now_ns };
         let Some(descriptor) = packet.vp8 else { return };
         // A picture left out leaves its number to the next.
         if let Some(id) = descriptor.picture_id
