@@ -55,6 +55,8 @@ pub(crate) struct LiveRoom {
     batch_armed: bool,
     update_armed: bool,
     departed: VecDeque<Departed>,
+    /// When the last of those left who are no longer in `departed`.
+    forgotten_ms: Option<u64>,
     /// Who speaks, and how loud others were told.
     speakers: HashMap<ParticipantSid, f32>,
     sif_trailer: Vec<u8>,
@@ -101,6 +103,7 @@ impl LiveRoom {
             batch_armed: false,
             update_armed: false,
             departed: VecDeque::new(),
+            forgotten_ms: None,
             speakers: HashMap::new(),
             sif_trailer: turn.random.bytes::<SIF_TRAILER_BYTES>().to_vec(),
             visited: false,

@@ -24,7 +24,8 @@ impl LiveRoom {
         let present = self.sid_of(identity).and_then(|sid| self.participants.get(&sid));
         if let Some(reconnect) = join.reconnect {
             let same = |p: &LiveParticipant| reconnect.sid.is_none_or(|sid| sid == p.sid);
-            return match present.filter(|p| same(p)) {
+            let up_to_date = |p: &LiveParticipant| self.remembers_since(p.signal_closed_ms);
+            return match present.filter(|p| same(p) && up_to_date(p)) {
                 Some(_) => Ok(()),
                 None => Err(Refusal::StateMismatch),
             };
@@ -105,13 +106,13 @@ impl LiveRoom {
     ) -> Option<Joined> {
         let participant = self.participants.get_mut(&sid)?;
         let closed_ms = participant.signal_closed_ms.take();
-        let protocol = participant.client.protocol;
         if participant.departs_at_ms.is_some() {
             participant.departs_at_ms = Some(turn.now_ms.saturating_add(RESUME_TIMEOUT_MS));
             turn.after(RESUME_TIMEOUT_MS, Timer::Departure(sid));
         }
+        let client = self.participants.get(&sid)?;
         let joined = Joined {
-            admission: Admission::Resumed { departed: self.departed_since(closed_ms, protocol) },
+            admission: Admission::Resumed { departed: self.departed_since(client, closed_ms) },
             participant: self.participant_info(sid)?,
             room: self.share_info(),
             others: self.participant_infos(Some(sid), false),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::LiveRoom;
+use super::{LiveParticipant, LiveRoom};
 use crate::calls::turn::{Timer, Turn};
 use crate::calls::{Notice, ParticipantInfo};
 use crate::id::ParticipantSid;
@@ -13,7 +13,7 @@ const BATCH_INTERVAL_MS: u64 = 3_000;
 /// LiveKit's pause between two updates of a room's counts.
 const ROOM_UPDATE_INTERVAL_MS: u64 = 5_000;
 /// For how long departures are remembered for those who resume. Longer than any client goes on
-/// trying to resume.
+/// trying to resume; who was away for longer, and missed one that is forgotten, joins anew.
 const DEPARTED_MS: u64 = 60_000;
 /// How many departures are remembered.
 const DEPARTED_MAX: usize = 1_000;
@@ -115,22 +115,35 @@ impl LiveRoom {
         while self.departed.len() >= DEPARTED_MAX
             || self.departed.front().is_some_and(|d| d.at_ms + DEPARTED_MS < now_ms)
         {
-            self.departed.pop_front();
+            let forgotten = self.departed.pop_front().map(|departed| departed.at_ms);
+            self.forgotten_ms = self.forgotten_ms.max(forgotten);
         }
+        // Who became hidden and then left is gone once.
+        self.departed.retain(|departed| departed.info.sid != info.sid);
         self.departed.push_back(Departed { at_ms: now_ms, info });
     }
 
+    /// Whether everybody is still remembered who left since a client's connection ended at
+    /// `closed_ms`. What ended unnoticed ended a short time ago.
+    pub(super) fn remembers_since(&self, closed_ms: Option<u64>) -> bool {
+        let heard_ms = closed_ms.map_or(u64::MAX, |ms| ms.saturating_sub(HEARD_MARGIN_MS));
+        self.forgotten_ms.is_none_or(|forgotten_ms| forgotten_ms < heard_ms)
+    }
+
     /// Who left since a client could last hear of it, and did not come back; for a client whose
-    /// `protocol` knows no change of sessions also the old sessions of those who did. `closed_ms`
+    /// protocol knows no change of sessions also the old sessions of those who did. `closed_ms`
     /// is when its connection ended, if that was noticed.
     pub(super) fn departed_since(
         &self,
+        client: &LiveParticipant,
         closed_ms: Option<u64>,
-        protocol: i32,
     ) -> Vec<Arc<ParticipantInfo>> {
+        let protocol = client.client.protocol;
         let since_ms = closed_ms.map_or(0, |ms| ms.saturating_sub(HEARD_MARGIN_MS));
         let missed = self.departed.iter().filter(|departed| departed.at_ms >= since_ms);
-        let gone = missed.filter(|departed| {
+        // Who became hidden left for the others, not for itself.
+        let others = missed.filter(|departed| departed.info.identity != client.identity);
+        let gone = others.filter(|departed| {
             protocol <= 11 && !self.participants.contains_key(&departed.info.sid)
                 || !self.is_visible(&departed.info.identity)
         });

@@ -34,7 +34,7 @@ impl LiveRoom {
     /// The signalling connection ended. Who has media may resume as long as that lasts.
     pub(super) fn signal_closed(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get_mut(&sid) else { return };
-        participant.signal_closed_ms = Some(turn.now_ms);
+        participant.signal_closed_ms.get_or_insert(turn.now_ms);
         if !participant.connected {
             self.expel(turn, sid, DisconnectReason::SignalClose, LeaveAction::Disconnect);
         }
@@ -150,6 +150,7 @@ impl LiveRoom {
         self.awaited.clear();
         self.batch.clear();
         self.departed.clear();
+        self.forgotten_ms = None;
         self.speakers.clear();
         self.recorders = 0;
         self.served = 0;
