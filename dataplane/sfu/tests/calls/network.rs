@@ -20,6 +20,13 @@ impl Dice {
     }
 }
 
+/// The longest that a packet is under way, in packets sent meanwhile.
+const MOST_DELAY: u64 = 32;
+/// So many packets' time passes in a frame, however few are sent.
+const LEAST_PER_FRAME: u64 = 3;
+/// No packet is under way for more frames.
+pub(crate) const LATE_FRAMES: u64 = MOST_DELAY.div_ceil(LEAST_PER_FRAME) + 1;
+
 /// How bad a path is, all in per cent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Path {
@@ -42,11 +49,20 @@ pub(crate) struct Network<P> {
     path: Path,
     flying: Vec<Flying<P>>,
     sent: u64,
+    /// Where `sent` will be at least when the next frame begins.
+    frame_end: u64,
 }
 
 impl<P: Clone> Network<P> {
     pub(crate) fn new(path: Path) -> Self {
-        Self { path, flying: Vec::new(), sent: 0 }
+        Self { path, flying: Vec::new(), sent: 0, frame_end: 0 }
+    }
+
+    /// A frame's time begins: what is under way comes nearer even if hardly anybody sends, so that
+    /// no packet is late by more than [`LATE_FRAMES`].
+    pub(crate) fn begin_frame(&mut self) {
+        self.sent = self.sent.max(self.frame_end);
+        self.frame_end = self.sent + LEAST_PER_FRAME;
     }
 
     /// Sends a packet at `now`, in packets sent so far.
@@ -58,7 +74,7 @@ impl<P: Clone> Network<P> {
         };
         if dice.percent(self.path.loss) {
             if dice.percent(self.path.repair) {
-                fly(packet, 3 + dice.roll(30), true);
+                fly(packet, 3 + dice.roll(MOST_DELAY - 2), true);
             }
             return;
         }

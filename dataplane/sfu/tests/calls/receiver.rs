@@ -7,14 +7,15 @@ use ringway_wire::payload::vp8;
 use ringway_wire::rtp::RtpView;
 use ringway_wire::sequence::distance;
 
+use crate::network::LATE_FRAMES;
 use crate::publisher::{CLOCK_HZ, Content, FRAME_NS, FrameId, Made};
 
 /// No packet is under way for longer.
-const LATE_NS: u64 = 12 * FRAME_NS;
+const LATE_NS: u64 = LATE_FRAMES * FRAME_NS;
 
 /// How far a receiver's clock may step wrongly where nothing tells how layers stand to each other,
 /// so that only the times of arrival do.
-const MAX_TIME_ERROR: i32 = 12 * 3000;
+const MAX_TIME_ERROR: i32 = LATE_FRAMES as i32 * 3000;
 
 /// A packet as the receiver got it.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +191,9 @@ impl Truth<'_> {
         // which there is a key frame.
         let exact = last.layer == frame.layer && !made.key;
         if time <= 0 || exact && time != ideal || (time - elapsed).abs() > MAX_TIME_ERROR {
-            return Err(format!("time goes on by {time} from {last:?} to {frame:?}"));
+            return Err(format!(
+                "time goes on by {time}, not {elapsed}, from {last:?} to {frame:?}"
+            ));
         }
         Ok(())
     }

@@ -67,6 +67,8 @@ impl Call {
     /// One frame of every encoder that runs.
     fn frame(&mut self) -> Result<(), String> {
         self.now_ns += FRAME_NS;
+        self.network.begin_frame();
+        self.arrive()?;
         let (source, route) = (&mut self.source, &mut self.route);
         if let Some(layer) = route.poll_key_frame(self.now_ns, 50_000_000)
             && source.ask_key_frame(self.now_ns, layer).is_some()
