@@ -124,6 +124,15 @@ impl Client {
         self.protocol_above(17)
     }
 
+    /// Tells its application of a stream in a section only once per connection, so that a track
+    /// which comes again in the same section needs another stream. So do the Rust SDK with two
+    /// connections, and all that are built on it.
+    pub fn remembers_streams(&self) -> bool {
+        [Sdk::Rust, Sdk::Python, Sdk::Node, Sdk::Cpp, Sdk::Unity, Sdk::Unreal]
+            .into_iter()
+            .any(|sdk| self.sdk_is(sdk))
+    }
+
     /// Hears redundant audio.
     pub fn takes_red(&self) -> bool {
         !self.is_firefox() && !self.is_safari()

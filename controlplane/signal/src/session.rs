@@ -144,6 +144,7 @@ pub struct Session {
     /// Tracks that the room has taken up for this client.
     announced: BTreeSet<TrackSid>,
     subscriptions: BTreeMap<TrackSid, Subscription>,
+    earlier: subscribe::Earlier,
     negotiation: Negotiation,
     data: data::DataFacts,
     /// Wanted qualities, to be said again after answers.
@@ -225,6 +226,7 @@ impl Session {
             unmatched: BTreeMap::new(),
             announced: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
+            earlier: subscribe::Earlier::default(),
             negotiation,
             data: data::DataFacts::of(&joined.participant),
             qualities: BTreeMap::new(),

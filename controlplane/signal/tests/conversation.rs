@@ -190,6 +190,48 @@ fn a_track_is_offered_and_routed() {
     assert_eq!(said.offer().mid_to_track_id["1"], track_sid(8).to_string());
 }
 
+/// The stream's id that the last section of an offer has.
+fn last_stream(offer: &str) -> &str {
+    let stream = offer.lines().rev().find_map(|line| line.strip_prefix("a=msid:"));
+    stream.and_then(|both| both.split(' ').next()).expect("a section has a track")
+}
+
+#[test]
+fn a_client_that_remembers_streams_sees_a_new_one_when_a_track_comes_again() {
+    for (sdk, again) in [(1, false), (proto::client_info::Sdk::Python as i32, true)] {
+        let mut client = client("Chrome", 17);
+        client.info.sdk = sdk;
+        let mut stage = Stage::new(Join::default(), client);
+        stage.after(10);
+        stage.says(Says::Answer(sd("answer", 1, description(1, "efgh", "active", &[DATA]))));
+        let video = track(6, TrackKind::Video, "video/VP8");
+        stage.has_source(&video, Codec::Vp8);
+        let mut seen = Vec::new();
+        let mut lines = vec![DATA];
+        for turn in 0..3 {
+            stage.subscribe(&video);
+            let said = stage.after(200);
+            seen.push(last_stream(&said.offer().sdp).to_owned());
+            lines.truncate(1);
+            lines.push(line("video", "recvonly", "", ""));
+            let version = 2 + 2 * turn;
+            let answer = description(version, "efgh", "active", &lines);
+            stage.says(Says::Answer(sd("answer", 0, answer)));
+            stage.is_told(Notice::Unsubscribe { track: video.sid });
+            stage.after(200);
+            lines[1] = line("video", "inactive", "", "");
+            let answer = description(version + 1, "efgh", "active", &lines);
+            stage.says(Says::Answer(sd("answer", 0, answer)));
+        }
+        let first = format!("{}|{}", stage::participant(2), video.sid);
+        let numbered = |n: u32| format!("{}|{n}.{}", stage::participant(2), video.sid);
+        match again {
+            true => assert_eq!(seen, [first, numbered(1), numbered(2)]),
+            false => assert_eq!(seen, [first.clone(), first.clone(), first]),
+        }
+    }
+}
+
 #[test]
 fn red_is_unwrapped_for_those_who_do_not_know_it() {
     let mut stage =

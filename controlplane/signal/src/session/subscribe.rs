@@ -1,5 +1,7 @@
 //! Media that the client receives: which section carries which track, and the route behind it.
 
+use std::collections::BTreeSet;
+
 use ringway_room::calls::{
     Request, RouteSettings, Subscribe, SubscriptionError, TrackInfo, TrackKind, TrackSid,
 };
@@ -28,6 +30,33 @@ pub(super) struct Subscription {
     preferred: Option<Codec>,
     /// The codec that the room believes it to receive; none is the track's first.
     told: Option<Codec>,
+    /// For a client that must be told of another stream than last time.
+    again: Option<u32>,
+}
+
+/// Tracks that the client was subscribed to before, as far as that matters.
+#[derive(Debug, Default)]
+pub(super) struct Earlier {
+    tracks: BTreeSet<TrackSid>,
+    count: u32,
+}
+
+/// Tracks that are remembered. More: memory that a room of endless comings and goings costs each
+/// client. Fewer: whoever subscribes anew after so many others may not be told of the track.
+const EARLIER_MAX: usize = 4_096;
+
+impl Earlier {
+    /// A number for the new stream of a track that was subscribed to before.
+    fn take(&mut self, track: TrackSid) -> Option<u32> {
+        if self.tracks.len() >= EARLIER_MAX {
+            self.tracks.clear();
+        }
+        if self.tracks.insert(track) {
+            return None;
+        }
+        self.count = self.count.wrapping_add(1);
+        Some(self.count)
+    }
 }
 
 /// A route in the data plane.
@@ -46,10 +75,12 @@ impl Subscription {
     pub(super) fn send_track(&self, sync_streams: bool) -> SendTrack {
         let Subscribe { track, publisher, .. } = &*self.info;
         let sid = track.sid.to_string();
-        // LiveKit's clients take the stream's id apart to find out whose track it is.
-        let stream = match sync_streams && self.info.sync_streams {
-            true => format!("{publisher}|{}", track.stream),
-            false => format!("{publisher}|{sid}"),
+        // LiveKit's clients take the stream's id apart to find out whose track it is; where its
+        // second half is no track's id, the track's own id counts.
+        let stream = match (self.again, sync_streams && self.info.sync_streams) {
+            (Some(again), _) => format!("{publisher}|{again}.{sid}"),
+            (None, true) => format!("{publisher}|{}", track.stream),
+            (None, false) => format!("{publisher}|{sid}"),
         };
         SendTrack {
             stream,
@@ -77,6 +108,8 @@ impl Session {
         }
         let ssrc = self.fresh_ssrc();
         let rtx_ssrc = video.then(|| self.random.ssrc(|taken| taken == ssrc));
+        let remembers = !self.single && !self.one_shot && self.client.remembers_streams();
+        let again = if remembers { self.earlier.take(track) } else { None };
         let subscription = Subscription {
             info,
             ssrc,
@@ -88,6 +121,7 @@ impl Session {
             reported: false,
             preferred: None,
             told: None,
+            again,
         };
         self.subscriptions.insert(track, subscription);
         if self.one_shot {
