@@ -105,6 +105,8 @@ counters! {
     Counter CommandsInvalid "ringway_commands_invalid_total" "Lane slots that failed validation.";
     Counter EventsLost "ringway_events_lost_total" "Events not sent because the lane was full.";
     Counter HandedOver "ringway_packets_handed_over_total" "Packet references handed to another shard.";
+    Counter HeldPackets "ringway_held_packets_total" "Packets of sound that waited for others before they were sent.";
+    Counter HeldNs "ringway_held_nanoseconds_total" "Time from the kernel's arrival of those packets until they were sent.";
     Counter DataReceived "ringway_data_messages_received_total" "Data messages of participants, before they are judged.";
     Counter DataSent "ringway_data_messages_sent_total" "Data messages handed to receivers.";
     Counter DataMalformed "ringway_data_messages_dropped_total" ["reason" = "malformed"] "Data messages not passed on, by reason.";

@@ -28,6 +28,7 @@ mod blanks;
 mod commands;
 mod data;
 mod handshakes;
+mod hold;
 mod ingress;
 mod outlet;
 mod padding;
@@ -112,6 +113,8 @@ pub struct Calls {
     queued: usize,
     /// Octets that may be added to a packet so that its frame leaves in one run.
     most_padding: usize,
+    /// Sound that waits for other sound.
+    hold: hold::Hold,
     /// Packets that subscribers want again: subscription and the number that it sees.
     wanted: Vec<(SlotId, u16)>,
     /// Subscriptions that get silence or black for a moment, and those of them that are due.
@@ -169,6 +172,7 @@ impl Calls {
             touched: Vec::new(),
             queued: 0,
             most_padding: MOST_PADDING_OCTETS,
+            hold: hold::Hold::default(),
             wanted: Vec::new(),
             fading: Vec::new(),
             due: Vec::new(),

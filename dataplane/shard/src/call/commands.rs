@@ -8,7 +8,7 @@ use ringway_abi::call::{
 };
 use ringway_abi::message::{Outcome, Refusal};
 use ringway_proto::dtls::{self, DtlsRole};
-use ringway_proto::history::HistoryPool;
+use ringway_proto::history::{AUDIO_PACKETS, HistoryPool};
 use ringway_proto::ice::{self, IceAgent, LocalAddress, Path, PathProtocol};
 use ringway_proto::transport::{Transport, TransportConfig};
 use ringway_sfu::call::blank::BlankKind;
@@ -307,6 +307,10 @@ impl Calls {
             stores: Default::default(),
             routes: Vec::new(),
             queued: Vec::new(),
+            fresh: 0,
+            held: false,
+            pads: (kind == SourceKind::Audio && self.hold.is_on())
+                .then(|| Box::new([0; AUDIO_PACKETS])),
             report: None,
             touched: false,
             muted: spec.muted,
@@ -405,6 +409,7 @@ impl Calls {
         let id = self.subscriptions.insert(subscription).map_err(|_| Refusal::TableFull)?;
         stream.routes.push(id);
         session.add_route(spec.ssrc, id);
+        self.hold.reserve(self.streams.len() as usize, self.subscriptions.len() as usize);
         self.subscription_of.insert(spec.route, id);
         self.ask_for_waiting(now, stream_id);
         Ok(())

@@ -229,6 +229,7 @@ impl Calls {
             room.speakers.handle_level(SourceKey(stream.key), level, timestamp, clock_hz);
         }
         stream.queued.push(packet);
+        stream.fresh += 1;
         self.queued += 1;
         if !std::mem::replace(&mut stream.touched, true) {
             self.touched.push(id);

@@ -44,8 +44,16 @@ pub(super) struct Cursor {
     packet: usize,
 }
 
+impl Cursor {
+    /// Nothing of its stream was sent yet.
+    fn is_fresh(self) -> bool {
+        self.route == 0 && self.packet == 0
+    }
+}
+
 /// A run that grows in the scratch of a batch.
-struct Growing {
+#[derive(Default)]
+pub(super) struct Growing {
     piece: Option<Piece>,
     segment: u32,
     packets: u16,
@@ -72,6 +80,10 @@ impl Calls {
             return true;
         }
         while let Some(id) = self.touched.get(self.at.stream).copied() {
+            if self.at.is_fresh() && self.hold_back(now, id) {
+                self.at.stream += 1;
+                continue;
+            }
             if !self.send_stream(now, id, batch, counters) {
                 self.note_deliveries(id);
                 return true;
@@ -81,8 +93,12 @@ impl Calls {
                 stream.queued.clear();
                 stream.report = None;
                 stream.touched = false;
+                stream.fresh = 0;
             }
             self.at = Cursor { stream: self.at.stream + 1, ..Cursor::default() };
+        }
+        if !self.send_held(now, batch, counters) {
+            return true;
         }
         self.touched.clear();
         self.queued = 0;
@@ -96,7 +112,7 @@ impl Calls {
         self.deliveries.drain(..).for_each(&mut record);
     }
 
-    fn note_deliveries(&mut self, id: SlotId) {
+    pub(super) fn note_deliveries(&mut self, id: SlotId) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         for packet in stream.queued.iter_mut().filter(|packet| packet.sent > 0) {
             let destinations = std::mem::take(&mut packet.sent);
@@ -201,9 +217,7 @@ impl Calls {
     ) -> bool {
         let Self { streams, subscriptions, sessions, pool, at, most_padding, .. } = self;
         let Some(stream) = streams.get_mut(id) else { return true };
-        let stamp_time = abs_send_time(now.unix_ns);
-        let first = at.route == 0 && at.packet == 0;
-        if first && *most_padding > 0 && stream.source.kind().is_video() {
+        if at.is_fresh() && *most_padding > 0 && stream.source.kind().is_video() {
             padding::level(&mut stream.queued, *most_padding);
         }
         while let Some(route) = stream.routes.get(at.route).copied() {
@@ -213,7 +227,7 @@ impl Calls {
                 Some((subscription, session))
             });
             if let Some((subscription, session)) = pair {
-                let mut sending = Sending { now, stamp_time, batch, counters, pool };
+                let mut sending = Sending::new(now, batch, counters, pool);
                 if !sending.send_route(stream, subscription, session, &mut at.packet) {
                     return false;
                 }
@@ -291,7 +305,12 @@ impl Calls {
             &stamp,
             &mut head,
         )?;
-        let parts = parts(&head, &written, bytes)?;
+        let octets = if subscription.video { 0 } else { stream.padding_of(resend.sequence) };
+        if octets > 0 {
+            head[0] |= PADDING;
+        }
+        let mut parts = parts(&head, &written, bytes)?;
+        parts.suffix = padding::octets(octets);
         let sealer = session.transport.sealer()?;
         let mut sealed = [0; MAX_DATAGRAM_BYTES + MARGIN_BYTES];
         let len = sealer.seal_parts_into(index, &parts, &mut sealed).ok()?;
@@ -311,9 +330,18 @@ pub(super) struct Sending<'a> {
     pub(super) pool: &'a ringway_proto::history::HistoryPool,
 }
 
-impl Sending<'_> {
-    /// Offers the packets from `at` on to a route and seals what it takes; `false` when the batch
-    /// is full.
+impl<'a> Sending<'a> {
+    pub(super) fn new(
+        now: Now,
+        batch: &'a mut Batch,
+        counters: &'a mut Counters,
+        pool: &'a ringway_proto::history::HistoryPool,
+    ) -> Self {
+        Self { now, stamp_time: abs_send_time(now.unix_ns), batch, counters, pool }
+    }
+
+    /// Offers the packets from `at` on to a route, seals and sends what it takes; `false` when the
+    /// batch is full.
     fn send_route(
         &mut self,
         stream: &mut Stream,
@@ -321,8 +349,23 @@ impl Sending<'_> {
         session: &mut Session,
         at: &mut usize,
     ) -> bool {
-        let mut run = Growing { piece: None, segment: 0, packets: 0, ended: false };
-        let Some((socket, to)) = session.target else { return true };
+        let mut run = Growing::default();
+        let target = session.target;
+        let done = target.is_none() || self.grow(stream, subscription, session, at, &mut run);
+        self.end_run(&mut run, target);
+        done
+    }
+
+    /// Offers the packets from `at` on to a route, and seals what it takes into `run`; `false` when
+    /// the batch is full. The session must have a target.
+    pub(super) fn grow(
+        &mut self,
+        stream: &mut Stream,
+        subscription: &mut Subscription,
+        session: &mut Session,
+        at: &mut usize,
+        run: &mut Growing,
+    ) -> bool {
         let mut head = [0; HEAD_BYTES];
         while let Some(queued) = stream.queued.get_mut(*at) {
             let bytes = stream.stores[usize::from(queued.layer)]
@@ -334,7 +377,6 @@ impl Sending<'_> {
                 continue;
             };
             if !self.batch.has_room(2, 2, bytes.len() + MARGIN_BYTES) {
-                self.push_run(&run, socket, to);
                 return false;
             }
             *at += 1;
@@ -360,14 +402,20 @@ impl Sending<'_> {
             if let Some(piece) = sealed {
                 queued.sent += 1;
                 if !run.takes(piece) {
-                    self.push_run(&run, socket, to);
-                    run = Growing { piece: None, segment: 0, packets: 0, ended: false };
+                    self.end_run(run, session.target);
                 }
                 run.put(piece);
             }
         }
-        self.push_run(&run, socket, to);
         true
+    }
+
+    /// Sends a run, and begins another one.
+    pub(super) fn end_run(&mut self, run: &mut Growing, to: Option<(SocketId, Target)>) {
+        if let Some((socket, to)) = to {
+            self.push_run(run, socket, to);
+        }
+        *run = Growing::default();
     }
 
     #[allow(clippy::too_many_arguments)] // Each is another's: route, peer, packet, buffers.
@@ -385,8 +433,10 @@ impl Sending<'_> {
         let dress = &subscription.dress;
         let extensions = &session.extensions;
         let written = dress.write(&queued.prepared, bytes, sent, extensions, stamp, head)?;
-        // Sent again without RTX, a packet would have to be the same octets.
-        let octets = if subscription.repair.is_some() { queued.padding } else { 0 };
+        // Sent again without RTX, a packet would have to be the same octets: those of sound are
+        // remembered.
+        let padded = subscription.repair.is_some() || !subscription.video;
+        let octets = if padded { queued.padding } else { 0 };
         if octets > 0
             && let Some(first) = head.first_mut()
         {
@@ -423,7 +473,7 @@ impl Sending<'_> {
 
     /// Sends a packet by itself.
     pub(super) fn push_single(&mut self, piece: Piece, socket: SocketId, to: Target) {
-        let mut run = Growing { piece: None, segment: 0, packets: 0, ended: false };
+        let mut run = Growing::default();
         run.put(piece);
         self.push_run(&run, socket, to);
     }
@@ -441,7 +491,7 @@ impl Sending<'_> {
     }
 
     /// Passes the publisher's sender report on; `false` when the batch is full.
-    fn send_report(
+    pub(super) fn send_report(
         &mut self,
         stream: &Stream,
         layer: u8,

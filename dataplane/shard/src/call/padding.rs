@@ -16,11 +16,14 @@ pub const MOST_OCTETS: usize = 8;
 const LEAST_PAYLOAD: usize = 300;
 const _: () = assert!(MOST_OCTETS * 100 < LEAST_PAYLOAD * 3, "padding is less than 3 %");
 
+/// The same for sound that waits for other sound (`hold`), whose packets are small.
+pub(super) const MOST_SOUND_OCTETS: usize = 24;
+
 /// The padding of each length.
-const OCTETS: [[u8; MOST_OCTETS]; MOST_OCTETS] = {
-    let mut octets = [[0; MOST_OCTETS]; MOST_OCTETS];
+static OCTETS: [[u8; MOST_SOUND_OCTETS]; MOST_SOUND_OCTETS] = {
+    let mut octets = [[0; MOST_SOUND_OCTETS]; MOST_SOUND_OCTETS];
     let mut len = 1;
-    while len <= MOST_OCTETS {
+    while len <= MOST_SOUND_OCTETS {
         octets[len - 1][len - 1] = len as u8;
         len += 1;
     }
@@ -29,7 +32,7 @@ const OCTETS: [[u8; MOST_OCTETS]; MOST_OCTETS] = {
 
 /// The octets that follow a payload.
 pub(super) fn octets(len: u8) -> &'static [u8] {
-    let len = usize::from(len).min(MOST_OCTETS);
+    let len = usize::from(len).min(MOST_SOUND_OCTETS);
     if len == 0 { &[] } else { &OCTETS[len - 1][..len] }
 }
 

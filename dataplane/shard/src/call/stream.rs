@@ -9,6 +9,7 @@ use ringway_sfu::call::format::Feedback;
 use ringway_sfu::call::prepared::Prepared;
 use ringway_sfu::call::source::Source;
 
+use super::hold::Pads;
 use crate::slab::SlotId;
 
 /// A packet of this turn.
@@ -43,6 +44,12 @@ pub(super) struct Stream {
     pub(super) stores: [LayerStore; MAX_LAYERS],
     pub(super) routes: Vec<SlotId>,
     pub(super) queued: Vec<Queued>,
+    /// Packets that were queued in this turn.
+    pub(super) fresh: usize,
+    /// Its packets wait for those of others.
+    pub(super) held: bool,
+    /// Of sound that may have to wait.
+    pub(super) pads: Option<Pads>,
     /// The layer whose sender report is to be passed on.
     pub(super) report: Option<u8>,
     pub(super) touched: bool,
@@ -73,6 +80,11 @@ impl Stream {
         }
     }
 
+    /// The octets of padding that the packet `sequence` of a sound was given.
+    pub(super) fn padding_of(&self, sequence: u16) -> u8 {
+        self.pads.as_ref().map_or(0, |pads| pads[usize::from(sequence) % AUDIO_PACKETS])
+    }
+
     /// Keeps a packet that came under `sequence`, to be sent from there now and again later;
     /// `false` where there is no memory left.
     pub(super) fn keep(
@@ -85,6 +97,9 @@ impl Stream {
     ) -> bool {
         let video = self.source.kind().is_video();
         let packets = if video { VIDEO_PACKETS } else { AUDIO_PACKETS };
+        if let Some(pads) = &mut self.pads {
+            pads[usize::from(sequence) % AUDIO_PACKETS] = 0;
+        }
         let Some(store) = self.stores.get_mut(usize::from(layer)) else { return false };
         let history = store.history.get_or_insert_with(|| History::new(packets));
         match packet {

@@ -73,7 +73,7 @@ struct Call {
 }
 
 impl Call {
-    fn new() -> Self {
+    fn new(hold_ns: u64) -> Self {
         let contexts = [0, 1]
             .map(|_| DtlsContext::new(&DtlsConfig::default(), 1_800_000_000).expect("a context"));
         let peers = handoff::mesh(1, 64).pop().expect("one shard");
@@ -87,6 +87,10 @@ impl Call {
         };
         let mut shard = Shard::new(config, peers);
         shard.calls = Calls::new(Some(contexts[0].clone()), 7);
+        shard.calls.hold_sound(hold_ns);
+        for _ in 0..100 {
+            shard.calls.observe_busy(1_000);
+        }
         let clients = (0..=VIEWERS)
             .map(|client| {
                 let ice = IceAgent::client(&ice_credentials("client", client), client as u64 + 1);
@@ -437,7 +441,17 @@ fn path_to_server() -> Path {
 
 #[test]
 fn a_call_in_full_flow_allocates_nothing() {
-    let mut call = Call::new();
+    full_flow(0);
+}
+
+#[test]
+fn nor_does_one_whose_sound_waits() {
+    let call = full_flow(2 * MS);
+    assert!(call.shard.counters.get(Counter::HeldPackets) > 1000);
+}
+
+fn full_flow(hold_ns: u64) -> Call {
+    let mut call = Call::new(hold_ns);
     call.connect();
     call.flow(600);
     assert!(call.allocations > 0, "the allocator counts");
@@ -449,6 +463,7 @@ fn a_call_in_full_flow_allocates_nothing() {
     assert!(call.sent - sent > 3 * packets, "{} packets", call.sent - sent);
     assert!(call.shard.counters.get(Counter::RtcpSent) - rtcp > 500);
     assert_eq!(call.allocations, 0, "allocations in 1200 turns");
+    call
 }
 
 /// A check of `client`'s with something changed, and what comes of it.
@@ -467,7 +482,7 @@ fn check(name: &str, known: bool) -> Vec<u8> {
 
 #[test]
 fn strangers_cost_nothing_that_lasts() {
-    let mut call = Call::new();
+    let mut call = Call::new(0);
     call.connect();
     call.flow(50);
     let media = {

@@ -4,6 +4,7 @@ mod blanks;
 mod data;
 mod feedback;
 mod handshakes;
+mod hold;
 mod lines;
 mod padding;
 mod peer;

@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) coalesce_us: u32,
     /// Octets that may be added to a packet so that its frame leaves in one run.
     pub(crate) pad_octets: u32,
+    /// Longest time that packets of sound wait for each other on a busy shard, µs.
+    pub(crate) hold_us: u32,
     /// Threads that do the handshakes of calls.
     pub(crate) handshake_threads: u16,
     /// Ports for forwards that name none.
@@ -93,6 +95,7 @@ impl Default for Config {
             engine: EngineChoice::Auto,
             coalesce_us: 0,
             pad_octets: MOST_PADDING_OCTETS as u32,
+            hold_us: 0,
             handshake_threads: 1,
             port_range: PortRange::default(),
             buffers: 4096,
@@ -132,6 +135,7 @@ impl Config {
         in_range("send_buffer_bytes", self.send_buffer_bytes, 65_536, 1 << 30)?;
         in_range("coalesce_us", self.coalesce_us, 0, 5_000)?;
         in_range("pad_octets", self.pad_octets, 0, MOST_PADDING_OCTETS as u32)?;
+        in_range("hold_us", self.hold_us, 0, 20_000)?;
         in_range("handshake_threads", self.handshake_threads.into(), 1, 64)?;
         in_range("max_forwards", self.max_forwards, 1, 65_536)?;
         in_range("max_destinations", self.max_destinations, 1, 1 << 20)?;

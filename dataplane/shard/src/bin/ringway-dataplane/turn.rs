@@ -88,6 +88,8 @@ pub(crate) struct Turn {
     ticks: u64,
     next_tick_ns: u64,
     packets_at_tick: u64,
+    /// When the last tick was, and the thread's CPU time then.
+    busy: (u64, u64),
 }
 
 impl Turn {
@@ -103,6 +105,7 @@ impl Turn {
         let mut shard = Shard::new(start.config, start.peers);
         shard.calls = Calls::new(Some(start.dtls), start.config.seed);
         shard.calls.limit_padding(start.pad_octets);
+        shard.calls.hold_sound(start.hold_ns);
         shard.calls.hand_out_handshakes();
         shard.calls.join_gateway(start.gateway);
         shard.calls.allow_full_ice(Instant::now());
@@ -127,6 +130,7 @@ impl Turn {
             ticks: 0,
             next_tick_ns: 0,
             packets_at_tick: 0,
+            busy: (0, 0),
         })
     }
 
@@ -172,7 +176,8 @@ impl Turn {
         let idle = lane_idle && lanes_idle && self.changes.is_empty() && self.handshakes.is_idle();
         let wait = if idle {
             let now_ns = clocks::now().mono_ns;
-            Duration::from_nanos(self.next_tick_ns.saturating_sub(now_ns))
+            let held_until_ns = self.shard.calls.held_until().unwrap_or(u64::MAX);
+            Duration::from_nanos(self.next_tick_ns.min(held_until_ns).saturating_sub(now_ns))
         } else {
             Duration::ZERO
         };
@@ -248,8 +253,10 @@ impl Turn {
     fn tick(&mut self, now: Now) {
         self.shard.handle_tick(now, self.ticks, &mut self.pages);
         let engine = self.engine.tally();
+        let busy_ns = clocks::thread_ns();
+        self.note_busy(now, busy_ns);
         let counters = &mut self.shard.counters;
-        counters.set(Counter::BusyNs, clocks::thread_ns());
+        counters.set(Counter::BusyNs, busy_ns);
         counters.set(Counter::Syscalls, engine.syscalls);
         counters.set(Counter::Wakeups, engine.wakeups);
         counters.set(Counter::ReceiveStalls, engine.receive_stalls);
@@ -270,6 +277,14 @@ impl Turn {
         self.packets_at_tick = packets;
         self.ticks += 1;
         self.next_tick_ns = now.mono_ns + TICK_NS * if idle { IDLE_TICKS } else { 1 };
+    }
+
+    /// Tells the calls how busy this thread was since the last tick.
+    fn note_busy(&mut self, now: Now, busy_ns: u64) {
+        let (then_ns, then_busy_ns) = std::mem::replace(&mut self.busy, (now.mono_ns, busy_ns));
+        let elapsed_ns = now.mono_ns.saturating_sub(then_ns).max(1);
+        let permille = busy_ns.saturating_sub(then_busy_ns) * 1_000 / elapsed_ns;
+        self.shard.calls.observe_busy(permille.min(1_000) as u32);
     }
 
     fn send(&mut self, now: Now) {
