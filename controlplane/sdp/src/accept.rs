@@ -90,6 +90,7 @@ fn accept(
     outcome.extensions = match_extensions(theirs, capabilities, false, true);
     // RFC 8285 6: an answer keeps the ids of the offer.
     outcome.extensions.retain(|extension| extension.id == extension.kind.offered_id());
+    outcome.reduced_rtcp = ours.rtcp_rsize && theirs.rtcp_rsize;
     outcome.sends = ours.direction.sends() && theirs.direction.receives();
     outcome
 }

@@ -18,6 +18,10 @@ use crate::negotiated::{
 use crate::section::{Direction, Kind, Section, Setup};
 use crate::transport::{LocalTransport, RemoteTransport};
 
+/// The longest canonical name. RFC 3550 6.5 allows 255 octets, but each report repeats it; a
+/// participant's sid and the name of a stream have about 50.
+pub const MAX_CNAME_BYTES: usize = 64;
+
 /// What we would like in one section of the offer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SectionWish {
@@ -44,6 +48,19 @@ pub struct SendTrack {
     pub rtx_ssrc: Option<u32>,
     /// The publisher sends stereo (Opus).
     pub stereo: bool,
+}
+
+impl SendTrack {
+    /// The canonical name of the SSRCs: the stream's id, or as much of it as RTCP has room for.
+    pub fn cname(&self) -> &str {
+        cname(&self.stream)
+    }
+}
+
+/// The canonical name of what belongs to `stream`. RFC 8834 4.8: streams that play together have
+/// one.
+pub fn cname(stream: &str) -> &str {
+    &stream[..stream.floor_char_boundary(MAX_CNAME_BYTES)]
 }
 
 /// What we say of data channels.
@@ -199,6 +216,7 @@ fn negotiate(
     }
     outcome.receives = may_receive;
     outcome.sends = may_send && assigned;
+    outcome.reduced_rtcp = offered.rtcp_rsize;
     if let Some(wish) = wish_of(request, &offered.mid) {
         prefer(&mut outcome, wish, capabilities);
     }
@@ -351,8 +369,8 @@ pub(crate) fn opus_parameters(wish: Option<&SectionWish>, sent: Option<&SendTrac
 /// Says which track a section of ours sends, and with which SSRCs.
 pub(crate) fn write_track(section: &mut Section, sent: &SendTrack, rtx: bool) {
     let msid = Msid { stream: sent.stream.clone(), track: Some(sent.track.clone()) };
-    // RFC 8834 4.8: streams that play together have one canonical name.
-    let source = |ssrc| Source { ssrc, cname: Some(sent.stream.clone()), msid: Some(msid.clone()) };
+    let cname = || Some(sent.cname().to_owned());
+    let source = |ssrc| Source { ssrc, cname: cname(), msid: Some(msid.clone()) };
     section.sources.push(source(sent.ssrc));
     if let Some(rtx_ssrc) = sent.rtx_ssrc.filter(|_| rtx) {
         section.sources.push(source(rtx_ssrc));

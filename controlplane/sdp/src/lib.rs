@@ -42,7 +42,9 @@ mod transport;
 mod write;
 
 pub use accept::{AcceptedAnswer, accept_answer};
-pub use answer::{Answer, AnswerRequest, DataOptions, SectionWish, SendTrack, answer};
+pub use answer::{
+    Answer, AnswerRequest, DataOptions, MAX_CNAME_BYTES, SectionWish, SendTrack, answer, cname,
+};
 pub use attributes::{Extmap, Msid, Rid, Simulcast, Source, SourceGroup, SourceSemantics};
 pub use candidate::{
     Candidate, CandidateAddress, CandidateError, CandidateKind, CandidateTransport, TcpType,

@@ -32,6 +32,9 @@ pub struct MediaMap {
     pub payloads: Vec<MediaMapPayload>,
     /// Header extensions, ascending by id.
     pub extensions: Vec<NegotiatedExtension>,
+    /// RTCP need not be compounds (RFC 5506): all sections say so, as one transport carries the
+    /// reports of all.
+    pub reduced_rtcp: bool,
 }
 
 impl MediaMap {
@@ -74,10 +77,12 @@ impl MediaMap {
         if let Some(number) = repairs.keys().find(|number| payloads.contains_key(number)) {
             return Err(conflict("payload type", *number));
         }
+        let mut alive = sections.iter().filter(|section| section.rejection.is_none());
         let extension = |(id, kind)| NegotiatedExtension { id, kind };
         Ok(Self {
             payloads: payloads.into_values().collect(),
             extensions: extensions.into_iter().map(extension).collect(),
+            reduced_rtcp: alive.all(|section| section.reduced_rtcp),
         })
     }
 }

@@ -70,6 +70,8 @@ pub struct NegotiatedSection {
     pub payloads: Vec<NegotiatedPayload>,
     /// Header extensions.
     pub extensions: Vec<NegotiatedExtension>,
+    /// The client takes RTCP that is no compound (RFC 5506).
+    pub reduced_rtcp: bool,
 }
 
 /// The outcome for the section of data channels.
@@ -108,6 +110,7 @@ impl NegotiatedSection {
             encodings: Encodings::Unsignalled,
             payloads: Vec::new(),
             extensions: Vec::new(),
+            reduced_rtcp: false,
         }
     }
 

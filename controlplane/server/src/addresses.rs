@@ -55,8 +55,8 @@ pub(crate) fn media_addresses(rtc: &Rtc) -> Result<MediaAddresses, AddressError>
     // One socket for both families, where the kernel has both.
     let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     let bind = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-    let (first_port, tcp_port) = (rtc.udp_port, rtc.tcp_port);
-    Ok(MediaAddresses { bind, first_port, tcp_port, advertised })
+    let (udp_ports, tcp_port) = (rtc.udp_ports(), rtc.tcp_port);
+    Ok(MediaAddresses { bind, udp_ports, tcp_port, advertised })
 }
 
 fn own(names: &Names) -> Vec<IpAddr> {

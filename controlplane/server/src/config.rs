@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use ringway_settings::{LogFilter, LogFormat, Secret, SettingsError};
+use ringway_settings::{LogFilter, LogFormat, Ports, Secret, SettingsError};
 use serde::{Deserialize, Serialize};
 
+use crate::link::UdpPorts;
 use crate::names::Names;
 
 pub use room::{EnabledCodec, Room};
@@ -20,6 +21,8 @@ const KEYS_VARIABLE: &str = "RINGWAY_KEYS";
 const SOCKET_VARIABLE: &str = "RINGWAY_SOCKET";
 /// HS256 keys shorter than its hash weaken it (RFC 7518 3.2).
 const SECRET_CHARS_MIN: usize = 32;
+/// UDP port of the first shard where nothing else is said; what LiveKit's documentation has.
+pub const UDP_PORT: u16 = 7882;
 
 /// What an operator can set; each key is described in `systemd/controlplane.yaml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,8 +60,14 @@ pub struct Config {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rtc {
-    /// UDP port of the first shard; the others take the ports that follow.
-    pub udp_port: u16,
+    /// UDP ports of the shards. A single one is that of the first shard, and the others take those
+    /// that follow; of several each takes the next that is free. None: [`UDP_PORT`], unless there
+    /// is a range.
+    pub udp_port: Option<Ports>,
+    /// Lowest of further UDP ports; 0: none.
+    pub port_range_start: u16,
+    /// Highest of them, included.
+    pub port_range_end: u16,
     /// TCP port of all shards, for clients that cannot use UDP; 0: none.
     pub tcp_port: u16,
     /// Addresses that clients are told; empty finds them out.
@@ -120,7 +129,9 @@ impl Default for Config {
 impl Default for Rtc {
     fn default() -> Self {
         Self {
-            udp_port: 7882,
+            udp_port: None,
+            port_range_start: 0,
+            port_range_end: 0,
             tcp_port: 7881,
             node_ip: Vec::new(),
             use_external_ip: false,
@@ -185,6 +196,20 @@ pub enum ConfigError {
         /// As it was given.
         server: String,
     },
+    /// Half a range, or one that ends before it begins.
+    #[error(
+        "rtc.port_range_start is {start}, rtc.port_range_end is {end}: set both, the lower one \
+         first"
+    )]
+    PortRange {
+        /// As it was given.
+        start: u16,
+        /// As it was given.
+        end: u16,
+    },
+    /// Any port is no list.
+    #[error("rtc.udp_port: 0 stands for any port, so it must stand alone")]
+    AnyPort,
     /// A number that allows nothing.
     #[error("{key} must be at least {least}")]
     TooSmall {
@@ -247,6 +272,7 @@ impl Config {
         if let Some(server) = self.rtc.stun_servers.iter().find(no_port) {
             return Err(ConfigError::StunServer { server: server.clone() });
         }
+        self.rtc.check_ports()?;
         let least = [
             ("limits.max_forwards", self.limits.max_forwards, 1),
             ("limits.max_destinations_per_forward", self.limits.max_destinations_per_forward, 1),
@@ -261,6 +287,36 @@ impl Config {
     /// The configuration in force as YAML, secrets masked.
     pub fn print(&self) -> String {
         ringway_settings::print(self)
+    }
+}
+
+impl Rtc {
+    /// The UDP ports of media.
+    pub(crate) fn udp_ports(&self) -> UdpPorts {
+        let has_range = self.port_range_start != 0;
+        if !has_range && let Some(first) = self.single_port() {
+            return if first == 0 { UdpPorts::Any } else { UdpPorts::From(first) };
+        }
+        let mut ports = self.udp_port.clone().unwrap_or_default();
+        if has_range {
+            ports.add(self.port_range_start, self.port_range_end);
+        }
+        UdpPorts::Among(ports.iter().collect())
+    }
+
+    fn single_port(&self) -> Option<u16> {
+        self.udp_port.as_ref().map_or(Some(UDP_PORT), Ports::single)
+    }
+
+    fn check_ports(&self) -> Result<(), ConfigError> {
+        let (start, end) = (self.port_range_start, self.port_range_end);
+        if (start == 0) != (end == 0) || start > end {
+            return Err(ConfigError::PortRange { start, end });
+        }
+        match self.udp_ports() {
+            UdpPorts::Among(ports) if ports.contains(&0) => Err(ConfigError::AnyPort),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -291,8 +347,36 @@ mod tests {
         check(&format!("{keys}metrics: {{username: a}}"), "both username and password");
         check(&format!("{keys}rtc: {{stun_servers: [stun.example.com]}}"), "must be HOST:PORT");
         check(&format!("{keys}rtc: {{stun_servers: [\"[2001:db8::1]:3478\"]}}"), "");
+        check(&format!("{keys}rtc: {{udp_port: 7882-7892}}"), "");
+        check(&format!("{keys}rtc: {{udp_port: 7892-7882}}"), "rtc.udp_port");
+        check(&format!("{keys}rtc: {{udp_port: 0-9}}"), "must stand alone");
+        check(&format!("{keys}rtc: {{port_range_start: 50000}}"), "set both");
+        check(&format!("{keys}rtc: {{port_range_start: 9, port_range_end: 8}}"), "lower one first");
+        check(&format!("{keys}rtc: {{port_range_start: 9, port_range_end: 9}}"), "");
         check(&format!("{keys}bind_addresses: []"), "bind_addresses is empty");
         check(&format!("{keys}bind_addresses: [here]"), "bind_addresses");
+    }
+
+    #[test]
+    fn ports_of_media() {
+        let check = |yaml: &str, expect: UdpPorts| {
+            let rtc: Rtc = ringway_settings::parse(yaml, Path::new("x.yaml")).unwrap();
+            assert_eq!(rtc.udp_ports(), expect, "{yaml}");
+        };
+        check("", UdpPorts::From(7882));
+        check("udp_port: 9000", UdpPorts::From(9000));
+        check("udp_port: 0", UdpPorts::Any);
+        check("udp_port: 9000-9002", UdpPorts::Among(vec![9000, 9001, 9002]));
+        check("udp_port: [9000, 8000]", UdpPorts::Among(vec![9000, 8000]));
+        // LiveKit's way: only a range.
+        check(
+            "{port_range_start: 50000, port_range_end: 50001}",
+            UdpPorts::Among(vec![50000, 50001]),
+        );
+        check(
+            "{udp_port: 7882, port_range_start: 7881, port_range_end: 7883}",
+            UdpPorts::Among(vec![7882, 7881, 7883]),
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-pub use calls::{CallEnds, MediaAddresses};
+pub use calls::{CallEnds, MediaAddresses, UdpPorts};
 pub use pages::{Delivered, Metric, Plane, Received, Shard};
 
 /// Where the data plane listens unless told otherwise.

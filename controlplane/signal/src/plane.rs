@@ -7,7 +7,9 @@
 
 use std::net::SocketAddr;
 
-pub use ringway_sdp::{Codec, ExtensionKind, Feedback, Fingerprint, HashAlgorithm, MediaMap};
+pub use ringway_sdp::{
+    Codec, ExtensionKind, Feedback, Fingerprint, HashAlgorithm, MAX_CNAME_BYTES, MediaMap,
+};
 
 /// Names a peer connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -235,6 +237,8 @@ pub struct AddRoute {
     pub rtx_payload_type: Option<u8>,
     /// The media section.
     pub mid: String,
+    /// Canonical name of the SSRCs, as the description has it.
+    pub cname: String,
     /// How it is served.
     pub service: Service,
     /// Least and greatest delay at the receiver, ms; `None` says nothing.

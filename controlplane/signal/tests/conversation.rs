@@ -158,6 +158,8 @@ fn a_track_is_offered_and_routed() {
     assert_eq!(said.kinds(), "<Offer @SubscribedMedia #SetMedia #AddRoute");
     let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!() };
     assert_eq!((route.payload_type, route.rtx_payload_type), (96, Some(97)));
+    let named = format!("a=ssrc:{} cname:{}\r\n", route.ssrc, route.cname);
+    assert!(offer.sdp.contains(&named), "{named}: {}", offer.sdp);
     assert!(
         route.rtx_ssrc.is_some()
             && route.red_payload_type.is_none()

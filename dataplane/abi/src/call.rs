@@ -33,6 +33,9 @@ pub const NAME_BYTES: usize = 16;
 pub const FINGERPRINT_BYTES: usize = 64;
 /// Part of an identity in one command; LiveKit's identities have at most 256 octets by default.
 pub const IDENTITY_PART_BYTES: usize = 160;
+/// The longest canonical name (RFC 3550 6.5.1) of a route. LiveKit's clients see a participant's sid
+/// and a stream's name there, 16 and some 36 octets; each report repeats it.
+pub const CNAME_BYTES: usize = 64;
 /// The longest sid.
 pub const SID_BYTES: usize = 32;
 /// Payload types in one command.
@@ -175,6 +178,13 @@ pub enum CallCommand {
         transport: TransportKey,
         /// The ids.
         ids: [u8; EXTENSION_KINDS],
+    },
+    /// What RTCP to the peer must look like.
+    SetRtcp {
+        /// Which.
+        transport: TransportKey,
+        /// It takes packets that are no compounds (RFC 5506). Not so before it is said.
+        reduced_size: bool,
     },
     /// Take in media, or replace how it is taken in.
     AddSource(SourceSpec),
@@ -431,6 +441,8 @@ pub struct RouteSpec {
     pub rtx_payload_type: u8,
     /// The media section.
     pub mid: Text<NAME_BYTES>,
+    /// Canonical name of the SSRCs, as signalled; empty: none is told.
+    pub cname: Text<CNAME_BYTES>,
     /// How it is served.
     pub service: Service,
     /// Least and greatest delay at the receiver, ms.

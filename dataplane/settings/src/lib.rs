@@ -20,6 +20,7 @@ mod file;
 mod logging;
 mod nearest;
 mod parent;
+mod ports;
 mod secret;
 
 pub use error::{Place, SettingsError};
@@ -27,4 +28,5 @@ pub use file::{default_path, load, parse, print};
 pub use logging::{LogFilter, LogFormat, init_logging};
 pub use nearest::nearest;
 pub use parent::{DIE_WITH_PARENT, die_with_parent};
+pub use ports::{Ports, PortsError};
 pub use secret::Secret;

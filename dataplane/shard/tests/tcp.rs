@@ -270,6 +270,7 @@ impl World {
             red_payload_type: u8::MAX,
             rtx_payload_type: u8::MAX,
             mid: Text::EMPTY,
+            cname: Text::EMPTY,
             service: Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 },
             playout_delay_ms: None,
         }));

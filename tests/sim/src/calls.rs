@@ -5,6 +5,7 @@
 //! - [`peer`]: one client's connection: ICE, DTLS and SRTP in virtual time.
 //! - [`camera`], [`microphone`]: what is published; [`frame`]: what its payloads say of themselves.
 //! - [`publisher`], [`viewer`]: those at the ends; [`stream`]: one stream as a viewer gets it.
+//! - [`rtcp`]: what RFCs demand of all that the server reports and asks for.
 //! - [`decoder`]: whether that stream can be decoded, and when it was shown.
 //!
 //! Keys come from the crypto library, so two runs of a seed differ in ciphertext, but not in what
@@ -17,5 +18,6 @@ pub mod meeting;
 pub mod microphone;
 pub mod peer;
 pub mod publisher;
+pub mod rtcp;
 pub mod stream;
 pub mod viewer;

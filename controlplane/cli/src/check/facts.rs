@@ -51,6 +51,8 @@ pub(super) struct Wanted {
     pub(super) send_buffer_bytes: u64,
     pub(super) max_forwards: u64,
     pub(super) ports: (u16, u16),
+    /// Ranges of the UDP ports of calls; each shard takes one.
+    pub(super) media_ports: Vec<(u16, u16)>,
 }
 
 /// A resource limit.

@@ -89,6 +89,7 @@ pub(super) fn judge(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
         socket_buffer("send buffer", "wmem_max", facts.wmem_max_bytes, wanted.send_buffer_bytes),
         backlog(facts),
         ports(facts, wanted),
+        media_ports(facts, wanted),
         isolation(facts, wanted),
         governor(facts),
         huge_pages(facts),
@@ -269,12 +270,7 @@ fn ports(facts: &Facts, wanted: &Wanted) -> Finding {
         let command = "sysctl net.ipv4.ip_local_port_range";
         return Finding::unknown("ports", "the range of clients' ports", command);
     };
-    let apart = local.1 < first || local.0 > last;
-    let reserved = facts
-        .reserved_ports
-        .iter()
-        .any(|(from, to)| *from <= first.max(local.0) && *to >= last.min(local.1));
-    if apart || reserved {
+    if !gives_away(facts, local, (first, last)) {
         return Finding::ok("ports", format!("{range} belongs to forwards alone"));
     }
     Finding::warn(
@@ -286,6 +282,58 @@ fn ports(facts: &Facts, wanted: &Wanted) -> Finding {
         ),
         format!("sudo sysctl -w net.ipv4.ip_local_reserved_ports={range}"),
     )
+}
+
+/// Whether the kernel may give ports of a range to clients.
+fn gives_away(facts: &Facts, local: (u16, u16), (first, last): (u16, u16)) -> bool {
+    let apart = local.1 < first || local.0 > last;
+    let reserved = facts
+        .reserved_ports
+        .iter()
+        .any(|(from, to)| *from <= first.max(local.0) && *to >= last.min(local.1));
+    !apart && !reserved
+}
+
+fn media_ports(facts: &Facts, wanted: &Wanted) -> Finding {
+    let check = "ports of calls";
+    let ranges = &wanted.media_ports;
+    let text = lists::render_ranges(ranges);
+    let shards = wanted.cores.len().max(1);
+    let count: usize = ranges.iter().map(|(from, to)| usize::from(to - from) + 1).sum();
+    // Those of single ports need not be all there are.
+    if count < shards {
+        return Finding::fail(
+            check,
+            format!("{shards} shards need a UDP port each, {text} has {count}: no calls"),
+            "give rtc.udp_port in /etc/ringway/controlplane.yaml a wider range",
+        );
+    }
+    let (first, last) = (wanted.ports.0, wanted.ports.1.saturating_add(1));
+    if ranges.iter().any(|(from, to)| *from <= last && *to >= first) {
+        return Finding::warn(
+            check,
+            format!("{text} overlaps {first}-{last} of the forwards: either may find them taken"),
+            "set rtc.udp_port in /etc/ringway/controlplane.yaml, or port_range in \
+             /etc/ringway/dataplane.yaml, to others",
+        );
+    }
+    let given = |local| ranges.iter().any(|range| gives_away(facts, local, *range));
+    match facts.local_ports {
+        None => {
+            let command = "sysctl net.ipv4.ip_local_port_range";
+            Finding::unknown(check, "the range of clients' ports", command)
+        }
+        Some(local) if given(local) => Finding::warn(
+            check,
+            format!(
+                "the kernel gives clients ports {}-{}, which overlaps {text}: a shard may find its \
+                 port taken",
+                local.0, local.1
+            ),
+            format!("sudo sysctl -w net.ipv4.ip_local_reserved_ports={text}"),
+        ),
+        Some(_) => Finding::ok(check, format!("{text}, for {shards} shards")),
+    }
 }
 
 fn isolation(facts: &Facts, wanted: &Wanted) -> Finding {

@@ -11,6 +11,7 @@ fn wanted() -> Wanted {
         send_buffer_bytes: 4 << 20,
         max_forwards: 4096,
         ports: (30_000, 39_998),
+        media_ports: vec![(7882, 7884)],
     }
 }
 
@@ -158,6 +159,39 @@ fn port_ranges_that_do_not_meet() {
         let facts = Facts { local_ports: Some(local), reserved_ports: reserved, ..good() };
         assert_eq!(ports(&facts, &wanted()).level, level, "{local:?}");
     }
+}
+
+#[test]
+fn ports_of_calls() {
+    let fix = "ip_local_reserved_ports=7882-7884";
+    check(|f| f.local_ports = Some((7000, 8000)), Level::Warn, "a shard may find", fix);
+    let wide = |f: &mut Facts| {
+        f.local_ports = Some((7000, 8000));
+        f.reserved_ports = vec![(7882, 7884), (30_000, 39_999)];
+    };
+    let facts = {
+        let mut facts = good();
+        wide(&mut facts);
+        facts
+    };
+    let judged =
+        |facts: &Facts, media_ports| media_ports_of(facts, &Wanted { media_ports, ..wanted() });
+    assert_eq!(judged(&facts, vec![(7882, 7884)]).0, Level::Ok);
+    for (ports, level, message) in [
+        (vec![(7882, 7882), (50_000, 60_000)], Level::Warn, "7882,50000-60000"),
+        (vec![(7882, 7883)], Level::Fail, "3 shards need a UDP port each, 7882-7883 has 2"),
+        (vec![(29_990, 30_000)], Level::Warn, "overlaps 30000-39999 of the forwards"),
+        (vec![(1, 3)], Level::Ok, "1-3, for 3 shards"),
+    ] {
+        let (found, told) = judged(&good(), ports);
+        assert_eq!(found, level, "{told}");
+        assert!(told.contains(message), "{told}");
+    }
+}
+
+fn media_ports_of(facts: &Facts, wanted: &Wanted) -> (Level, String) {
+    let finding = media_ports(facts, wanted);
+    (finding.level, finding.message)
 }
 
 #[test]

@@ -25,8 +25,13 @@ pub(super) fn render(numbers: &[u16]) -> String {
             _ => ranges.push((*number, *number)),
         }
     }
+    render_ranges(&ranges)
+}
+
+/// The same of ranges.
+pub(super) fn render_ranges(ranges: &[(u16, u16)]) -> String {
     let parts: Vec<String> = ranges
-        .into_iter()
+        .iter()
         .map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") })
         .collect();
     parts.join(",")

@@ -5,10 +5,12 @@ mod findings;
 mod lists;
 mod reader;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use ringway_settings::{Ports, SettingsError};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -30,7 +32,13 @@ pub(crate) struct CheckArgs {
     /// Configuration of the data plane to judge against [default: /etc/ringway/dataplane.yaml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// That of the control plane [default: /etc/ringway/controlplane.yaml]
+    #[arg(long, value_name = "FILE")]
+    control_config: Option<PathBuf>,
 }
+
+/// UDP port of the first shard where the control plane's settings name none.
+const UDP_PORT: u16 = 7882;
 
 /// The part of the data plane's settings that the machine must bear. The data plane itself refuses
 /// unknown keys; here they do not matter.
@@ -43,6 +51,38 @@ struct Settings {
     send_buffer_bytes: u64,
     max_forwards: u64,
     port_range: PortRange,
+}
+
+/// The part of the control plane's settings that concerns the machine.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ControlSettings {
+    rtc: Rtc,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Rtc {
+    udp_port: Option<Ports>,
+    port_range_start: u16,
+    port_range_end: u16,
+}
+
+impl Rtc {
+    /// Ranges of ports, of which each of the shards takes one.
+    fn media_ports(self, shards: usize) -> Vec<(u16, u16)> {
+        let has_range = self.port_range_start != 0;
+        let single = self.udp_port.as_ref().map_or(Some(UDP_PORT), Ports::single);
+        if !has_range && let Some(first) = single {
+            let further = u16::try_from(shards.saturating_sub(1)).unwrap_or(u16::MAX);
+            return vec![(first, first.saturating_add(further))];
+        }
+        let mut ports = self.udp_port.unwrap_or_default();
+        if has_range && self.port_range_start <= self.port_range_end {
+            ports.add(self.port_range_start, self.port_range_end);
+        }
+        ports.ranges().to_vec()
+    }
 }
 
 // Only the variant matters of what is not a list.
@@ -80,12 +120,14 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn wanted(self, cpus: &[u16]) -> Wanted {
+    fn wanted(self, control: ControlSettings, cpus: &[u16]) -> Wanted {
+        let cores = match self.cores {
+            Cores::These(cores) => cores,
+            Cores::Auto(_) => auto_cores(cpus),
+        };
         Wanted {
-            cores: match self.cores {
-                Cores::These(cores) => cores,
-                Cores::Auto(_) => auto_cores(cpus),
-            },
+            media_ports: control.rtc.media_ports(cores.len().max(1)),
+            cores,
             buffers: self.buffers,
             receive_buffer_bytes: self.receive_buffer_bytes,
             send_buffer_bytes: self.send_buffer_bytes,
@@ -107,15 +149,22 @@ fn auto_cores(cpus: &[u16]) -> Vec<u16> {
 pub(crate) fn run(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let facts = reader::read();
     let settings = ringway_settings::load::<Settings>(args.config.as_deref(), "dataplane");
-    let (settings, trouble) = match settings {
-        Ok(settings) => (settings, None),
-        Err(error) => (Settings::default(), Some(error.to_string())),
-    };
-    let mut findings = findings::judge(&facts, &settings.wanted(&facts.cpus));
-    findings
-        .extend(trouble.map(|error| {
-            Finding::fail("configuration", error, "ringway-dataplane --check-config")
-        }));
+    let control = ringway_settings::load(args.control_config.as_deref(), "controlplane");
+    let mut troubles = Vec::new();
+    let settings = settings.unwrap_or_else(|error| {
+        troubles.push((error.to_string(), "ringway-dataplane --check-config"));
+        Settings::default()
+    });
+    let control = control.unwrap_or_else(|error| {
+        // Secrets are not for everybody; who may not read them judges by the defaults.
+        if !is_closed(&error) {
+            troubles.push((error.to_string(), "ringway-controlplane --check-config"));
+        }
+        ControlSettings::default()
+    });
+    let mut findings = findings::judge(&facts, &settings.wanted(control, &facts.cpus));
+    let failed = |(error, fix)| Finding::fail("configuration", error, fix);
+    findings.extend(troubles.into_iter().map(failed));
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let failed = count(Level::Fail);
     if global.json {
@@ -129,6 +178,10 @@ pub(crate) fn run(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode>
         output::print(&render(&findings))?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn is_closed(error: &SettingsError) -> bool {
+    matches!(error, SettingsError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
 fn render(findings: &[Finding]) -> String {
@@ -165,9 +218,24 @@ mod tests {
     fn settings_of_the_data_plane() {
         let text = "cores: [2, 3]\nengine: plain\nport_range: {first: 1, last: 9}\nbuffers: 7\n";
         let settings: Settings = ringway_settings::parse(text, "x.yaml".as_ref()).unwrap();
-        let wanted = settings.wanted(&[0, 1, 2, 3]);
+        let wanted = settings.wanted(ControlSettings::default(), &[0, 1, 2, 3]);
         assert_eq!((wanted.cores, wanted.buffers, wanted.ports), (vec![2, 3], 7, (1, 9)));
-        assert_eq!(Settings::default().wanted(&[0, 1, 2]).cores, [1, 2]);
+        assert_eq!(wanted.media_ports, [(7882, 7883)]);
+        let wanted = Settings::default().wanted(ControlSettings::default(), &[0, 1, 2]);
+        assert_eq!(wanted.cores, [1, 2]);
+    }
+
+    #[test]
+    fn ports_of_calls() {
+        let check = |yaml: &str, expect: &[(u16, u16)]| {
+            let rtc: Rtc = ringway_settings::parse(yaml, "x.yaml".as_ref()).unwrap();
+            assert_eq!(rtc.media_ports(3), expect, "{yaml}");
+        };
+        check("", &[(7882, 7884)]);
+        check("udp_port: 9000", &[(9000, 9002)]);
+        check("udp_port: 9000-9001,9005", &[(9000, 9001), (9005, 9005)]);
+        check("{port_range_start: 5, port_range_end: 9}", &[(5, 9)]);
+        check("{udp_port: 1, port_range_start: 5, port_range_end: 9}", &[(1, 1), (5, 9)]);
     }
 
     #[test]

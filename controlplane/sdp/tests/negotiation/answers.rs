@@ -73,6 +73,38 @@ fn a_publisher_is_answered() {
     assert_eq!(media, [0, 8, 45, 63, 96, 98, 108, 111, 114]);
 }
 
+/// RFC 8859 5.2: one transport has one kind of RTCP, whatever its sections say.
+#[test]
+fn rtcp_is_reduced_where_every_section_says_so() {
+    for (name, purpose, reduced) in [
+        ("chromium-publish-vp8", Purpose::Publisher, true),
+        ("chromium-single-publishing", Purpose::Single, true),
+        ("gstreamer-publish", Purpose::Publisher, true),
+        ("aiortc-publish", Purpose::Publisher, false),
+        // Only for video.
+        ("firefox-publish-vp8", Purpose::Publisher, false),
+    ] {
+        let offer = sample(name);
+        let answer = answer_with(&offer, &capabilities(purpose), &[], &[]).unwrap();
+        assert_eq!(answer.media.reduced_rtcp, reduced, "{name}");
+    }
+}
+
+#[test]
+fn canonical_names_are_bounded() {
+    for (stream, expect) in [
+        ("PA_x|TR_y", "PA_x|TR_y".to_owned()),
+        ("", String::new()),
+        (&"a".repeat(64), "a".repeat(64)),
+        (&"a".repeat(65), "a".repeat(64)),
+        // Never half a character.
+        (&"\u{e9}".repeat(40), "\u{e9}".repeat(32)),
+        (&format!("a{}", "\u{e9}".repeat(40)), format!("a{}", "\u{e9}".repeat(31))),
+    ] {
+        assert_eq!(ringway_sdp::cname(stream), expect);
+    }
+}
+
 /// Every number of every answer is one of the offer's, with the offer's meaning.
 #[test]
 fn numbers_are_those_of_the_offer() {

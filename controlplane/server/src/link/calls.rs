@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ringway_abi::call as abi;
-use ringway_abi::message::{Command, Event, Outcome};
+use ringway_abi::message::{Command, Event, Outcome, Refusal};
 use ringway_signal::plane::{
     Ask, Fingerprint, HashAlgorithm, PlaneEvent, PlaneInfo, ShardAddresses, Subject,
 };
@@ -25,12 +25,34 @@ const CALLS: u64 = 1 << 63;
 pub struct MediaAddresses {
     /// Address that shards bind.
     pub bind: IpAddr,
-    /// UDP port of the first shard; the others follow.
-    pub first_port: u16,
+    /// UDP ports of the shards.
+    pub udp_ports: UdpPorts,
     /// TCP port of all shards; 0: none.
     pub tcp_port: u16,
     /// Addresses that clients are told, the best first.
     pub advertised: Vec<IpAddr>,
+}
+
+/// Which UDP ports shards take, one each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UdpPorts {
+    /// Any that is free.
+    Any,
+    /// The first shard this one, the others those that follow; all must be free.
+    From(u16),
+    /// Of these in their order those that are free.
+    Among(Vec<u16>),
+}
+
+impl UdpPorts {
+    /// The `number`th port, from 0; `None` if there are not so many.
+    fn get(&self, number: usize) -> Option<u16> {
+        match self {
+            Self::Any => Some(0),
+            Self::From(first) => first.checked_add(u16::try_from(number).ok()?),
+            Self::Among(ports) => ports.get(number).copied(),
+        }
+    }
 }
 
 /// What the link and the task of the calls exchange.
@@ -48,8 +70,12 @@ pub(super) struct Calls<'a> {
     pub(super) ends: &'a mut CallEnds,
     next: u64,
     subjects: HashMap<u64, Subject>,
-    /// Shards whose media sockets are not open yet, by request.
-    opening: HashMap<u64, u16>,
+    /// Shards whose media sockets are not open yet and the ports that they try, by request.
+    opening: HashMap<u64, (u16, u16)>,
+    /// How many of the ports were tried.
+    tried: usize,
+    /// A shard has no port.
+    portless: bool,
     /// The request for TCP, while it is not answered.
     listening: Option<u64>,
     opened: Vec<ShardAddresses>,
@@ -67,6 +93,8 @@ impl<'a> Calls<'a> {
             next: 0,
             subjects: HashMap::new(),
             opening: HashMap::new(),
+            tried: 0,
+            portless: false,
             listening: None,
             opened: vec![ShardAddresses::default(); usize::from(shards)],
             fingerprint: None,
@@ -75,16 +103,7 @@ impl<'a> Calls<'a> {
         for shard in 0..shards {
             let request = calls.number();
             commands.push((shard, Command::Call { request, call: abi::CallCommand::Reset }));
-            // 0 lets every shard take any.
-            let port = match media.first_port {
-                0 => 0,
-                first => first.saturating_add(shard),
-            };
-            let udp = SocketAddr::new(media.bind, port);
-            let request = calls.number();
-            calls.opening.insert(request, shard);
-            let call = abi::CallCommand::OpenMedia { udp };
-            commands.push((shard, Command::Call { request, call }));
+            commands.extend(calls.open_next(shard));
         }
         if media.tcp_port != 0 {
             let request = calls.number();
@@ -94,6 +113,27 @@ impl<'a> Calls<'a> {
             commands.push((0, Command::Call { request, call }));
         }
         (calls, commands)
+    }
+
+    /// Lets a shard try the next port; `None` when there is none left.
+    fn open_next(&mut self, shard: u16) -> Option<(u16, Command)> {
+        let media = &self.ends.media;
+        let Some(port) = media.udp_ports.get(self.tried) else {
+            self.portless = true;
+            tracing::error!(
+                shard,
+                tried = self.tried,
+                "no calls: every shard needs a UDP port of its own, and no more are free; give \
+                 `rtc.udp_port` or `rtc.port_range_start` and `rtc.port_range_end` more"
+            );
+            return None;
+        };
+        self.tried += 1;
+        let udp = SocketAddr::new(media.bind, port);
+        let request = self.number();
+        self.opening.insert(request, (shard, port));
+        let call = abi::CallCommand::OpenMedia { udp };
+        Some((shard, Command::Call { request, call }))
     }
 
     fn number(&mut self) -> u64 {
@@ -116,26 +156,32 @@ impl<'a> Calls<'a> {
         commands
     }
 
-    /// Takes an event if it is about calls; otherwise it comes back.
-    pub(super) async fn handle(&mut self, event: Event) -> Option<Event> {
+    /// Takes an event if it is about calls; otherwise it comes back. `further` gets what has to be
+    /// asked next.
+    pub(super) async fn handle(
+        &mut self,
+        event: Event,
+        further: &mut Vec<(u16, Command)>,
+    ) -> Option<Event> {
         match event {
             Event::Call(event) => {
                 self.tell(PlaneNews::Said(translate::event(event))).await;
                 None
             }
             Event::Done { request, outcome } if request & CALLS != 0 => {
-                self.handle_done(request, outcome).await;
+                further.extend(self.handle_done(request, outcome).await);
                 None
             }
             other => Some(other),
         }
     }
 
-    async fn handle_done(&mut self, request: u64, outcome: Outcome) {
+    async fn handle_done(&mut self, request: u64, outcome: Outcome) -> Option<(u16, Command)> {
         let subject = self.subjects.remove(&request);
-        if let Some(shard) = self.opening.remove(&request) {
-            self.handle_opened(shard, outcome);
+        if let Some((shard, port)) = self.opening.remove(&request) {
+            let next = self.handle_opened(shard, port, outcome);
             self.tell_opened().await;
+            return next;
         } else if self.listening == Some(request) {
             self.listening = None;
             self.handle_listening(outcome);
@@ -144,11 +190,19 @@ impl<'a> Calls<'a> {
             let reason = translate::refusal(reason);
             self.tell(PlaneNews::Said(PlaneEvent::Refused { subject, reason })).await;
         }
+        None
     }
 
-    fn handle_opened(&mut self, shard: u16, outcome: Outcome) {
+    /// Gives what to ask next where somebody else has the port.
+    fn handle_opened(&mut self, shard: u16, port: u16, outcome: Outcome) -> Option<(u16, Command)> {
         let Outcome::Media { udp, fingerprint } = outcome else {
-            let port = self.ends.media.first_port.saturating_add(shard);
+            let taken = matches!(outcome, Outcome::Refused { reason: Refusal::PortInUse, .. });
+            let several = matches!(self.ends.media.udp_ports, UdpPorts::Among(_));
+            if taken && several {
+                tracing::warn!(shard, port, "somebody else has this UDP port: trying the next one");
+                return self.open_next(shard);
+            }
+            self.portless = true;
             tracing::error!(
                 shard,
                 port,
@@ -156,7 +210,7 @@ impl<'a> Calls<'a> {
                 "no calls: the data plane cannot open the UDP port for media; free it, or set \
                  another `rtc.udp_port`"
             );
-            return;
+            return None;
         };
         let digest = fingerprint.to_vec();
         self.fingerprint = Some(Fingerprint { algorithm: HashAlgorithm::Sha256, digest });
@@ -164,6 +218,8 @@ impl<'a> Calls<'a> {
         if let Some(addresses) = self.opened.get_mut(usize::from(shard)) {
             addresses.udp = self.ends.media.advertised.iter().map(to).collect();
         }
+        tracing::info!(shard, port = udp.port(), "media is received");
+        None
     }
 
     fn handle_listening(&mut self, outcome: Outcome) {
@@ -187,10 +243,12 @@ impl<'a> Calls<'a> {
     async fn tell_opened(&mut self) {
         if self.opening.is_empty()
             && self.listening.is_none()
+            // Rooms of a shard without a port would have no media.
+            && !self.portless
             && let Some(fingerprint) = self.fingerprint.clone()
         {
             let info = PlaneInfo { fingerprint, shards: self.opened.clone() };
-            tracing::info!(port = self.ends.media.first_port, "calls can be made");
+            tracing::info!("calls can be made");
             self.tell(PlaneNews::Joined(info)).await;
         }
     }

@@ -195,7 +195,12 @@ impl Session<'_> {
             for count in 1..=EVENTS_PER_ROUND {
                 let Some(received) = self.lanes[index].lane.events.try_receive() else { break };
                 let event = match received {
-                    Ok(event) => self.calls.handle(event).await.map(translate::event),
+                    Ok(event) => {
+                        let mut further = Vec::new();
+                        let event = self.calls.handle(event, &mut further).await;
+                        further.into_iter().for_each(|(shard, ask)| self.queue(shard, ask));
+                        event.map(translate::event)
+                    }
                     Err(error) => {
                         tracing::warn!(shard, ?error, "a shard sent what is no event");
                         Some(Event::Resync)

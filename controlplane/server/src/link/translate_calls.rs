@@ -8,6 +8,8 @@ use ringway_signal::plane::{
     SourceKey, SourceKind, Subject, TransportKey, Travelled,
 };
 
+const _: () = assert!(ringway_signal::plane::MAX_CNAME_BYTES <= abi::CNAME_BYTES);
+
 /// No payload type.
 const NONE: u8 = u8::MAX;
 
@@ -97,7 +99,7 @@ fn hash(fingerprint: &Fingerprint) -> Option<abi::Fingerprint> {
     Some(abi::Fingerprint { algorithm, hash: abi::Text::new(&fingerprint.digest)? })
 }
 
-/// Payload types a few at a time, then the extensions.
+/// Payload types a few at a time, then the extensions, then RTCP.
 fn media_map(transport: TransportKey, media: &MediaMap) -> Vec<abi::CallCommand> {
     let transport = transport.0;
     let payloads: Vec<abi::Payload> = media
@@ -125,6 +127,8 @@ fn media_map(transport: TransportKey, media: &MediaMap) -> Vec<abi::CallCommand>
         ids[extension_kind(extension.kind) as usize] = extension.id;
     }
     commands.push(abi::CallCommand::SetExtensions { transport, ids });
+    let reduced_size = media.reduced_rtcp;
+    commands.push(abi::CallCommand::SetRtcp { transport, reduced_size });
     commands
 }
 
@@ -200,6 +204,7 @@ fn route(add: &AddRoute) -> Option<abi::RouteSpec> {
         red_payload_type: add.red_payload_type.unwrap_or(NONE),
         rtx_payload_type: add.rtx_payload_type.unwrap_or(NONE),
         mid: abi::Text::new(add.mid.as_bytes())?,
+        cname: abi::Text::new(add.cname.as_bytes())?,
         service: service(&add.service),
         playout_delay_ms: add.playout_delay_ms,
     })

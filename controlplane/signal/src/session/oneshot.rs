@@ -6,7 +6,7 @@
 use livekit_protocol as proto;
 use ringway_room::calls::{Request, TrackSid};
 use ringway_sdp::{
-    Description, Direction, Fragment, Kind, NegotiatedSection, Purpose, Section, SendTrack,
+    Description, Direction, Fragment, Kind, NegotiatedSection, Purpose, Section, SendTrack, cname,
 };
 
 use super::subscribe::{Routed, numbers_of};
@@ -15,6 +15,9 @@ use crate::plane::{AddRoute, Ask, RouteKey};
 
 /// The longest offer or fragment, bytes. LiveKit's value.
 pub const SDP_BYTES_MAX: usize = 1 << 20;
+
+/// The stream of everything that a WHEP client gets.
+const STREAM: &str = "ringway";
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +171,7 @@ impl Session {
             let video = section.kind == Kind::Video;
             let rtx_ssrc = video.then(|| self.random.ssrc(|taken| taken == ssrc));
             let track = format!("{}-{}", section.kind.name(), section.mid);
-            let stream = "ringway".to_owned();
+            let stream = STREAM.to_owned();
             sends.push((
                 section.mid.clone(),
                 SendTrack { stream, track, ssrc, rtx_ssrc, stereo: !video },
@@ -234,6 +237,7 @@ impl Session {
             red_payload_type: numbers.red,
             rtx_payload_type: numbers.rtx,
             mid: slot.mid.clone(),
+            cname: cname(STREAM).to_owned(),
             service: subscription.service(),
             playout_delay_ms: None,
         };

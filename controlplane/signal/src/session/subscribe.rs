@@ -412,6 +412,7 @@ impl Session {
     /// Routes a track from this source, in place of another one if it has one.
     fn add_route(&mut self, track: TrackSid, source: &TrackSource, numbers: Numbers) {
         let transport = self.subscriber.as_ref().unwrap_or(&self.publisher).key;
+        let sync_streams = self.client.info.protocol > 9;
         let source = source.source;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let Some(section) = &subscription.section else { return };
@@ -432,6 +433,7 @@ impl Session {
             red_payload_type: numbers.red,
             rtx_payload_type: numbers.rtx,
             mid: section.mid.clone(),
+            cname: subscription.send_track(sync_streams).cname().to_owned(),
             service: subscription.service,
             playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
         };

@@ -71,6 +71,9 @@ impl Calls {
                 self.set_payloads(transport, first, &payloads)
             }
             CallCommand::SetExtensions { transport, ids } => self.set_extensions(transport, &ids),
+            CallCommand::SetRtcp { transport, reduced_size } => {
+                self.set_rtcp(transport, reduced_size)
+            }
             CallCommand::AddSource(spec) => self.add_source(now, &spec),
             CallCommand::SetSource { source, muted } => self.mute(now, source, muted),
             CallCommand::RemoveSource { source } => {
@@ -154,7 +157,8 @@ impl Calls {
         };
         let config = TransportConfig { ice, dtls, dtls_role: DtlsRole::Server };
         let ssrc = (self.next_random() >> 32) as u32;
-        let mut session = Session::new(key, Transport::new(config), ssrc);
+        let name = [self.next_random(), self.next_random()];
+        let mut session = Session::new(key, Transport::new(config), ssrc, name);
         session.next_report_ns = now.mono_ns;
         let id = self.sessions.insert(session).map_err(|_| Refusal::TableFull)?;
         self.session_of.insert(key, id);
@@ -255,6 +259,13 @@ impl Calls {
         }
         session.extensions = map;
         self.change_looks(id);
+        Ok(())
+    }
+
+    fn set_rtcp(&mut self, key: u64, reduced_size: bool) -> Result<(), Refusal> {
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
+        session.reduced_rtcp = reduced_size;
         Ok(())
     }
 
@@ -391,6 +402,7 @@ impl Calls {
         subscription.dress.payload_type = spec.payload_type & 0x7f;
         subscription.dress.red_payload_type = below_128(spec.red_payload_type);
         subscription.dress.mid = Name::new(spec.mid.as_bytes());
+        subscription.cname = spec.cname;
         subscription.dress.playout_delay = spec
             .playout_delay_ms
             .map(|(min, max)| PlayoutDelay { min_10ms: min / 10, max_10ms: max / 10 });

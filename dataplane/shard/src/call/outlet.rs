@@ -1,7 +1,7 @@
 //! What a turn sends: datagrams of the transports' own, then the turn's packets, sealed for each
 //! subscriber into one contiguous run.
 
-use ringway_abi::call::{CallEvent, EndReason};
+use ringway_abi::call::{CNAME_BYTES, CallEvent, EndReason};
 use ringway_abi::counters::Counter;
 use ringway_proto::ice::{Path, PathProtocol};
 use ringway_proto::srtp::{PacketIndex, RtpParts};
@@ -11,7 +11,8 @@ use ringway_sfu::call::route::{Decision, Sent};
 use ringway_sfu::call::source::Source;
 use ringway_wire::extension::ExtensionKind;
 use ringway_wire::extension_value::abs_send_time;
-use ringway_wire::rtcp::write::write_sender_report;
+use ringway_wire::rtcp::SenderReport;
+use ringway_wire::rtcp::write::{WriteError, write_sdes_cname, write_sender_report};
 use ringway_wire::rtp::RtpView;
 
 use super::ingress::PADDING;
@@ -35,6 +36,11 @@ use crate::slab::SlotId;
 const MARGIN_BYTES: usize = 512;
 /// Room for any head: contributing sources too.
 pub(super) const HEAD_BYTES: usize = MAX_HEAD_BYTES + 60;
+
+/// A sender report with a canonical name.
+const REPORT_BYTES: usize = 28 + (4 + 4 + 2 + CNAME_BYTES + 1).next_multiple_of(4);
+/// With the index and the tag of SRTCP.
+const SEALED_REPORT_BYTES: usize = REPORT_BYTES + 4 + 16;
 
 /// How far a turn's packets are sent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -504,13 +510,13 @@ impl<'a> Sending<'a> {
         let Some(mut report) = subscription.route.sender_report(ssrc, layer, &report) else {
             return true;
         };
-        if !self.batch.has_room(1, 1, 128) {
+        if !self.batch.has_room(1, 1, SEALED_REPORT_BYTES) {
             return false;
         }
         report.ssrc = ssrc;
-        let mut octets = [0; 64];
-        let mut sealed = [0; 128];
-        if let Ok(len) = write_sender_report(&mut octets, &report, &[])
+        let mut octets = [0; REPORT_BYTES];
+        let mut sealed = [0; SEALED_REPORT_BYTES];
+        if let Ok(len) = write_report(&mut octets, &report, subscription.cname.as_bytes())
             && let Some(Ok(len)) = session.transport.seal_rtcp_into(&octets[..len], &mut sealed)
         {
             push_datagram(self.batch, socket, to, &sealed[..len], TAG_NONE);
@@ -547,6 +553,20 @@ impl Growing {
         }
         self.packets += 1;
     }
+}
+
+/// Writes a sender report and whose it is. RFC 3550 6.1: receivers need the canonical name "to
+/// begin associating media for purposes such as lip-sync".
+fn write_report(
+    octets: &mut [u8],
+    report: &SenderReport,
+    cname: &[u8],
+) -> Result<usize, WriteError> {
+    let len = write_sender_report(octets, report, &[])?;
+    if cname.is_empty() {
+        return Ok(len);
+    }
+    Ok(len + write_sdes_cname(&mut octets[len..], report.ssrc, cname)?)
 }
 
 /// What the receiving transport puts on a packet. Audio is sent again as it was, so it gets none.

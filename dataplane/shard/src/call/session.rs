@@ -8,6 +8,8 @@ use ringway_sfu::call::demux::Demux;
 use ringway_sfu::call::format::Formats;
 use ringway_wire::extension::{ExtensionKind, ExtensionMap, Located};
 use ringway_wire::extension_value::read_transport_sequence;
+use ringway_wire::rtcp::ReceiverReport;
+use ringway_wire::rtcp::write::{write_receiver_report, write_sdes_cname};
 use ringway_wire::rtp::RtpView;
 
 use super::data::DataEnd;
@@ -16,8 +18,17 @@ use crate::clock::Now;
 use crate::egress::{SocketId, Target};
 use crate::slab::SlotId;
 
-/// RTCP of ours that waits to be sealed: one datagram.
+/// RTCP of ours that waits to be sealed: one datagram, with what must come before and behind it.
 const RTCP_BYTES: usize = 1_100;
+/// What begins a compound: an empty report and our name.
+const HEAD_BYTES: usize = 40;
+/// Octets of our canonical name. RFC 7022 4.2: 96 random bits in 16 letters of base 64.
+const CNAME_BYTES: usize = 16;
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+const _: () = assert!(HEAD_BYTES >= 8 + (4 + 4 + 2 + CNAME_BYTES + 1).next_multiple_of(4));
+/// With the index and the tag of SRTCP and the largest headers of IP and UDP within 1280 octets.
+const _: () = assert!(RTCP_BYTES + HEAD_BYTES + 4 + 16 + 48 <= 1_280);
 
 /// A peer connection.
 pub(super) struct Session {
@@ -49,6 +60,11 @@ pub(super) struct Session {
     pub(super) dirty: bool,
     /// It waits for a step of its handshake to be handed out.
     pub(super) handshake_waits: bool,
+    /// The peer takes packets that are no compounds.
+    pub(super) reduced_rtcp: bool,
+    cname: [u8; CNAME_BYTES],
+    /// Reports, which come first of their datagram.
+    reports: Vec<u8>,
     rtcp: Vec<u8>,
     /// What must be last of its datagram: RFC 3550 6.4.1 lets only the last packet have padding,
     /// and GStreamer drops the others with it.
@@ -56,7 +72,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(key: u64, transport: Transport, ssrc: u32) -> Self {
+    /// A connection whose reports come from `ssrc`, under a name made of the `random` numbers.
+    pub(super) fn new(key: u64, transport: Transport, ssrc: u32, random: [u64; 2]) -> Self {
         Self {
             key,
             transport,
@@ -78,6 +95,9 @@ impl Session {
             data: None,
             dirty: false,
             handshake_waits: false,
+            reduced_rtcp: false,
+            cname: cname(random),
+            reports: Vec::new(),
             rtcp: Vec::new(),
             last_rtcp: Vec::new(),
         }
@@ -117,7 +137,15 @@ impl Session {
         self.routes.retain(|(_, route)| *route != id);
     }
 
-    /// Adds an RTCP packet to those that wait; `write` gets the room and gives the length. What
+    /// Adds a report to those that wait.
+    pub(super) fn put_report<E>(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> bool {
+        put(&mut self.reports, write)
+    }
+
+    /// Adds another RTCP packet to those that wait; `write` gets the room and gives the length. What
     /// finds no room is lost: all of it is said again.
     pub(super) fn put_rtcp<E>(
         &mut self,
@@ -137,16 +165,52 @@ impl Session {
     /// Seals what waits into `out`, one datagram; gives the length. To be called until nothing
     /// waits.
     pub(super) fn seal_rtcp(&mut self, out: &mut [u8]) -> Option<usize> {
-        if self.rtcp.len() + self.last_rtcp.len() <= RTCP_BYTES || self.rtcp.is_empty() {
-            self.rtcp.append(&mut self.last_rtcp);
-        }
-        if self.rtcp.is_empty() {
+        if self.reports.is_empty() && self.rtcp.is_empty() && self.last_rtcp.is_empty() {
             return None;
         }
-        let sealed = self.transport.seal_rtcp_into(&self.rtcp, out);
-        self.rtcp.clear();
-        sealed?.ok()
+        let mut datagram = [0; RTCP_BYTES + HEAD_BYTES];
+        let mut len = self.begin_compound(&mut datagram).unwrap_or(0);
+        for waiting in [&mut self.rtcp, &mut self.last_rtcp] {
+            // What finds no room begins the next one, and nothing may overtake it: the last packet
+            // is the last of its datagram.
+            let Some(room) = datagram.get_mut(len..len + waiting.len()) else { break };
+            room.copy_from_slice(waiting);
+            len += waiting.len();
+            waiting.clear();
+        }
+        self.transport.seal_rtcp_into(&datagram[..len], out)?.ok()
     }
+
+    /// Writes what `datagram` begins with; gives the length.
+    ///
+    /// RFC 3550 6.1: the first packet of a compound "MUST always be a report packet", and "an SDES
+    /// packet containing a CNAME item MUST be included". RFC 5506 keeps such compounds for the
+    /// regular reports also where others are allowed.
+    fn begin_compound(&mut self, datagram: &mut [u8]) -> Option<usize> {
+        if self.reduced_rtcp && self.reports.is_empty() {
+            return None;
+        }
+        let mut len = self.reports.len();
+        if len == 0 {
+            let report = ReceiverReport { ssrc: self.ssrc };
+            len = write_receiver_report(datagram, &report, &[]).ok()?;
+        } else {
+            datagram.get_mut(..len)?.copy_from_slice(&self.reports);
+            self.reports.clear();
+        }
+        let named = write_sdes_cname(datagram.get_mut(len..)?, self.ssrc, &self.cname).ok()?;
+        Some(len + named)
+    }
+}
+
+/// RFC 7022 4.2: a name that says nothing of its bearer.
+fn cname([a, b]: [u64; 2]) -> [u8; CNAME_BYTES] {
+    let mut bits = u128::from(a) << 64 | u128::from(b);
+    std::array::from_fn(|_| {
+        let letter = LETTERS[(bits & 63) as usize];
+        bits >>= 6;
+        letter
+    })
 }
 
 /// Adds a packet to those that wait.

@@ -1,6 +1,6 @@
 //! Media that goes out to one subscriber.
 
-use ringway_abi::call::Service;
+use ringway_abi::call::{CNAME_BYTES, Service, Text};
 use ringway_proto::history::Resends;
 use ringway_proto::rtx::RtxStream;
 use ringway_proto::srtp::PacketIndex;
@@ -53,6 +53,8 @@ pub(super) struct Subscription {
     pub(super) stream: SlotId,
     pub(super) route: Route,
     pub(super) dress: Dress,
+    /// Of our SSRCs.
+    pub(super) cname: Text<CNAME_BYTES>,
     pub(super) video: bool,
     pub(super) repair: Option<Repair>,
     /// Only of video without RTX.
@@ -83,6 +85,7 @@ impl Subscription {
             stream,
             route: Route::new(video, Limits::default()),
             dress: Dress::default(),
+            cname: Text::EMPTY,
             video,
             repair: None,
             stamps: None,

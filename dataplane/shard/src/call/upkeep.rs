@@ -122,7 +122,7 @@ impl Calls {
             }
             let ours = session.ssrc;
             if count > 0 {
-                said |= session.put_rtcp(|out| {
+                said |= session.put_report(|out| {
                     write_receiver_report(out, &ReceiverReport { ssrc: ours }, &blocks[..count])
                 });
             }

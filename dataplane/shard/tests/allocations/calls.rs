@@ -196,6 +196,7 @@ impl Call {
                 red_payload_type: u8::MAX,
                 rtx_payload_type,
                 mid: Text::new(b"0").expect("room"),
+                cname: Text::new(b"PA_1|camera").expect("room"),
                 service: service(2, 3),
                 playout_delay_ms: None,
             }));

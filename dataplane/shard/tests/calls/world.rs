@@ -108,6 +108,7 @@ pub(crate) fn route(
         red_payload_type: u8::MAX,
         rtx_payload_type: if payload_type == VP8 { VP8_RTX } else { u8::MAX },
         mid: Text::EMPTY,
+        cname: Text::new(b"PA_1|camera").expect("room"),
         service: ALL,
         playout_delay_ms: None,
     }

@@ -159,6 +159,7 @@ impl World {
             let mut ids = [0; EXTENSION_KINDS];
             ids.iter_mut().zip(1..).for_each(|(id, number)| *id = number);
             self.command(CallCommand::SetExtensions { transport, ids });
+            self.command(CallCommand::SetRtcp { transport, reduced_size: client == 1 });
         }
         for spec in [camera(), microphone()] {
             self.command(CallCommand::AddSource(spec));
@@ -371,6 +372,7 @@ pub(super) fn route(subscriber: usize, source: u64) -> RouteSpec {
         red_payload_type: if subscriber == 1 && !video { 63 } else { u8::MAX },
         rtx_payload_type: if video { 97 } else { u8::MAX },
         mid: Text::new(b"0").expect("room"),
+        cname: Text::new(b"PA_1|camera").expect("room"),
         service: Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 },
         playout_delay_ms: video.then_some((0, 100)),
     }

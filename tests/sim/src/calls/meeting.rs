@@ -38,6 +38,9 @@ pub const RTX_RID: u8 = 3;
 /// Extension id of the audio level.
 pub const LEVEL: u8 = 4;
 
+/// Canonical name of all that viewers get.
+pub const CNAME: &[u8] = b"PA_1|camera";
+
 /// Everything, as well as it comes.
 pub const ALL: Service = Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 };
 
@@ -234,6 +237,7 @@ impl Meeting {
             red_payload_type: u8::MAX,
             rtx_payload_type,
             mid: Text::new(b"0").expect("room"),
+            cname: Text::new(CNAME).expect("room"),
             service: ALL,
             playout_delay_ms: None,
         }

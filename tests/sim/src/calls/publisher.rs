@@ -7,6 +7,7 @@ use ringway_wire::rtcp::{Compound, Packet, SenderReport, write};
 use super::camera::Camera;
 use super::microphone::Microphone;
 use super::peer::Peer;
+use super::rtcp::{Names, judge_rtcp};
 use crate::plane::Plane;
 
 /// Between two rounds of sender reports.
@@ -22,6 +23,12 @@ pub struct Publisher {
     pub cameras: Vec<Camera>,
     /// Its microphones.
     pub microphones: Vec<Microphone>,
+    /// It takes RTCP that is no compound.
+    pub reduced_rtcp: bool,
+    /// The names that came with reports, each once.
+    pub names: Names,
+    /// Datagrams of RTCP without a report.
+    pub reduced: usize,
     /// It answers NACKs.
     pub repeats: bool,
     /// When key frames were asked for, ms, and of which SSRC.
@@ -39,6 +46,9 @@ impl Publisher {
             peer,
             cameras: Vec::new(),
             microphones: Vec::new(),
+            reduced_rtcp: false,
+            names: Names::new(),
+            reduced: 0,
             repeats: true,
             asked: Vec::new(),
             repeated: 0,
@@ -97,6 +107,13 @@ impl Publisher {
     }
 
     fn handle_rtcp(&mut self, plane: &mut Plane, rtcp: &[u8]) {
+        let names = judge_rtcp(rtcp, self.reduced_rtcp);
+        self.reduced += usize::from(names.is_empty());
+        for name in names {
+            if !self.names.contains(&name) {
+                self.names.push(name);
+            }
+        }
         let compound = Compound::parse(rtcp).expect("the server sends valid RTCP");
         for packet in compound.packets() {
             match packet {

@@ -3,7 +3,9 @@
 use ringway_abi::call::TransportKey;
 use ringway_wire::rtcp::{Compound, NackEntry, Packet, Pli, ReceiverReport, ReportBlock, write};
 
+use super::meeting::CNAME;
 use super::peer::Peer;
+use super::rtcp::judge_rtcp;
 use super::stream::Stream;
 use crate::plane::Plane;
 
@@ -54,11 +56,14 @@ impl Viewer {
             assert!(taken, "nobody expects {packet:?}");
         }
         for rtcp in std::mem::take(&mut self.peer.rtcp) {
+            let names = judge_rtcp(&rtcp, false);
             let compound = Compound::parse(&rtcp).expect("the server sends valid RTCP");
             for packet in compound.packets() {
                 let Packet::SenderReport(report, _) = packet else { continue };
                 let known = self.streams.iter_mut().find(|stream| stream.ssrc == report.ssrc);
                 known.expect("a report of what was sent").report = Some((report, now_ns));
+                let named = names.iter().find(|(ssrc, _)| *ssrc == report.ssrc);
+                assert_eq!(named.map(|(_, name)| &name[..]), Some(CNAME), "as signalled");
             }
         }
         if self.peer.is_connected() {

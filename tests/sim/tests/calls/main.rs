@@ -5,4 +5,5 @@ mod hostile;
 mod layers;
 mod loss;
 mod paths;
+mod reports;
 mod reuse;
