@@ -348,7 +348,8 @@ impl Calls {
                 Timer::Active(sid)
                 | Timer::Departure(sid)
                 | Timer::Refresh(sid)
-                | Timer::Awaited(sid) => self.index.participants.get(&sid).copied(),
+                | Timer::Awaited(sid)
+                | Timer::Pretence(sid) => self.index.participants.get(&sid).copied(),
                 Timer::Demand(track) => self.index.tracks.get(&track).copied(),
             };
             let (rooms, mut turn) = self.split(now_ms);
@@ -372,7 +373,8 @@ impl Calls {
         room.finish(&mut turn, why);
     }
 
-    /// Ends all sessions because the server stops.
+    /// Ends all sessions because the server stops. Clients are told to begin anew: here once it is
+    /// back, or wherever its address leads by then.
     pub fn shut_down(&mut self, now_ms: u64) {
         let rooms: Vec<RoomSid> = self.rooms.keys().copied().collect();
         for room in rooms {

@@ -71,7 +71,7 @@ pub async fn until_stopped(config: Config) -> Result<(), ServeError> {
         tracing::warn!("development: whoever reaches this port gets tokens at /dev/token");
     }
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(listener::serve(listeners, router(app, rtc), stopped));
+    let serving = tokio::spawn(listener::serve(listeners, router(app, rtc.clone()), stopped));
     tell(&[NotifyState::Ready]);
     let watchdog = tokio::spawn(watch_over(driver));
     let ended = tokio::select! {
@@ -88,6 +88,7 @@ pub async fn until_stopped(config: Config) -> Result<(), ServeError> {
         };
     }
     tracing::info!("stopping");
+    rtc.shut_down().await;
     // An error means that serving has ended already.
     let _ = stop.send(true);
     let _ = serving.await;

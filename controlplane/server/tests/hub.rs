@@ -56,7 +56,8 @@ impl Stage {
         let mut hub = Hub::new(Settings::default(), Config::default(), [1, 2, 3, 4]);
         let udp = vec!["192.0.2.1:7882".parse().unwrap()];
         let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
-        let shards = vec![ShardAddresses { udp, tcp: Vec::new() }];
+        let tcp = vec!["192.0.2.1:7881".parse().unwrap()];
+        let shards = vec![ShardAddresses { udp, tcp }];
         hub.handle_plane_joined(0, PlaneInfo { fingerprint, shards });
         let (heard, closed, asks) = Default::default();
         Self { hub, now_ms: 0, heard, closed, asks }
@@ -384,5 +385,65 @@ fn a_resumed_session_is_cut_as_its_client_wished() {
         assert!(matches!(heard[0], Hears::Reconnect(_)), "{heard:?}");
         assert!(!stage.closed.contains(&second));
         assert_eq!(stage.hub.sessions(), 1);
+    }
+}
+
+#[test]
+fn a_simulated_bandwidth_reaches_the_data_plane() {
+    use proto::simulate_scenario::Scenario;
+    for (bandwidth, expect) in [(300_000, Some(300_000)), (0, None), (-1, None)] {
+        let mut stage = Stage::new();
+        stage.join(OTHER, visitor("js_v0", "two"));
+        let subscriber = stage.opened()[1];
+        stage.says(OTHER, wish(Scenario::SubscriberBandwidth(bandwidth)));
+        let limit = Ask::LimitBandwidth { transport: subscriber, bps: expect };
+        assert!(stage.asks.contains(&limit), "{:?}", stage.asks);
+    }
+}
+
+#[test]
+fn a_stopping_server_lets_nobody_in() {
+    let mut stage = Stage::new();
+    stage.join(JS, visitor("js_v1", "one"));
+    stage.hub.shut_down(stage.now_ms);
+    stage.look();
+    let heard = stage.take(JS);
+    let leave = heard.iter().find_map(|message| match message {
+        Hears::Leave(leave) => Some((leave.reason, leave.action)),
+        _ => None,
+    });
+    assert_eq!(leave, Some((3, 2)), "{heard:?}");
+    assert!(stage.closed.contains(&JS));
+    let guest = visitor("js_v0", "two");
+    assert_eq!(stage.hub.validate(&guest).map_err(|refused| refused.status), Err(503));
+    let refused = stage.hub.handle_join(0, OTHER, guest, [1; 4]);
+    assert_eq!(refused.map_err(|refused| refused.status), Err(503));
+}
+
+#[test]
+fn who_wishes_for_tcp_is_told_of_nothing_else() {
+    use proto::simulate_scenario::Scenario;
+    // UDP, TCP, TLS.
+    for (protocol, udp) in [(0, true), (1, false), (2, false)] {
+        let mut stage = Stage::new();
+        stage.join(OTHER, visitor("js_v0", "two"));
+        stage.after(10);
+        let heard = stage.take(OTHER);
+        assert!(last_offer(&heard).sdp.contains(" 192.0.2.1 7882 typ host"), "{heard:?}");
+        stage.says(OTHER, answer_to(last_offer(&heard)));
+        stage.says(OTHER, wish(Scenario::SwitchCandidateProtocol(protocol)));
+        let heard = stage.take(OTHER);
+        let sdp = &last_offer(&heard).sdp;
+        let tells = |sdp: &str| (sdp.contains("7882 typ host"), sdp.contains("7881 typ host"));
+        assert_eq!(tells(sdp), (udp, true), "{sdp}");
+        // The session that it begins next, and nobody else's.
+        let again = ConnectionId(3);
+        stage.join(again, visitor("js_v0", "two"));
+        stage.join(ConnectionId(4), visitor("js_v0", "three"));
+        stage.after(10);
+        let heard = stage.take(again);
+        assert_eq!(tells(&last_offer(&heard).sdp), (udp, true));
+        let heard = stage.take(ConnectionId(4));
+        assert_eq!(tells(&last_offer(&heard).sdp), (true, true));
     }
 }

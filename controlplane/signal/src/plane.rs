@@ -101,6 +101,13 @@ pub enum Ask {
     },
     /// Let a transport carry the participant's data, or change what it may.
     SetData(Box<SetData>),
+    /// Take a subscriber's path for no wider than this: a simulation.
+    LimitBandwidth {
+        /// Which.
+        transport: TransportKey,
+        /// bits/s; `None`: as wide as it is.
+        bps: Option<u64>,
+    },
     /// Send kept reliable messages of a participant again.
     ReplayData {
         /// To whom.
@@ -373,7 +380,8 @@ impl Ask {
             | Self::AddCandidate { transport, .. }
             | Self::RestartIce { transport, .. }
             | Self::CloseTransport { transport }
-            | Self::SetMedia { transport, .. } => Subject::Transport(*transport),
+            | Self::SetMedia { transport, .. }
+            | Self::LimitBandwidth { transport, .. } => Subject::Transport(*transport),
             Self::ReplayData { transport, .. } => Subject::Transport(*transport),
             Self::SetData(set) => Subject::Transport(set.transport),
             Self::AddSource(add) => Subject::Source(add.source),

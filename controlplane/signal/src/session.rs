@@ -80,6 +80,8 @@ pub enum Output {
     Published(TrackSid, TrackSource),
     /// A source is gone.
     Unpublished(TrackSid, SourceKey),
+    /// When the same participant begins anew, tell it only how to reach us over TCP, or all again.
+    OnlyTcp(bool),
     /// Mint a token and tell it to the client.
     RefreshToken(Box<TokenClaims>),
     /// Close the signalling connection once all is told.
@@ -115,6 +117,8 @@ pub struct Start<'a> {
     pub join: Join,
     /// What the client is.
     pub client: Client,
+    /// Tell the client only how to reach us over TCP, where it can.
+    pub only_tcp: bool,
     /// From the system's random device.
     pub seed: [u64; 4],
     /// Now.
@@ -183,7 +187,7 @@ impl Session {
     }
 
     fn build(start: Start<'_>, one_shot: Option<Purpose>) -> Self {
-        let Start { settings, plane, joined, join, client, seed, .. } = start;
+        let Start { settings, plane, joined, join, client, only_tcp, seed, .. } = start;
         let mut random = Random::new(seed);
         let gates = gates_of(&client);
         let lite = !settings.full_ice || (client.takes_ice_lite() && !join.disable_ice_lite);
@@ -195,6 +199,7 @@ impl Session {
             shard: joined.shard,
             lite,
             tcp,
+            only_tcp,
             playout_delay: joined.room.max_playout_delay_ms > 0,
         };
         let usual = if join.single { Purpose::Single } else { Purpose::Publisher };
@@ -391,6 +396,11 @@ impl Session {
     /// The shard that serves it.
     pub fn shard(&self) -> u16 {
         self.shard
+    }
+
+    /// The room as the data plane knows it.
+    pub fn room(&self) -> u64 {
+        self.room
     }
 
     /// What the client is.

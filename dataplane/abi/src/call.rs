@@ -234,8 +234,20 @@ pub enum CallCommand {
         /// The last one that arrived.
         after: u32,
     },
-    /// Drop everything about calls: the control plane remembers none.
-    Reset,
+    /// Take a subscriber's path for no wider than this, whatever its reports say.
+    LimitBandwidth {
+        /// Which.
+        transport: TransportKey,
+        /// bits/s; `None` takes the limit away.
+        bps: Option<u64>,
+    },
+    /// The control plane is new and knows of nothing that is there: all keys are free again.
+    /// Transports go on without it until their clients end them, or serve nobody any more, but not
+    /// for longer than this.
+    Disown {
+        /// ms.
+        linger_ms: u32,
+    },
 }
 
 /// What a transport may do with data.

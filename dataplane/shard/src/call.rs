@@ -5,7 +5,7 @@
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
 //! subscriber. [`data`] passes messages of data channels on. [`rtcp`] is the way back, [`tcp`] the
 //! way of peers that cannot use UDP. [`upkeep`] does what is due, [`commands`] what the control
-//! plane asks.
+//! plane asks; [`disowned`] are the transports of a control plane that is gone.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.
@@ -27,6 +27,7 @@ use crate::slab::{Slab, SlotId};
 mod blanks;
 mod commands;
 mod data;
+mod disowned;
 mod handshakes;
 mod hold;
 mod ingress;
@@ -108,6 +109,8 @@ pub struct Calls {
     events: VecDeque<CallEvent>,
     /// Sessions with something of their own to send.
     dirty: Vec<SlotId>,
+    /// Sessions of a control plane that is gone may be among them.
+    any_disowned: bool,
     /// Streams with packets of this turn, and how many packets they have together.
     touched: Vec<SlotId>,
     queued: usize,
@@ -169,6 +172,7 @@ impl Calls {
             pool: HistoryPool::new(0),
             events: VecDeque::new(),
             dirty: Vec::new(),
+            any_disowned: false,
             touched: Vec::new(),
             queued: 0,
             most_padding: MOST_PADDING_OCTETS,

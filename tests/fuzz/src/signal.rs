@@ -82,6 +82,7 @@ pub(crate) fn start(joined: &Joined, single: bool) -> Start<'_> {
         joined,
         join,
         client: Client { info },
+        only_tcp: false,
         seed: [1; 4],
         now_ms: 0,
     }

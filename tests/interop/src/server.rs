@@ -98,6 +98,15 @@ impl Server {
         self.appliance().borrow_mut().kill_controlplane();
     }
 
+    /// Asks our control plane to stop, and waits until it has.
+    ///
+    /// # Panics
+    /// When the server is somebody else's, or does not stop.
+    pub fn stop_controlplane(&self) {
+        let status = self.appliance().borrow_mut().controlplane().stop();
+        assert!(status.success(), "the control plane stopped with {status}");
+    }
+
     /// Starts our control plane again, and waits until it has joined the data plane.
     ///
     /// # Panics

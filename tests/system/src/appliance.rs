@@ -118,7 +118,10 @@ impl Appliance {
             ("data_dir".to_owned(), format!("{:?}", folder.path().display().to_string())),
             (
                 "rtc".to_owned(),
-                format!("{{udp_port: {media_port}, tcp_port: {}}}", free_tcp_port()),
+                format!(
+                    "{{udp_port: {media_port}, tcp_port: {}, node_ip: [127.0.0.1]}}",
+                    free_tcp_port()
+                ),
             ),
         ]);
         controlplane.extend(options.controlplane);
@@ -173,6 +176,11 @@ impl Appliance {
         let mut ports = udp_ports(self.dataplane.pid());
         ports.retain(|port| *port != self.media_port);
         ports
+    }
+
+    /// The UDP port that clients send media to; more shards have the ports after it.
+    pub fn media_port(&self) -> u16 {
+        self.media_port
     }
 
     /// The data plane's process.

@@ -238,6 +238,7 @@ impl LiveRoom {
                 self.receive_codec(turn, from, track, &mime_type);
             }
             Request::SignalClosed => self.signal_closed(turn, from),
+            Request::PretendToSpeak { seconds } => self.pretend_to_speak(turn, from, seconds),
         }
     }
 
@@ -255,6 +256,7 @@ impl LiveRoom {
             Timer::Departure(sid) => self.check_departure(turn, sid),
             Timer::Refresh(sid) => self.refresh_token(turn, sid),
             Timer::Awaited(sid) => self.check_awaited(turn, sid),
+            Timer::Pretence(sid) => self.check_pretence(turn, sid),
             Timer::Demand(track) => self.check_demand(turn, track),
         }
     }

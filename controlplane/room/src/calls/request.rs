@@ -118,6 +118,12 @@ pub enum Request {
     },
     /// The signalling connection ended without `leave`; the client may resume.
     SignalClosed,
+    /// A simulation: others are told that the participant speaks, and after so long that it does
+    /// not.
+    PretendToSpeak {
+        /// s.
+        seconds: u32,
+    },
 }
 
 /// LiveKit's `AddTrackRequest`.

@@ -26,6 +26,8 @@ pub(crate) enum Timer {
     Refresh(ParticipantSid),
     /// A subscriber may have waited long enough for tracks that do not exist.
     Awaited(ParticipantSid),
+    /// A participant may have pretended to speak for long enough.
+    Pretence(ParticipantSid),
     /// Layers of a track may have been unwanted for long enough.
     Demand(TrackSid),
 }

@@ -295,7 +295,7 @@ fn a_stopping_server_says_so() {
     let ann = house.enter("ann");
     house.calls.shut_down(house.now_ms);
     house.pump();
-    let end = (DisconnectReason::ServerShutdown, LeaveAction::Disconnect);
+    let end = (DisconnectReason::ServerShutdown, LeaveAction::Reconnect);
     assert_eq!(left(&house.heard(ann)), Some(end));
     assert_eq!(house.calls.counts(), CallCounts::default());
 }

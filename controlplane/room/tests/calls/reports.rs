@@ -151,3 +151,28 @@ fn quality_is_told_when_it_changes() {
     assert_eq!(subscribed(&heard), [track]);
     assert_eq!(grades(&heard), [(ann, Excellent)], "who begins to receive is told");
 }
+
+#[test]
+fn who_pretends_to_speak_is_told_as_a_speaker_for_a_while() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let of_ann = house.microphone(ann);
+    house.hush();
+    house.ask(ann, Request::PretendToSpeak { seconds: 3 });
+    assert_eq!(speakers(&house.heard(bob)), [(ann, 0.9, true)]);
+    assert_eq!(speakers(&house.heard(ann)), [(ann, 0.9, true)]);
+    house.pass(2_900);
+    assert!(speakers(&house.heard(bob)).is_empty());
+    house.pass(200);
+    assert_eq!(speakers(&house.heard(bob)), [(ann, 0.0, false)]);
+
+    // The last wish counts, and whoever speaks by then goes on.
+    house.ask(ann, Request::PretendToSpeak { seconds: 1 });
+    house.ask(ann, Request::PretendToSpeak { seconds: 2 });
+    levels(&mut house, &[(of_ann, 0.5, true)]);
+    house.hush();
+    house.pass(1_900);
+    assert!(speakers(&house.heard(bob)).is_empty());
+    house.pass(200);
+    assert_eq!(speakers(&house.heard(bob)), [(ann, 0.5, true)]);
+}

@@ -1,8 +1,9 @@
 //! Calls over the link: media sockets opened on every shard, commands and events translated.
 //!
-//! When the data plane is joined it is told to forget all calls, as those who made them are told
-//! that media is lost; then every shard opens its sockets and the first one has TCP listened to.
-//! Only when all have is the rest of the server told that calls can be made.
+//! When the data plane is joined it may have calls of a control plane that is gone. Their clients
+//! have to join anew, which they do by themselves once their signalling is back; until then the old
+//! transports go on for a while. Then every shard opens its sockets and the first one has TCP
+//! listened to. Only when all have is the rest of the server told that calls can be made.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,11 @@ use crate::rtc::task::PlaneNews;
 
 /// Requests about calls have this bit, those about forwards do not.
 const CALLS: u64 = 1 << 63;
+/// How long transports of an earlier control plane may go on: longer than the 10.5 s that LiveKit's
+/// clients pause at most between two attempts to come back. Raised: clients without signalling
+/// (WHIP, WHEP) notice later that nobody new sees them. Lowered: clients that come back late see a
+/// gap.
+const LINGER_MS: u32 = 12_000;
 
 /// Where media is received, and where clients are told to send it.
 #[derive(Clone, Debug)]
@@ -102,7 +108,8 @@ impl<'a> Calls<'a> {
         let mut commands = Vec::new();
         for shard in 0..shards {
             let request = calls.number();
-            commands.push((shard, Command::Call { request, call: abi::CallCommand::Reset }));
+            let call = abi::CallCommand::Disown { linger_ms: LINGER_MS };
+            commands.push((shard, Command::Call { request, call }));
             commands.extend(calls.open_next(shard));
         }
         if media.tcp_port != 0 {

@@ -47,6 +47,9 @@ pub(super) fn asks(ask: &Ask) -> Option<Vec<abi::CallCommand>> {
         }
         Ask::RemoveRoute { route } => abi::CallCommand::RemoveRoute { route: route.0 },
         Ask::SetData(set) => return data(set),
+        Ask::LimitBandwidth { transport, bps } => {
+            abi::CallCommand::LimitBandwidth { transport: transport.0, bps: *bps }
+        }
         Ask::ReplayData { transport, publisher, after } => abi::CallCommand::ReplayData {
             transport: transport.0,
             publisher: abi::Text::new(publisher.as_bytes())?,

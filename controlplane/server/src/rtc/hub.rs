@@ -8,6 +8,7 @@ mod deliver;
 mod direct;
 mod index;
 mod media;
+mod only_tcp;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use ringway_signal::{Session, Settings, Start};
 
 pub use direct::{Created, DirectError};
 use index::Index;
+use only_tcp::OnlyTcp;
 
 /// One signalling connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,9 +92,12 @@ pub struct Hub {
     calls: Calls,
     settings: Arc<Settings>,
     plane: Option<Arc<PlaneInfo>>,
+    /// Nobody is let in any more.
+    stopping: bool,
     members: HashMap<ParticipantSid, Member>,
     connections: HashMap<ConnectionId, ParticipantSid>,
     index: Index,
+    only_tcp: OnlyTcp,
     /// Who speaks, by the data plane's name of the room.
     speaking: HashMap<u64, Vec<TrackSid>>,
     /// When sessions want to be called.
@@ -109,9 +114,11 @@ impl Hub {
             calls: Calls::new(config, seed),
             settings: Arc::new(settings),
             plane: None,
+            stopping: false,
             members: HashMap::new(),
             connections: HashMap::new(),
             index: Index::default(),
+            only_tcp: OnlyTcp::default(),
             speaking: HashMap::new(),
             timers: BTreeSet::new(),
             talking: VecDeque::new(),
@@ -128,9 +135,11 @@ impl Hub {
     pub fn validate(&self, visitor: &Visitor) -> Result<(), Refused> {
         let join = join_of(&visitor.claims, &visitor.join, &visitor.client);
         match self.calls.validate(&join) {
-            Err(Refusal::StateMismatch) => Ok(()),
-            judged => Ok(judged?),
+            Ok(()) | Err(Refusal::StateMismatch) => {}
+            Err(refusal) => return Err(refusal.into()),
         }
+        self.open_plane()?;
+        Ok(())
     }
 
     /// Somebody comes over a connection. If let in, the first [`Output::Send`] for the connection
@@ -143,7 +152,7 @@ impl Hub {
         seed: [u64; 4],
     ) -> Result<(), Refused> {
         let Visitor { claims, join, client } = visitor;
-        let plane = self.plane.clone().ok_or(Refusal::Unavailable)?;
+        let plane = self.open_plane()?;
         let resumes = join.reconnect.is_some();
         let joined = match self.calls.join(now_ms, join_of(&claims, &join, &client)) {
             Ok(joined) => joined,
@@ -166,7 +175,10 @@ impl Hub {
             });
         } else {
             let settings = Arc::clone(&self.settings);
-            let start = Start { settings, plane, joined: &joined, join, client, seed, now_ms };
+            let (room, identity) = (joined.room.sid.key(), &joined.participant.identity);
+            let only_tcp = self.only_tcp.wants(now_ms, room, identity);
+            let joined = &joined;
+            let start = Start { settings, plane, joined, join, client, only_tcp, seed, now_ms };
             let session = Session::new(start);
             self.enter(sid, session, Some(connection));
             self.settle(now_ms);
@@ -254,8 +266,15 @@ impl Hub {
         self.members.len()
     }
 
-    /// Ends everything because the server stops.
+    /// The data plane, if somebody may come in.
+    fn open_plane(&self) -> Result<Arc<PlaneInfo>, Refusal> {
+        let plane = self.plane.clone().filter(|_| !self.stopping);
+        plane.ok_or(Refusal::Unavailable)
+    }
+
+    /// Ends everything because the server stops, and lets nobody in any more.
     pub fn shut_down(&mut self, now_ms: u64) {
+        self.stopping = true;
         self.calls.shut_down(now_ms);
         self.settle(now_ms);
     }

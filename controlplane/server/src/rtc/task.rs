@@ -14,7 +14,7 @@ use ringway_signal::plane::{Ask, PlaneEvent, PlaneInfo};
 use ringway_signal::proto::signal_request;
 use ringway_signal::proto::signal_response;
 use ringway_signal::wire::Outgoing;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::hub::{ConnectionId, Created, DirectError, Hub, Output, Refused, Visitor};
@@ -27,6 +27,9 @@ const WAITING_MAX: usize = 4096;
 const UNREAD_MAX: usize = 1024;
 /// After this a handler no longer waits.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long clients may take to hear that the server stops. Raised: a restart takes longer where
+/// somebody does not read. Lowered: a client on a slow line finds out by itself.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Input taken before outputs are carried out: larger makes fewer wake-ups, smaller answers the
 /// first one sooner.
 const BATCH_MAX: usize = 64;
@@ -40,6 +43,7 @@ enum Question {
     Fragment(Whom, String, String, oneshot::Sender<Result<(), DirectError>>),
     Restart(Whom, String, oneshot::Sender<Result<OneShotAnswer, DirectError>>),
     Delete(Whom, oneshot::Sender<Result<(), DirectError>>),
+    ShutDown,
 }
 
 /// A WHIP or WHEP session as its client names it.
@@ -73,6 +77,8 @@ struct Known {
     tokens: Arc<Tokens>,
     ice_links: Vec<HeaderValue>,
     next_connection: AtomicU64,
+    /// How many tickets there are.
+    tickets: watch::Sender<usize>,
 }
 
 fn overloaded() -> Refused {
@@ -96,6 +102,7 @@ impl Rtc {
         let (sender, said) = mpsc::channel(UNREAD_MAX);
         // From now on: a handler that is dropped while it waits must not leave a guest behind.
         let rtc = self.clone();
+        self.0.tickets.send_modify(|count| *count += 1);
         let ticket = Ticket { connection, said, rtc, closed: false };
         let visitor = Box::new(visitor);
         let answer = self.ask(|reply| Question::Join(visitor, connection, sender, reply)).await;
@@ -141,6 +148,20 @@ impl Rtc {
     pub async fn delete(&self, whom: Whom) -> Result<(), DirectError> {
         let answer = self.ask(|reply| Question::Delete(whom, reply)).await;
         answer.unwrap_or_else(|| Err(overloaded().into()))
+    }
+
+    /// Ends all calls, tells their clients to begin anew, and waits until they have heard it, but
+    /// not for long: one that does not read must not keep the program from ending.
+    pub async fn shut_down(&self) {
+        let mut tickets = self.0.tickets.subscribe();
+        let told = async {
+            // Errors mean that there is nobody to tell.
+            let _ = self.0.questions.send(Question::ShutDown).await;
+            let _ = tickets.wait_for(|count| *count == 0).await;
+        };
+        if timeout(FAREWELL, told).await.is_err() {
+            tracing::warn!("some clients did not hear in time that the server stops");
+        }
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
@@ -193,6 +214,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.rtc.0.tickets.send_modify(|count| *count -= 1);
         if self.closed {
             return;
         }
@@ -255,7 +277,9 @@ impl RtcTask {
             unix_start_ms,
         };
         let next_connection = AtomicU64::new(1);
-        (task, Rtc(Arc::new(Known { questions: sender, tokens, ice_links, next_connection })))
+        let (tickets, _) = watch::channel(0);
+        let questions = sender;
+        (task, Rtc(Arc::new(Known { questions, tokens, ice_links, next_connection, tickets })))
     }
 
     /// Runs until nobody can ask any more.
@@ -349,6 +373,7 @@ impl RtcTask {
             Question::Delete(Whom { participant, identity }, reply) => {
                 let _ = reply.send(self.hub.handle_delete(now_ms, &participant, &identity));
             }
+            Question::ShutDown => self.hub.shut_down(now_ms),
         }
     }
 

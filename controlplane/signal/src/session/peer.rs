@@ -27,6 +27,7 @@ pub(super) struct Basis<'a> {
     pub(super) shard: u16,
     pub(super) lite: bool,
     pub(super) tcp: bool,
+    pub(super) only_tcp: bool,
     pub(super) playout_delay: bool,
 }
 
@@ -44,6 +45,8 @@ pub(super) struct Peer {
     pub(super) ours: Option<Description>,
     origin: Origin,
     media: Option<MediaMap>,
+    /// Where the client may reach us, of which it may be told a part.
+    reachable: Vec<Candidate>,
     /// Where the client may be reached: told to the data plane, or to be told with its credentials.
     candidates: Vec<SocketAddr>,
     opened: bool,
@@ -55,6 +58,7 @@ impl Peer {
         let (udp, tcp) = addresses.map_or((&[][..], &[][..]), |at| (&at.udp, &at.tcp));
         let ice = random.ice();
         let enabled = basis.settings.for_sdp();
+        let reachable = host_candidates(udp, if basis.tcp { tcp } else { &[] });
         let capabilities = Capabilities::new(&CapabilityOptions {
             purpose,
             enabled: &enabled,
@@ -65,14 +69,14 @@ impl Peer {
             // Subscribers of an offer that names it may stumble; who offers it can decode it.
             h264_high: purpose != Purpose::Subscriber,
         });
-        Self {
+        let mut peer = Self {
             key: TransportKey(random.key()),
             local: LocalTransport {
                 ufrag: ice.ufrag,
                 pwd: ice.pwd,
                 fingerprint: basis.plane.fingerprint.clone(),
                 lite: basis.lite,
-                candidates: host_candidates(udp, if basis.tcp { tcp } else { &[] }),
+                candidates: Vec::new(),
             },
             capabilities,
             remote: None,
@@ -80,9 +84,21 @@ impl Peer {
             ours: None,
             origin: Origin::new(random.next()),
             media: None,
+            reachable,
             candidates: Vec::new(),
             opened: false,
-        }
+        };
+        peer.choose(basis.only_tcp);
+        peer
+    }
+
+    /// Tells the client from now on of all ways to reach us, or only of those over TCP, if there
+    /// are any.
+    pub(super) fn choose(&mut self, only_tcp: bool) {
+        let is_tcp = |one: &&Candidate| one.transport != CandidateTransport::Udp;
+        let some = self.reachable.iter().filter(is_tcp).cloned();
+        let some: Vec<Candidate> = if only_tcp { some.collect() } else { Vec::new() };
+        self.local.candidates = if some.is_empty() { self.reachable.clone() } else { some };
     }
 
     /// The origin of the next description.

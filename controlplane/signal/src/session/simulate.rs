@@ -1,10 +1,11 @@
 //! Failures that a client asks for (`SimulateScenario`), to try how it copes with them.
 
-use livekit_protocol::SimulateScenario;
 use livekit_protocol::simulate_scenario::Scenario;
+use livekit_protocol::{CandidateProtocol, SimulateScenario};
 use ringway_room::calls::{DisconnectReason, LeaveAction, Request};
 
 use super::{Output, Session};
+use crate::plane::Ask;
 
 /// For how long a wish about the next resume holds: LiveKit's time.
 const CUT_WITHIN_MS: u64 = 5_000;
@@ -71,7 +72,24 @@ impl Session {
             Some(Scenario::DisconnectSignalOnResumeNoMessages(true)) => {
                 self.simulated.cut = cut(Cut::Silent);
             }
-            Some(Scenario::SwitchCandidateProtocol(_)) => self.restart_subscriber(now_ms),
+            Some(Scenario::SpeakerUpdate(seconds)) => {
+                let seconds = u32::try_from(seconds).unwrap_or(0);
+                self.ask_room(Request::PretendToSpeak { seconds });
+            }
+            Some(Scenario::SubscriberBandwidth(bps)) => {
+                let bps = u64::try_from(bps).ok().filter(|bps| *bps > 0);
+                let peer = self.subscriber.as_ref().unwrap_or(&self.publisher);
+                let transport = peer.key;
+                self.ask_plane(Ask::LimitBandwidth { transport, bps });
+            }
+            Some(Scenario::SwitchCandidateProtocol(protocol)) => {
+                // There is no TURN over TLS; TCP is what comes nearest.
+                let only_tcp = protocol != CandidateProtocol::Udp as i32;
+                self.outputs.push_back(Output::OnlyTcp(only_tcp));
+                let peers = std::iter::once(&mut self.publisher).chain(&mut self.subscriber);
+                peers.for_each(|peer| peer.choose(only_tcp));
+                self.restart_subscriber(now_ms);
+            }
             _ => self.ignored.unknown += 1,
         }
     }

@@ -158,6 +158,7 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
         joined,
         join,
         client,
+        only_tcp: false,
         seed: [1, 2, 3, 4],
         now_ms: 0,
     }

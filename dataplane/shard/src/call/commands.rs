@@ -97,9 +97,9 @@ impl Calls {
             CallCommand::ReplayData { transport, publisher, after } => {
                 self.replay_data(now, transport, publisher.as_bytes(), after)
             }
-            CallCommand::Reset => {
-                let all: Vec<SlotId> = self.sessions.iter().map(|(id, _)| id).collect();
-                all.into_iter().for_each(|id| self.close_session(now, id));
+            CallCommand::LimitBandwidth { transport, bps } => self.limit(transport, bps),
+            CallCommand::Disown { linger_ms } => {
+                self.disown(now, linger_ms);
                 Ok(())
             }
         };
@@ -223,6 +223,13 @@ impl Calls {
         self.by_ufrag.remove(session.transport.ufrag());
         session.transport.restart_ice(&fresh);
         self.by_ufrag.insert(local.ufrag.as_bytes().into(), id);
+        Ok(())
+    }
+
+    fn limit(&mut self, key: u64, bps: Option<u64>) -> Result<(), Refusal> {
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
+        session.limit_bps = bps;
         Ok(())
     }
 
@@ -475,14 +482,18 @@ impl Calls {
             return self.remove_subscription(id);
         }
         subscription.ending = true;
-        self.subscription_of.remove(&subscription.key);
+        if self.subscription_of.get(&subscription.key) == Some(&id) {
+            self.subscription_of.remove(&subscription.key);
+        }
         self.fading.push(id);
     }
 
     /// Drops a source and its subscriptions.
     pub(super) fn remove_stream(&mut self, now: Now, id: SlotId) {
         let Some(mut stream) = self.streams.remove(id) else { return };
-        self.stream_of.remove(&stream.key);
+        if self.stream_of.get(&stream.key) == Some(&id) {
+            self.stream_of.remove(&stream.key);
+        }
         let blank = blank_kind(&stream);
         for route in std::mem::take(&mut stream.routes) {
             self.end_subscription(now, route, blank);

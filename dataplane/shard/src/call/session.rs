@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub(super) recorded_ssrc: u32,
     pub(super) transport_sequence: u16,
     pub(super) cap: SendCap,
+    /// A limit that is none of the path's.
+    pub(super) limit_bps: Option<u64>,
     pub(super) bandwidth: Bandwidth,
     pub(super) sources: Vec<SlotId>,
     /// By the SSRC that the peer sees, ordered.
@@ -57,6 +59,8 @@ pub(super) struct Session {
     pub(super) next_report_ns: u64,
     /// What it does with data, if it may.
     pub(super) data: Option<Box<DataEnd>>,
+    /// Its control plane is gone: how long it may go on, at most.
+    pub(super) disowned_until_ns: Option<u64>,
     pub(super) dirty: bool,
     /// It waits for a step of its handshake to be handed out.
     pub(super) handshake_waits: bool,
@@ -84,6 +88,7 @@ impl Session {
             recorded_ssrc: 0,
             transport_sequence: 0,
             cap: SendCap::default(),
+            limit_bps: None,
             bandwidth: Bandwidth::default(),
             sources: Vec::new(),
             routes: Vec::new(),
@@ -93,6 +98,7 @@ impl Session {
             round_trip_ns: 0,
             next_report_ns: 0,
             data: None,
+            disowned_until_ns: None,
             dirty: false,
             handshake_waits: false,
             reduced_rtcp: false,

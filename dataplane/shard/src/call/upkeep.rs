@@ -32,6 +32,7 @@ impl Calls {
         let check = now.mono_ns >= self.next_check_ns;
         if check {
             self.next_check_ns = now.mono_ns + CHECK_NS;
+            self.end_disowned(now);
         }
         for slot in 0..self.sessions.slots() {
             if let Some(id) = self.sessions.id_at(slot) {
@@ -134,7 +135,8 @@ impl Calls {
     fn weigh(&mut self, now: Now, id: SlotId) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.cap.handle_time(now.mono_ns);
-        let cap = session.cap.bps(now.mono_ns);
+        let limits = [session.cap.bps(now.mono_ns), session.limit_bps];
+        let cap = limits.into_iter().flatten().min();
         if session.routes.is_empty() || cap.is_none() && session.bandwidth.budget_bps().is_none() {
             return;
         }

@@ -2,6 +2,7 @@
 
 mod blanks;
 mod data;
+mod disowned;
 mod feedback;
 mod handshakes;
 mod hold;

@@ -161,3 +161,21 @@ fn an_estimate_that_falls_costs_layers_but_never_all() {
     camera.film(&mut world, 15_000);
     assert_eq!(camera.layer(), Some(2));
 }
+
+#[test]
+fn a_limit_that_is_asked_for_is_kept_until_it_is_taken_away() {
+    let mut world = World::connected(2);
+    let mut camera = Camera::new(&mut world, ALL);
+    camera.film(&mut world, 2_000);
+    assert_eq!(camera.layer(), Some(2));
+    let bps = Some(600_000);
+    world.ask(CallCommand::LimitBandwidth { transport: 2, bps });
+    camera.film(&mut world, 3_000);
+    assert_eq!(camera.layer(), Some(1));
+    let from = camera.got.len();
+    camera.film(&mut world, 8_000);
+    assert!(camera.got[from..].iter().all(|(_, layer)| *layer < 2), "no attempt goes beyond it");
+    world.ask(CallCommand::LimitBandwidth { transport: 2, bps: None });
+    camera.film(&mut world, 15_000);
+    assert_eq!(camera.layer(), Some(2));
+}

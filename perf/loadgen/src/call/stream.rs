@@ -94,6 +94,11 @@ impl ReceivedStream {
         true
     }
 
+    /// Packets that came, each counted once.
+    pub fn received(&self) -> u64 {
+        self.seen.unique
+    }
+
     /// Whether anything came at all.
     pub fn is_heard(&self) -> bool {
         self.sequence.is_some()

@@ -61,7 +61,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "ringway-sim",
         &["ringway-abi", "ringway-proto", "ringway-sfu", "ringway-shard", "ringway-wire"],
     ),
-    ("ringway-system", &["ringway-abi", "ringway-wire"]),
+    ("ringway-system", &["ringway-abi", "ringway-loadgen", "ringway-proto", "ringway-wire"]),
     ("ringway-interop", &["ringway-system", "ringway-wire"]),
     ("ringway-tidy", &[]),
 ];

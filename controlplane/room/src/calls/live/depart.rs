@@ -169,7 +169,13 @@ impl LiveRoom {
             RoomEndReason::ServerShutdown => DisconnectReason::ServerShutdown,
             RoomEndReason::Unknown => DisconnectReason::Unknown,
         };
-        self.expel_all(turn, reason, LeaveAction::Disconnect);
+        // LiveKit's DISCONNECT would end the calls of whoever restarts the server for good. It can
+        // afford that, as it waits for hours until everybody has left.
+        let action = match why {
+            RoomEndReason::ServerShutdown => LeaveAction::Reconnect,
+            _ => LeaveAction::Disconnect,
+        };
+        self.expel_all(turn, reason, action);
         turn.fact(Fact::RoomFinished(self.info(), why));
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct LiveParticipant {
     pub(super) connected: bool,
     /// When its signalling connection ended.
     pub(super) signal_closed_ms: Option<u64>,
+    /// Until when others are told that it speaks, as it wished.
+    pub(super) pretends_until_ms: Option<u64>,
     /// When it is removed unless its media comes back.
     pub(super) departs_at_ms: Option<u64>,
     /// In the order of their publication.
@@ -104,6 +106,7 @@ impl LiveParticipant {
             shared: None,
             connected: false,
             signal_closed_ms: None,
+            pretends_until_ms: None,
             departs_at_ms: None,
             published: Vec::new(),
             pending: Vec::new(),

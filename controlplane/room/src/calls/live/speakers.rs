@@ -6,12 +6,16 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::LiveRoom;
-use crate::calls::turn::Turn;
+use crate::calls::turn::{Timer, Turn};
 use crate::calls::{AudioLevel, Notice, SpeakerInfo};
 use crate::id::ParticipantSid;
 
 /// LiveKit's steps of a level: small changes are not worth a message.
 const LEVEL_STEPS: f32 = 8.0;
+/// LiveKit's level of a simulated speaker.
+const PRETENCE_LEVEL: f32 = 0.9;
+/// How long a simulated speaker speaks at most, s.
+const PRETENCE_S_MAX: u32 = 3_600;
 /// People that one message is about, at most: one bit each tells who receives them.
 pub(super) const CHUNK: usize = 64;
 
@@ -54,6 +58,43 @@ impl LiveRoom {
                 let speakers = Arc::new(chosen(chunk, mask));
                 turn.tell_all(to, Notice::SpeakersChanged(speakers));
             }
+        }
+    }
+
+    /// Tells that a participant speaks, whatever is heard of it, for so long.
+    pub(super) fn pretend_to_speak(
+        &mut self,
+        turn: &mut Turn<'_>,
+        sid: ParticipantSid,
+        seconds: u32,
+    ) {
+        let Some(participant) = self.participants.get_mut(&sid) else { return };
+        let for_ms = u64::from(seconds.min(PRETENCE_S_MAX)) * 1000;
+        let ends_ms = turn.now_ms.saturating_add(for_ms);
+        // One timer at a time, however often a client wishes for this.
+        if participant.pretends_until_ms.replace(ends_ms).is_none() {
+            turn.after(for_ms, Timer::Pretence(sid));
+        }
+        self.tell_speaker(turn, SpeakerInfo { sid, level: PRETENCE_LEVEL, active: true });
+    }
+
+    /// A participant may have pretended for long enough; then it speaks as loud as it does.
+    pub(super) fn check_pretence(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
+        let Some(participant) = self.participants.get_mut(&sid) else { return };
+        let Some(ends_ms) = participant.pretends_until_ms else { return };
+        if ends_ms > turn.now_ms {
+            return turn.after(ends_ms - turn.now_ms, Timer::Pretence(sid));
+        }
+        participant.pretends_until_ms = None;
+        let level = self.speakers.get(&sid).copied();
+        let (active, level) = (level.is_some(), level.unwrap_or(0.0));
+        self.tell_speaker(turn, SpeakerInfo { sid, level, active });
+    }
+
+    fn tell_speaker(&self, turn: &mut Turn<'_>, speaker: SpeakerInfo) {
+        let speakers = Arc::new(vec![speaker]);
+        for (_, to) in self.audiences(&[speaker.sid]) {
+            turn.tell_all(to, Notice::SpeakersChanged(Arc::clone(&speakers)));
         }
     }
 

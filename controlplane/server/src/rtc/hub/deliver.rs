@@ -118,6 +118,7 @@ impl Hub {
                     });
                 }
             }
+            Said::OnlyTcp(only) => self.prefer_tcp(now_ms, sid, only),
             Said::RefreshToken(claims) => {
                 if let Some(connection) = connection {
                     self.outputs.push_back(Output::RefreshToken(connection, claims));
@@ -125,6 +126,13 @@ impl Hub {
             }
             Said::HangUp => self.hang_up(sid),
             Said::End => self.forget(sid),
+        }
+    }
+
+    fn prefer_tcp(&mut self, now_ms: u64, sid: ParticipantSid, only: bool) {
+        let room = self.members.get(&sid).map(|member| member.session.room());
+        if let Some((room, info)) = room.zip(self.calls.participant(sid)) {
+            self.only_tcp.set(now_ms, room, info.identity.clone(), only);
         }
     }
 

@@ -70,7 +70,7 @@ impl Hub {
         if client.info.protocol == 0 {
             client.info.protocol = PROTOCOL;
         }
-        let plane = self.plane.clone().ok_or(Refusal::Unavailable)?;
+        let plane = self.open_plane()?;
         join.auto_subscribe = direct == Direct::Whep;
         let wish = join_of(&claims, &join, &client);
         let permission = wish.grants.permission();
@@ -87,7 +87,8 @@ impl Hub {
         let sid = joined.participant.sid;
         let settings = Arc::clone(&self.settings);
         let obs = client.is_obs();
-        let start = Start { settings, plane, joined: &joined, join, client, seed, now_ms };
+        let (joined, only_tcp) = (&joined, false);
+        let start = Start { settings, plane, joined, join, client, only_tcp, seed, now_ms };
         self.enter(sid, Session::one_shot(start, direct), None);
         if direct == Direct::Whip {
             let tracks = announcements(&parsed, obs);

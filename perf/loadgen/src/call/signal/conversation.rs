@@ -45,6 +45,7 @@ pub(super) struct Conversation {
     settled: HashSet<String>,
     says: Vec<Says>,
     news: Vec<News>,
+    over: bool,
 }
 
 impl Conversation {
@@ -78,6 +79,7 @@ impl Conversation {
             settled: HashSet::new(),
             says: Vec::new(),
             news: Vec::new(),
+            over: false,
         }
     }
 
@@ -121,14 +123,21 @@ impl Conversation {
             }
             Hears::Update(update) => self.settle_tracks(&update.participants),
             Hears::Leave(leave) => {
-                let reason = format!("the server ended it, reason {}", leave.reason);
+                let (reason, action) = (leave.reason, leave.action);
+                let reason = format!("the server ended it, reason {reason}, action {action}");
                 self.fail(reason);
             }
             _ => {}
         }
     }
 
+    /// Whether there is nothing more to say.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
     fn fail(&mut self, reason: String) {
+        self.over = true;
         self.news.push(News::Failed { participant: self.participant, reason });
     }
 

@@ -192,6 +192,10 @@ async fn attend(
         for news in conversation.poll_news() {
             let _ = tell.send(news);
         }
+        if conversation.is_over() {
+            let _ = socket.close(None).await;
+            return Ok(());
+        }
         for says in conversation.poll_request() {
             socket.send(encode(says)).await?;
         }
