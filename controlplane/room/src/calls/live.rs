@@ -40,7 +40,7 @@ use track::LiveTrack;
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct LiveRoom {
-    /// Where its media lives; none while the data plane is away.
+    /// Where its participants are served first; none while the data plane is away.
     pub(crate) shard: Option<u16>,
     info: RoomInfo,
     /// `info`, shared, until it changes.
@@ -157,6 +157,11 @@ impl LiveRoom {
 
     pub(crate) fn len(&self) -> usize {
         self.participants.len()
+    }
+
+    /// The shard of each participant.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = u16> {
+        self.participants.values().map(|participant| participant.shard)
     }
 
     pub(crate) fn tracks(&self) -> usize {

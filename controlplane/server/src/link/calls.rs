@@ -117,10 +117,10 @@ impl<'a> Calls<'a> {
     }
 
     /// Takes an event if it is about calls; otherwise it comes back.
-    pub(super) async fn handle(&mut self, event: Event) -> Option<Event> {
+    pub(super) async fn handle(&mut self, shard: u16, event: Event) -> Option<Event> {
         match event {
             Event::Call(event) => {
-                self.tell(PlaneNews::Said(translate::event(event))).await;
+                self.tell(PlaneNews::Said(translate::event(shard, event))).await;
                 None
             }
             Event::Done { request, outcome } if request & CALLS != 0 => {

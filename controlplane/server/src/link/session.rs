@@ -195,7 +195,7 @@ impl Session<'_> {
             for count in 1..=EVENTS_PER_ROUND {
                 let Some(received) = self.lanes[index].lane.events.try_receive() else { break };
                 let event = match received {
-                    Ok(event) => self.calls.handle(event).await.map(translate::event),
+                    Ok(event) => self.calls.handle(shard, event).await.map(translate::event),
                     Err(error) => {
                         tracing::warn!(shard, ?error, "a shard sent what is no event");
                         Some(Event::Resync)

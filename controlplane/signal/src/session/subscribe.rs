@@ -378,7 +378,7 @@ impl Session {
     /// Routes a track from this source, in place of another one if it has one.
     fn add_route(&mut self, track: TrackSid, source: &TrackSource, numbers: Numbers) {
         let transport = self.subscriber.as_ref().unwrap_or(&self.publisher).key;
-        let source = source.source;
+        let TrackSource { source, shard: home, kind, .. } = *source;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let Some(section) = &subscription.section else { return };
         let before = subscription.routed.take().map(|routed| routed.route);
@@ -391,6 +391,8 @@ impl Session {
         let add = AddRoute {
             route,
             source,
+            home,
+            kind,
             transport,
             ssrc: subscription.ssrc,
             rtx_ssrc: subscription.rtx_ssrc.filter(|_| numbers.rtx.is_some()),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ringway_abi::call::{
     self as abi, CallCommand, Fingerprint, HashAlgorithm, IceCredentials, Payload, RouteSpec,
-    Service, SourceKind as AbiKind, SourceSpec,
+    Service, SourceSpec,
 };
 use ringway_abi::message::{Outcome, Refusal};
 use ringway_proto::dtls::{self, DtlsRole};
@@ -20,6 +20,7 @@ use ringway_wire::extension_value::PlayoutDelay;
 use ringway_wire::payload::Codec;
 
 use super::blanks::blank_kind;
+use super::mirror::source_kind;
 use super::session::Session;
 use super::stamps::Stamps;
 use super::stream::Stream;
@@ -97,6 +98,8 @@ impl Calls {
             CallCommand::Reset => {
                 let all: Vec<SlotId> = self.sessions.iter().map(|(id, _)| id).collect();
                 all.into_iter().for_each(|id| self.close_session(now, id));
+                let mirrors: Vec<SlotId> = self.streams.iter().map(|(id, _)| id).collect();
+                mirrors.into_iter().for_each(|id| self.remove_stream(now, id));
                 Ok(())
             }
         };
@@ -290,11 +293,7 @@ impl Calls {
             self.replace_source(session_id, id, mid, &layers[..count])?;
             return self.mute(now, spec.source, spec.muted);
         }
-        let kind = match spec.kind {
-            AbiKind::Audio => SourceKind::Audio,
-            AbiKind::Camera => SourceKind::Camera,
-            AbiKind::Screen => SourceKind::Screen,
-        };
+        let kind = source_kind(spec.kind);
         let mut source = Source::new(kind, count);
         for (at, layer) in layers[..count].iter().enumerate() {
             source.bind(at as u8, layer.ssrc, layer.rtx_ssrc);
@@ -311,6 +310,8 @@ impl Calls {
             touched: false,
             muted: spec.muted,
             encrypted: spec.encrypted,
+            mirrors: Vec::new(),
+            mirrored: None,
         };
         let id = self.streams.insert(stream).map_err(|_| Refusal::TableFull)?;
         let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
@@ -352,7 +353,17 @@ impl Calls {
 
     fn mute(&mut self, now: Now, source: u64, muted: bool) -> Result<(), Refusal> {
         let id = self.stream_of.get(&source).copied().ok_or(Refusal::NoSuchSource)?;
-        let stream = self.streams.get_mut(id).ok_or(Refusal::NoSuchSource)?;
+        self.mute_stream(now, id, muted);
+        self.tell_mirrors(id);
+        Ok(())
+    }
+
+    /// Mutes or unmutes; nothing happens where that is known.
+    pub(super) fn mute_stream(&mut self, now: Now, id: SlotId, muted: bool) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if stream.mirrored.is_some() && stream.muted == muted {
+            return;
+        }
         stream.muted = muted;
         let blank = blank_kind(stream);
         for route in &stream.routes {
@@ -362,13 +373,12 @@ impl Calls {
             }
         }
         self.ask_for_waiting(now, id);
-        Ok(())
     }
 
     fn add_route(&mut self, now: Now, spec: &RouteSpec) -> Result<(), Refusal> {
         let session_id = self.session_of.get(&spec.transport).copied();
         let session_id = session_id.ok_or(Refusal::NoSuchTransport)?;
-        let stream_id = self.stream_of.get(&spec.source).copied().ok_or(Refusal::NoSuchSource)?;
+        let stream_id = self.stream_for(now, spec)?;
         let repair = spec.rtx_ssrc.zip(below_128(spec.rtx_payload_type));
         if spec.route == 0 || repair.is_some_and(|(ssrc, _)| ssrc == spec.ssrc) {
             return Err(Refusal::Invalid);
@@ -466,6 +476,7 @@ impl Calls {
     pub(super) fn remove_stream(&mut self, now: Now, id: SlotId) {
         let Some(mut stream) = self.streams.remove(id) else { return };
         self.stream_of.remove(&stream.key);
+        self.tell_gone(&stream, id);
         let blank = blank_kind(&stream);
         for route in std::mem::take(&mut stream.routes) {
             self.end_subscription(now, route, blank);
@@ -485,7 +496,7 @@ impl Calls {
                 }
             }
         }
-        if !stream.source.kind().is_video() {
+        if !stream.source.kind().is_video() && stream.mirrored.is_none() {
             self.leave_room(stream.room, stream.key);
         }
     }

@@ -2,6 +2,7 @@
 
 mod blanks;
 mod data;
+mod elsewhere;
 mod feedback;
 mod handshakes;
 mod lines;

@@ -6,3 +6,4 @@ mod layers;
 mod loss;
 mod paths;
 mod reuse;
+mod spread;
