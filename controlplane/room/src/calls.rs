@@ -132,6 +132,7 @@ impl Calls {
         let (rooms, mut turn) = self.split(now_ms);
         for room in rooms.values_mut() {
             room.shard = None;
+            room.pinned = false;
             if room.len() > 0 {
                 let reason = DisconnectReason::MediaFailure;
                 room.expel_all(&mut turn, reason, LeaveAction::Reconnect);
@@ -293,8 +294,12 @@ impl Calls {
                 *count += 1;
             }
         }
-        let known = usize::from(owner) < counts.len();
-        known.then(|| placement::participant(owner, share, &counts, &mut self.loads))
+        let load = self.loads.get_mut(usize::from(owner))?;
+        if room.pinned {
+            load.place();
+            return Some(owner);
+        }
+        Some(placement::participant(owner, share, &counts, &mut self.loads))
     }
 
     /// A participant's session asks or reports. False if there is no such participant: the

@@ -42,7 +42,7 @@ impl Load {
         (self.busy_permille.saturating_add(self.placed), self.total, index)
     }
 
-    fn place(&mut self) {
+    pub(crate) fn place(&mut self) {
         self.placed = self.placed.saturating_add(1);
         self.total = self.total.saturating_add(1);
     }

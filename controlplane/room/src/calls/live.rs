@@ -42,6 +42,8 @@ use track::LiveTrack;
 pub(crate) struct LiveRoom {
     /// Where its participants are served first; none while the data plane is away.
     pub(crate) shard: Option<u16>,
+    /// Somebody has said where: nobody is served anywhere else.
+    pub(crate) pinned: bool,
     info: RoomInfo,
     /// `info`, shared, until it changes.
     shared: Option<Arc<RoomInfo>>,
@@ -91,6 +93,7 @@ impl LiveRoom {
         };
         Self {
             shard,
+            pinned: shard.is_some(),
             info,
             shared: None,
             participants: IndexMap::new(),
