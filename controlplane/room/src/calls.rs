@@ -132,6 +132,7 @@ impl Calls {
         let (rooms, mut turn) = self.split(now_ms);
         for room in rooms.values_mut() {
             room.shard = None;
+            room.pinned = false;
             if room.len() > 0 {
                 let reason = DisconnectReason::MediaFailure;
                 room.expel_all(&mut turn, reason, LeaveAction::Reconnect);
@@ -148,9 +149,10 @@ impl Calls {
             load.total = 0;
         }
         for room in self.rooms.values() {
-            let load = room.shard.and_then(|shard| self.loads.get_mut(usize::from(shard)));
-            if let Some(load) = load {
-                load.total += 1 + u32::try_from(room.len()).unwrap_or(u32::MAX);
+            for shard in room.shard.into_iter().chain(room.shards()) {
+                if let Some(load) = self.loads.get_mut(usize::from(shard)) {
+                    load.total += 1;
+                }
             }
         }
     }
@@ -243,17 +245,17 @@ impl Calls {
                 self.open(now_ms, name, configs.iter().flatten(), None)
             }
         };
-        let shard = self.shard_of(sid).ok_or(Refusal::Unavailable)?;
+        if join.reconnect.is_some() {
+            let (rooms, mut turn) = self.split(now_ms);
+            let room = rooms.get_mut(&sid).ok_or(Refusal::Unavailable)?;
+            let present = room.sid_of(&join.full_identity());
+            let joined = present.and_then(|present| room.resume(&mut turn, present));
+            return joined.ok_or(Refusal::StateMismatch);
+        }
+        let shard = self.place(sid).ok_or(Refusal::Unavailable)?;
         let (rooms, mut turn) = self.split(now_ms);
         let room = rooms.get_mut(&sid).ok_or(Refusal::Unavailable)?;
-        let joined = match join.reconnect {
-            Some(_) => {
-                let present = room.sid_of(&join.full_identity());
-                present.and_then(|present| room.resume(&mut turn, present, shard))
-            }
-            None => room.join(&mut turn, join, shard),
-        };
-        joined.ok_or(Refusal::StateMismatch)
+        room.join(&mut turn, join, shard).ok_or(Refusal::StateMismatch)
     }
 
     /// Makes a room that does not exist.
@@ -277,18 +279,27 @@ impl Calls {
         sid
     }
 
-    /// Where a room lives, from now on if it did not live anywhere.
-    fn shard_of(&mut self, sid: RoomSid) -> Option<u16> {
+    /// The shard that serves one more participant of a room, which lives there from now on if it
+    /// did not live anywhere.
+    fn place(&mut self, sid: RoomSid) -> Option<u16> {
         let room = self.rooms.get_mut(&sid)?;
         if room.shard.is_none() && !self.loads.is_empty() {
             room.shard = Some(placement::room(&mut self.loads));
         }
-        let shard = room.shard?;
-        if let Some(load) = self.loads.get_mut(usize::from(shard)) {
-            load.placed = load.placed.saturating_add(1);
-            load.total = load.total.saturating_add(1);
+        let owner = room.shard?;
+        let share = self.config.participants_per_shard;
+        let mut counts = vec![0; self.loads.len()];
+        for shard in room.shards() {
+            if let Some(count) = counts.get_mut(usize::from(shard)) {
+                *count += 1;
+            }
         }
-        Some(shard)
+        let load = self.loads.get_mut(usize::from(owner))?;
+        if room.pinned {
+            load.place();
+            return Some(owner);
+        }
+        Some(placement::participant(owner, share, &counts, &mut self.loads))
     }
 
     /// A participant's session asks or reports. False if there is no such participant: the

@@ -2,7 +2,11 @@
 //!
 //! A forward goes to the least loaded shard. Its destinations stay with it until the shard has its
 //! share ([`SHARE`]), then fill the least loaded other shard, and so on: few shards per forward,
-//! none of them overlong. A room and all its participants live on one shard.
+//! none of them overlong.
+//!
+//! A room lives on the least loaded shard, and its participants with it, until there are their
+//! share of them ([`ROOM_SHARE`] unless the operator says otherwise) or the shard is
+//! [`BUSY_PERMILLE`] busy. Newcomers then go to another one.
 
 /// Destinations of one forward that one shard serves before the next shard gets some.
 ///
@@ -10,6 +14,17 @@
 /// 128 receivers wait 80 µs, half of the 150 µs that p99 may take). Lower: more shards are woken
 /// for each packet, and a hand-over costs about as much as a send.
 pub const SHARE: u32 = 128;
+
+/// Participants of one room that one shard serves before the next shard gets some.
+///
+/// Higher: what is said in a large room is sent by fewer cores, and each receiver waits longer
+/// behind the others. Lower: more rooms need copies of their packets on several shards.
+pub const ROOM_SHARE: u32 = 200;
+
+/// A shard as busy as this takes newcomers only where all others are, too, ‰ of the wall time.
+/// Higher: a room that goes on growing has less time to go elsewhere before its shard is late;
+/// lower: rooms are torn apart that one shard could serve.
+pub const BUSY_PERMILLE: u32 = 600;
 
 /// How loaded one shard is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +42,7 @@ impl Load {
         (self.busy_permille.saturating_add(self.placed), self.total, index)
     }
 
-    fn place(&mut self) {
+    pub(crate) fn place(&mut self) {
         self.placed = self.placed.saturating_add(1);
         self.total = self.total.saturating_add(1);
     }
@@ -57,6 +72,24 @@ pub fn destination(owner: u16, counts: &mut [u32], loads: &mut [Load]) -> u16 {
     let chosen = if open(owner) { Some(owner) } else { begun.or_else(|| least(loads, open)) };
     let chosen = chosen.unwrap_or(owner);
     counts[chosen] += 1;
+    loads[chosen].place();
+    chosen as u16
+}
+
+/// Chooses a shard for one more participant of a room that lives on `owner`, and counts it in
+/// `loads`. `counts` are the room's participants by shard; both slices are as long as there are
+/// shards. With `share` 0 only load counts.
+pub fn participant(owner: u16, share: u32, counts: &[u32], loads: &mut [Load]) -> u16 {
+    let owner = usize::from(owner);
+    let free = |index: usize| loads[index].rank(index).0 < BUSY_PERMILLE;
+    let share = if share == 0 { u32::MAX } else { share };
+    let shares = |index: usize| counts[index] / share;
+    let round = (0..counts.len()).filter(|index| free(*index)).map(shares).min();
+    let open = |index: usize| free(index) && Some(shares(index)) == round;
+    let begun =
+        (0..counts.len()).find(|index| open(*index) && !counts[*index].is_multiple_of(share));
+    let chosen = if open(owner) { Some(owner) } else { begun.or_else(|| least(loads, open)) };
+    let chosen = chosen.or_else(|| least(loads, |_| true)).unwrap_or(owner);
     loads[chosen].place();
     chosen as u16
 }
@@ -101,6 +134,30 @@ mod tests {
         check(&[900, 0, 500], 0, 256 + 1, &[128, 128, 1]);
         check(&[900, 0, 0], 0, 3 * 128 + 1, &[129, 128, 128]);
         check(&[0, 0], 1, 10_000, &[4992, 5008]);
+    }
+
+    #[test]
+    fn participants_stay_together_while_their_shard_can_take_them() {
+        let check = |busy: &[u32], counts: &[u32], newcomers: u32, expect: &[u32]| {
+            let (mut loads, mut counts) = (loads(busy), counts.to_vec());
+            for _ in 0..newcomers {
+                let chosen = participant(0, ROOM_SHARE, &counts, &mut loads);
+                counts[usize::from(chosen)] += 1;
+            }
+            assert_eq!(counts, expect, "{busy:?}");
+        };
+        check(&[0], &[0], 3000, &[3000]);
+        check(&[0, 0], &[0, 0], 200, &[200, 0]);
+        check(&[0, 0, 0], &[0, 0, 0], 500, &[200, 200, 100]);
+        check(&[0, 300, 100], &[200, 0, 0], 10, &[200, 0, 10]);
+        // Each newcomer counts until the next sample tells.
+        check(&[595, 0], &[20, 0], 10, &[25, 5]);
+        check(&[700, 100, 0], &[20, 3, 0], 10, &[20, 13, 0]);
+        // All are busy: the least of them.
+        check(&[900, 800], &[20, 0], 10, &[20, 10]);
+        check(&[800, 900], &[20, 0], 10, &[30, 0]);
+        // Who left makes room again.
+        check(&[0, 0], &[150, 200], 60, &[210, 200]);
     }
 
     #[test]

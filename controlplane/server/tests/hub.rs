@@ -216,8 +216,8 @@ fn a_call() {
     let source = stage.sources()[1].source;
     let room = stage.sources()[1].room;
     let speakers = vec![Level { source, level: 0.5 }];
-    stage.is_told(PlaneEvent::Levels { room, speakers });
-    stage.is_told(PlaneEvent::Levels { room, speakers: Vec::new() });
+    stage.is_told(PlaneEvent::Levels { shard: 0, room, speakers });
+    stage.is_told(PlaneEvent::Levels { shard: 0, room, speakers: Vec::new() });
     stage.after(1_000);
     let heard = stage.take(OTHER);
     let speaking: Vec<bool> = heard

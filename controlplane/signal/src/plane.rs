@@ -1,8 +1,8 @@
 //! What a session asks of the data plane and hears back, without the contract's layout. Only the
 //! server's `link` translates these.
 //!
-//! Every shard has its own transports, sources and routes; all of a room live on one shard. Keys
-//! are random and never 0. Whoever sends an [`Ask`] numbers it; the answer comes as a
+//! Every shard has its own transports, and what comes in and goes out over them; a route may send
+//! what comes in on another shard. Keys are random and never 0. Whoever sends an [`Ask`] numbers it; the answer comes as a
 //! [`PlaneEvent::Refused`] if it was not carried out.
 
 use std::net::SocketAddr;
@@ -230,6 +230,10 @@ pub struct AddRoute {
     pub route: RouteKey,
     /// What.
     pub source: SourceKey,
+    /// The shard that it comes in on.
+    pub home: u16,
+    /// What it shows.
+    pub kind: SourceKind,
     /// Over which transport.
     pub transport: TransportKey,
     /// The SSRC that the subscriber sees.
@@ -318,8 +322,10 @@ pub enum PlaneEvent {
         /// Held back for want of bandwidth.
         paused: bool,
     },
-    /// Who speaks in a room: all who do.
+    /// Who speaks in a room, of those whom this shard serves: all who do.
     Levels {
+        /// Which shard says so.
+        shard: u16,
         /// Which.
         room: u64,
         /// The loudest first.

@@ -35,7 +35,7 @@ use ringway_sdp::{ClientFacts, Codec, Gates, Purpose};
 
 use crate::client::Client;
 use crate::join::Join;
-use crate::plane::{Ask, PlaneInfo, SourceKey, TransportKey};
+use crate::plane::{Ask, PlaneInfo, SourceKey, SourceKind, TransportKey};
 use crate::random::Random;
 use crate::settings::Settings;
 use crate::translate;
@@ -59,6 +59,10 @@ pub trait World {
 pub struct TrackSource {
     /// Its name in the data plane.
     pub source: SourceKey,
+    /// The shard that it comes in on.
+    pub shard: u16,
+    /// What it shows.
+    pub kind: SourceKind,
     /// What it carries.
     pub codec: Codec,
     /// The publisher's format parameters.

@@ -2,9 +2,12 @@
 //! the shard says of them.
 //!
 //! A *transport* is one peer connection, a *source* is media that comes in over one, a *route* is a
-//! source that goes out over one. All of a room live on one shard. Keys are chosen by the control
-//! plane, never 0, and unique on a shard; asking again with a known key replaces. What hangs on a
-//! transport goes with it.
+//! source that goes out over one. Keys are chosen by the control plane, never 0, and unique; asking
+//! again with a known key replaces. What hangs on a transport goes with it.
+//!
+//! A route may send a source that comes in on another shard, its home: the shards see to that
+//! between them, and such a route ends with its source. A route may be asked for before the home
+//! has heard of the source.
 //!
 //! Text is limited to what ICE and RTP put on the wire, in fixed room. Every command is answered by
 //! `Done`: [`crate::message::Outcome::Accepted`], [`crate::message::Outcome::Media`],
@@ -439,6 +442,10 @@ pub struct RouteSpec {
     pub route: RouteKey,
     /// What.
     pub source: SourceKey,
+    /// The shard that it comes in on.
+    pub home: u16,
+    /// What it shows.
+    pub kind: SourceKind,
     /// Over which transport.
     pub transport: TransportKey,
     /// The SSRC that the subscriber sees.

@@ -3,7 +3,8 @@
 //! The street of a packet: [`ingress`] finds the connection by address (or the ufrag of a check),
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
-//! subscriber. [`data`] passes messages of data channels on. [`rtcp`] is the way back, [`tcp`] the
+//! subscriber. Where a source's subscribers are on several shards, [`mirror`] brings its packets to
+//! the others over [`lanes`]. [`data`] passes messages of data channels on. [`rtcp`] is the way back, [`tcp`] the
 //! way of peers that cannot use UDP. [`upkeep`] does what is due, [`commands`] what the control
 //! plane asks; [`disowned`] are the transports of a control plane that is gone.
 //!
@@ -31,6 +32,8 @@ mod disowned;
 mod handshakes;
 mod hold;
 mod ingress;
+mod lanes;
+mod mirror;
 mod outlet;
 mod padding;
 mod quality;
@@ -45,6 +48,7 @@ mod upkeep;
 
 use handshakes::Handshakes;
 pub use handshakes::{Handshake, HandshakeDone};
+pub use lanes::ShardLane;
 pub use padding::MOST_OCTETS as MOST_PADDING_OCTETS;
 use session::Session;
 use stream::Stream;
@@ -105,6 +109,8 @@ pub struct Calls {
     subscription_of: HashMap<u64, SlotId>,
     rooms: HashMap<u64, Room>,
     data: data::Data,
+    /// The lanes to and from the other shards.
+    others: lanes::Others,
     pool: HistoryPool,
     events: VecDeque<CallEvent>,
     /// Sessions with something of their own to send.
@@ -169,6 +175,7 @@ impl Calls {
             subscription_of: HashMap::new(),
             rooms: HashMap::new(),
             data: data::Data::default(),
+            others: lanes::Others::default(),
             pool: HistoryPool::new(0),
             events: VecDeque::new(),
             dirty: Vec::new(),
@@ -214,7 +221,7 @@ impl Calls {
 
     /// How many subscriptions wait for packets of this turn.
     pub fn fan_out(&self) -> usize {
-        let routes = |id: &SlotId| self.streams.get(*id).map_or(0, |stream| stream.routes.len());
+        let routes = |id: &SlotId| self.streams.get(*id).map_or(0, Stream::fan_out);
         self.touched.iter().map(routes).sum()
     }
 

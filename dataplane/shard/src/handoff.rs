@@ -18,6 +18,7 @@ use ringway_abi::message::{DestinationKey, DestinationSpec, ForwardKey, Refusal}
 use ringway_sfu::report::SourceReport;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::call::ShardLane;
 use crate::egress::Outgoing;
 use crate::slab::SlotId;
 
@@ -160,6 +161,8 @@ pub struct Peer<H> {
     lent: usize,
     most_lent: usize,
     touched: bool,
+    /// The lanes between the calls of both, until those take them.
+    calls: Option<ShardLane>,
 }
 
 impl<H> Peer<H> {
@@ -183,11 +186,17 @@ impl<H> Peer<H> {
             // A shard that stands still must not sit on all buffers of one that works.
             most_lent: (buffers / 2).max(1),
             touched: false,
+            calls: None,
         };
-        (
-            end(a_packets, a_packets_in, a_returns, a_returns_in, a_orders, a_orders_in),
-            end(b_packets, b_packets_in, b_returns, b_returns_in, b_orders, b_orders_in),
-        )
+        let (a_calls, b_calls) = ShardLane::pair();
+        let a = end(a_packets, a_packets_in, a_returns, a_returns_in, a_orders, a_orders_in);
+        let b = end(b_packets, b_packets_in, b_returns, b_returns_in, b_orders, b_orders_in);
+        (Self { calls: Some(a_calls), ..a }, Self { calls: Some(b_calls), ..b })
+    }
+
+    /// The lanes of calls, which only one can have.
+    pub(crate) fn take_calls(&mut self) -> Option<ShardLane> {
+        self.calls.take()
     }
 
     /// Lends a packet; `false` when the other shard is too far behind.

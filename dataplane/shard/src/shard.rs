@@ -338,6 +338,13 @@ impl<H: Clone> Shard<H> {
             }
             self.peers[index] = Some(peer);
         }
+        self.calls.handle_shards(now, &mut self.counters);
+    }
+
+    /// Lets calls reach those of the other shards. Once, before any call.
+    pub fn join_calls(&mut self) {
+        let lanes = self.peers.iter_mut().map(|peer| peer.as_mut().and_then(Peer::take_calls));
+        self.calls.join_shards(self.config.index, lanes.collect());
     }
 
     fn handle_loan(&mut self, loan: &Loan) {
@@ -479,7 +486,8 @@ impl<H: Clone> Shard<H> {
     /// Which other shards may need waking.
     pub fn take_touched(&mut self, mut touched: impl FnMut(u16)) {
         for (index, peer) in self.peers.iter_mut().enumerate() {
-            if peer.as_mut().is_some_and(Peer::take_touched) {
+            let called = self.calls.take_shard_touched(index as u16);
+            if peer.as_mut().is_some_and(Peer::take_touched) || called {
                 touched(index as u16);
             }
         }
@@ -487,7 +495,7 @@ impl<H: Clone> Shard<H> {
 
     /// Whether the lanes to and from other shards are empty, so that the shard may sleep.
     pub fn peers_idle(&self) -> bool {
-        self.peers.iter().flatten().all(Peer::is_idle)
+        self.peers.iter().flatten().all(Peer::is_idle) && self.calls.shards_idle()
     }
 
     pub(crate) fn set_use(&mut self, socket: SocketId, socket_use: Option<SocketUse>) {

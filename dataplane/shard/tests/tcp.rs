@@ -263,6 +263,8 @@ impl World {
         self.accept(CallCommand::AddRoute(RouteSpec {
             route: 6,
             source: 5,
+            home: 0,
+            kind: SourceKind::Audio,
             transport: TRANSPORT,
             ssrc: 99,
             rtx_ssrc: None,

@@ -168,6 +168,12 @@ impl ExtensionMap {
         }
     }
 
+    /// The ids by kind; 0 where the transport does not have it.
+    #[inline]
+    pub fn ids(&self) -> &[u8; ExtensionKind::COUNT] {
+        &self.ids
+    }
+
     /// What `id` means.
     #[inline]
     pub fn kind(&self, id: u8) -> Option<ExtensionKind> {

@@ -182,6 +182,7 @@ fn built() -> &'static PathBuf {
         let mut build = Command::new(cargo);
         build.args(["build", "--quiet", "--bins"]);
         build.args(["-p", "ringway-shard", "-p", "ringway-server", "-p", "ringway-cli"]);
+        build.args(["-p", "ringway-loadgen"]);
         if folder.ends_with("release") {
             build.arg("--release");
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::calls::RoomConfig;
+use crate::placement;
 
 /// Settings of all rooms. Names and defaults are those of `livekit.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,9 @@ pub struct Config {
     /// `video.codec_regression_threshold`: in rooms with fewer participants a track whose publisher
     /// leaves it to us is sent in its backup codec only, once somebody needs that; 0 is all rooms.
     pub codec_regression_threshold: usize,
+    /// Participants of one room that one shard serves before newcomers go to another; 0 is no limit.
+    /// Ours.
+    pub participants_per_shard: u32,
     /// `limit`: sizes and numbers that clients may not exceed.
     pub limits: CallLimits,
 }
@@ -70,6 +74,7 @@ impl Default for Config {
             enabled_codecs: codecs.map(str::to_owned).to_vec(),
             dynacast_pause_ms: 5_000,
             codec_regression_threshold: 5,
+            participants_per_shard: placement::ROOM_SHARE,
             limits: CallLimits::default(),
         }
     }

@@ -79,7 +79,7 @@ pub struct Joined {
     pub room: Arc<RoomInfo>,
     /// All others that are not hidden.
     pub others: Vec<Arc<ParticipantInfo>>,
-    /// The shard that the room lives on.
+    /// The shard that serves the participant.
     pub shard: u16,
     /// What marks frames that the server makes, one per room.
     pub sif_trailer: Vec<u8>,

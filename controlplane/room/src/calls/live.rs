@@ -40,8 +40,10 @@ use track::LiveTrack;
 /// See the module's description.
 #[derive(Debug)]
 pub(crate) struct LiveRoom {
-    /// Where its media lives; none while the data plane is away.
+    /// Where its participants are served first; none while the data plane is away.
     pub(crate) shard: Option<u16>,
+    /// Somebody has said where: nobody is served anywhere else.
+    pub(crate) pinned: bool,
     info: RoomInfo,
     /// `info`, shared, until it changes.
     shared: Option<Arc<RoomInfo>>,
@@ -93,6 +95,7 @@ impl LiveRoom {
         };
         Self {
             shard,
+            pinned: shard.is_some(),
             info,
             shared: None,
             participants: IndexMap::new(),
@@ -160,6 +163,11 @@ impl LiveRoom {
 
     pub(crate) fn len(&self) -> usize {
         self.participants.len()
+    }
+
+    /// The shard of each participant.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = u16> {
+        self.participants.values().map(|participant| participant.shard)
     }
 
     pub(crate) fn tracks(&self) -> usize {

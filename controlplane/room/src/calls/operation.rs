@@ -14,7 +14,7 @@ pub struct CreateRoom {
     pub preset: String,
     /// What differs from the preset and the defaults.
     pub config: RoomConfig,
-    /// The shard that it is to live on; none leaves it to the placement.
+    /// The shard that it is to live on, however large it gets; none leaves it to the placement.
     pub shard: Option<u16>,
 }
 

@@ -1,6 +1,7 @@
 //! The life of rooms and sessions in time.
 
 use ringway_room::calls::*;
+use ringway_room::placement::ROOM_SHARE;
 
 use crate::house::{House, left, updates, wish};
 
@@ -184,6 +185,21 @@ fn rooms_are_spread_over_shards() {
     assert_eq!(join(&mut house, "d", "1"), 1);
     let absent = CreateRoom { shard: Some(2), ..create("e", RoomConfig::default()) };
     assert_eq!(house.calls.create_room(0, absent).err(), Some(OperationError::Unavailable));
+}
+
+#[test]
+fn a_large_room_goes_on_on_another_shard() {
+    let mut house = House::new(Config::default());
+    let of = |house: &mut House, at: u32| house.join(wish(&format!("p{at}"))).expect("admitted");
+    let shards: Vec<u16> = (0..ROOM_SHARE + 3).map(|at| of(&mut house, at).shard).collect();
+    let count = |shard| shards.iter().filter(|at| **at == shard).count() as u32;
+    assert_eq!((count(0), count(1)), (ROOM_SHARE, 3));
+    // Whoever resumes stays where it is; a busy shard gets nobody new.
+    house.calls.handle_loads(&[100, 900]);
+    let mut resumed = wish(&format!("p{ROOM_SHARE}"));
+    resumed.reconnect = Some(Reconnect { sid: None });
+    assert_eq!(house.join(resumed).expect("resumed").shard, 1);
+    assert_eq!(of(&mut house, 1000).shard, 0);
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Room {
     pub max_participants: u32,
     /// Administrators may unmute tracks.
     pub enable_remote_unmute: bool,
+    /// Participants of one room on one shard before newcomers go to another; 0 is no limit.
+    pub participants_per_shard: u32,
     /// Codecs that may be used; empty: all that there are.
     pub enabled_codecs: Vec<EnabledCodec>,
 }
@@ -41,6 +43,7 @@ impl Default for Room {
             departure_timeout: calls.departure_timeout_s,
             max_participants: calls.max_participants,
             enable_remote_unmute: calls.enable_remote_unmute,
+            participants_per_shard: calls.participants_per_shard,
             enabled_codecs: Vec::new(),
         }
     }
@@ -55,6 +58,7 @@ impl Room {
             departure_timeout_s: self.departure_timeout,
             max_participants: self.max_participants,
             enable_remote_unmute: self.enable_remote_unmute,
+            participants_per_shard: self.participants_per_shard,
             ..calls::Config::default()
         };
         if !self.enabled_codecs.is_empty() {

@@ -167,12 +167,13 @@ impl<'a> Calls<'a> {
     /// asked next.
     pub(super) async fn handle(
         &mut self,
+        shard: u16,
         event: Event,
         further: &mut Vec<(u16, Command)>,
     ) -> Option<Event> {
         match event {
             Event::Call(event) => {
-                self.tell(PlaneNews::Said(translate::event(event))).await;
+                self.tell(PlaneNews::Said(translate::event(shard, event))).await;
                 None
             }
             Event::Done { request, outcome } if request & CALLS != 0 => {

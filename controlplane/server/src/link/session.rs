@@ -197,7 +197,7 @@ impl Session<'_> {
                 let event = match received {
                     Ok(event) => {
                         let mut further = Vec::new();
-                        let event = self.calls.handle(event, &mut further).await;
+                        let event = self.calls.handle(shard, event, &mut further).await;
                         further.into_iter().for_each(|(shard, ask)| self.queue(shard, ask));
                         event.map(translate::event)
                     }

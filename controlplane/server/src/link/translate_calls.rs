@@ -183,11 +183,7 @@ fn source(add: &AddSource) -> Option<abi::SourceSpec> {
         source: add.source.0,
         transport: add.transport.0,
         room: add.room,
-        kind: match add.kind {
-            SourceKind::Audio => abi::SourceKind::Audio,
-            SourceKind::Camera => abi::SourceKind::Camera,
-            SourceKind::Screen => abi::SourceKind::Screen,
-        },
+        kind: source_kind(add.kind),
         mid: abi::Text::new(add.mid.as_bytes())?,
         layers,
         layer_count: add.layers.len().max(1) as u8,
@@ -196,10 +192,20 @@ fn source(add: &AddSource) -> Option<abi::SourceSpec> {
     })
 }
 
+fn source_kind(kind: SourceKind) -> abi::SourceKind {
+    match kind {
+        SourceKind::Audio => abi::SourceKind::Audio,
+        SourceKind::Camera => abi::SourceKind::Camera,
+        SourceKind::Screen => abi::SourceKind::Screen,
+    }
+}
+
 fn route(add: &AddRoute) -> Option<abi::RouteSpec> {
     Some(abi::RouteSpec {
         route: add.route.0,
         source: add.source.0,
+        home: add.home,
+        kind: source_kind(add.kind),
         transport: add.transport.0,
         ssrc: add.ssrc,
         rtx_ssrc: add.rtx_ssrc,
@@ -253,7 +259,7 @@ fn codec_back(codec: abi::Codec) -> Codec {
 }
 
 /// What a shard said.
-pub(super) fn event(event: abi::CallEvent) -> PlaneEvent {
+pub(super) fn event(shard: u16, event: abi::CallEvent) -> PlaneEvent {
     match event {
         abi::CallEvent::Connected { transport, remote, tcp } => {
             PlaneEvent::Connected { transport: TransportKey(transport), remote, tcp }
@@ -270,6 +276,7 @@ pub(super) fn event(event: abi::CallEvent) -> PlaneEvent {
             PlaneEvent::RouteState { route: RouteKey(route), paused }
         }
         abi::CallEvent::Levels { room, count, levels } => PlaneEvent::Levels {
+            shard,
             room,
             speakers: levels
                 .iter()

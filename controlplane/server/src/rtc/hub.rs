@@ -98,8 +98,8 @@ pub struct Hub {
     connections: HashMap<ConnectionId, ParticipantSid>,
     index: Index,
     only_tcp: OnlyTcp,
-    /// Who speaks, by the data plane's name of the room.
-    speaking: HashMap<u64, Vec<TrackSid>>,
+    /// Who speaks, by shard and the data plane's name of the room.
+    speaking: HashMap<(u16, u64), Vec<TrackSid>>,
     /// When sessions want to be called.
     timers: BTreeSet<(u64, ParticipantSid)>,
     /// Sessions that have something to say.

@@ -230,6 +230,8 @@ impl Session {
         let add = AddRoute {
             route,
             source: source.source,
+            home: source.shard,
+            kind: source.kind,
             transport,
             ssrc: slot.ssrc,
             rtx_ssrc: slot.rtx_ssrc.filter(|_| numbers.rtx.is_some()),

@@ -203,7 +203,9 @@ impl Session {
             return;
         }
         self.ask_plane(Ask::AddSource(add.clone()));
-        self.outputs.push_back(Output::Published(track.sid, TrackSource { source, codec, fmtp }));
+        let (shard, kind) = (self.shard, add.kind);
+        let one = TrackSource { source, shard, kind, codec, fmtp };
+        self.outputs.push_back(Output::Published(track.sid, one));
         let told = announced.map(|announced| announced.layers.as_slice()).unwrap_or_default();
         let layers = described(&encodings, if told.is_empty() { &track.layers } else { told });
         self.ask_room(Request::MediaPublished(Box::new(MediaPublished {

@@ -413,7 +413,7 @@ impl Session {
     fn add_route(&mut self, track: TrackSid, source: &TrackSource, numbers: Numbers) {
         let transport = self.subscriber.as_ref().unwrap_or(&self.publisher).key;
         let sync_streams = self.client.info.protocol > 9;
-        let source = source.source;
+        let TrackSource { source, shard: home, kind, .. } = *source;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let Some(section) = &subscription.section else { return };
         let before = subscription.routed.take().map(|routed| routed.route);
@@ -426,6 +426,8 @@ impl Session {
         let add = AddRoute {
             route,
             source,
+            home,
+            kind,
             transport,
             ssrc: subscription.ssrc,
             rtx_ssrc: subscription.rtx_ssrc.filter(|_| numbers.rtx.is_some()),

@@ -15,7 +15,7 @@ use ringway_room::calls::{
 use ringway_signal::client::Client;
 use ringway_signal::join::Join;
 use ringway_signal::plane::{
-    Ask, Codec, Fingerprint, HashAlgorithm, PlaneInfo, ShardAddresses, SourceKey,
+    Ask, Codec, Fingerprint, HashAlgorithm, PlaneInfo, ShardAddresses, SourceKey, SourceKind,
 };
 use ringway_signal::proto::signal_request::Message as Says;
 use ringway_signal::proto::signal_response::Message as Hears;
@@ -218,7 +218,12 @@ impl Stage {
     pub(crate) fn has_source(&mut self, track: &TrackInfo, codec: Codec) {
         let source = SourceKey(u64::from(codec as u8) + 1000);
         let fmtp = String::new();
-        self.around.sources.insert(track.sid, vec![TrackSource { source, codec, fmtp }]);
+        let kind = match track.kind {
+            TrackKind::Audio => SourceKind::Audio,
+            _ => SourceKind::Camera,
+        };
+        let one = TrackSource { source, shard: 0, kind, codec, fmtp };
+        self.around.sources.insert(track.sid, vec![one]);
     }
 
     pub(crate) fn subscribe(&mut self, track: &Arc<TrackInfo>) -> Said {

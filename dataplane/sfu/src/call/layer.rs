@@ -133,6 +133,12 @@ impl Layer {
         std::mem::replace(&mut self.live, live) != live
     }
 
+    /// Takes packets to come, as if one had just come.
+    pub(super) fn presume_live(&mut self, now_ns: u64) {
+        self.heard_ns = now_ns;
+        self.live = true;
+    }
+
     /// Whether nothing came for `silent_ns`.
     pub(super) fn is_silent(&self, now_ns: u64, silent_ns: u64) -> bool {
         now_ns.saturating_sub(self.heard_ns) > silent_ns

@@ -121,6 +121,24 @@ impl Source {
         }
     }
 
+    /// Takes another's word for a layer: its SSRC, unless one is known, and whether packets come.
+    pub fn presume(&mut self, now_ns: u64, layer: u8, ssrc: Option<u32>, live: bool) {
+        if let Some(layer_state) = self.layer_mut(layer) {
+            layer_state.ssrc = layer_state.ssrc.or(ssrc);
+            if live {
+                layer_state.presume_live(now_ns);
+            }
+        }
+    }
+
+    /// Lets the next packet of a layer begin another numbering, whatever its number.
+    pub fn renumber(&mut self, layer: u8) {
+        if let Some(layer_state) = self.layer_mut(layer) {
+            layer_state.begin_stream();
+            self.alignment.forget(layer);
+        }
+    }
+
     /// Makes a packet of `layer` ready to be offered. `format` is codec and clock of its payload
     /// type; `repaired` says that it came by RTX. The second of the pair says that the layer is
     /// live only now: routes must be told.

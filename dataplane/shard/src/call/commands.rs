@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ringway_abi::call::{
     self as abi, CallCommand, Fingerprint, HashAlgorithm, IceCredentials, Payload, RouteSpec,
-    Service, SourceKind as AbiKind, SourceSpec,
+    Service, SourceSpec,
 };
 use ringway_abi::message::{Outcome, Refusal};
 use ringway_proto::dtls::{self, DtlsRole};
-use ringway_proto::history::{AUDIO_PACKETS, HistoryPool};
+use ringway_proto::history::HistoryPool;
 use ringway_proto::ice::{self, IceAgent, LocalAddress, Path, PathProtocol};
 use ringway_proto::transport::{Transport, TransportConfig};
 use ringway_sfu::call::blank::BlankKind;
@@ -20,6 +20,7 @@ use ringway_wire::extension_value::PlayoutDelay;
 use ringway_wire::payload::Codec;
 
 use super::blanks::blank_kind;
+use super::mirror::source_kind;
 use super::session::Session;
 use super::stamps::Stamps;
 use super::stream::Stream;
@@ -308,11 +309,7 @@ impl Calls {
             self.replace_source(session_id, id, mid, &layers[..count])?;
             return self.mute(now, spec.source, spec.muted);
         }
-        let kind = match spec.kind {
-            AbiKind::Audio => SourceKind::Audio,
-            AbiKind::Camera => SourceKind::Camera,
-            AbiKind::Screen => SourceKind::Screen,
-        };
+        let kind = source_kind(spec.kind);
         let mut source = Source::new(kind, count);
         for (at, layer) in layers[..count].iter().enumerate() {
             source.bind(at as u8, layer.ssrc, layer.rtx_ssrc);
@@ -327,12 +324,13 @@ impl Calls {
             queued: Vec::new(),
             fresh: 0,
             held: false,
-            pads: (kind == SourceKind::Audio && self.hold.is_on())
-                .then(|| Box::new([0; AUDIO_PACKETS])),
+            pads: self.hold.pads(kind),
             report: None,
             touched: false,
             muted: spec.muted,
             encrypted: spec.encrypted,
+            mirrors: Vec::new(),
+            mirrored: None,
         };
         let id = self.streams.insert(stream).map_err(|_| Refusal::TableFull)?;
         let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
@@ -374,7 +372,17 @@ impl Calls {
 
     fn mute(&mut self, now: Now, source: u64, muted: bool) -> Result<(), Refusal> {
         let id = self.stream_of.get(&source).copied().ok_or(Refusal::NoSuchSource)?;
-        let stream = self.streams.get_mut(id).ok_or(Refusal::NoSuchSource)?;
+        self.mute_stream(now, id, muted);
+        self.tell_mirrors(id);
+        Ok(())
+    }
+
+    /// Mutes or unmutes; nothing happens where that is known.
+    pub(super) fn mute_stream(&mut self, now: Now, id: SlotId, muted: bool) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if stream.mirrored.is_some() && stream.muted == muted {
+            return;
+        }
         stream.muted = muted;
         let blank = blank_kind(stream);
         for route in &stream.routes {
@@ -384,13 +392,12 @@ impl Calls {
             }
         }
         self.ask_for_waiting(now, id);
-        Ok(())
     }
 
     fn add_route(&mut self, now: Now, spec: &RouteSpec) -> Result<(), Refusal> {
         let session_id = self.session_of.get(&spec.transport).copied();
         let session_id = session_id.ok_or(Refusal::NoSuchTransport)?;
-        let stream_id = self.stream_of.get(&spec.source).copied().ok_or(Refusal::NoSuchSource)?;
+        let stream_id = self.stream_for(now, spec)?;
         let repair = spec.rtx_ssrc.zip(below_128(spec.rtx_payload_type));
         if spec.route == 0 || repair.is_some_and(|(ssrc, _)| ssrc == spec.ssrc) {
             return Err(Refusal::Invalid);
@@ -494,6 +501,7 @@ impl Calls {
         if self.stream_of.get(&stream.key) == Some(&id) {
             self.stream_of.remove(&stream.key);
         }
+        self.tell_gone(&stream, id);
         let blank = blank_kind(&stream);
         for route in std::mem::take(&mut stream.routes) {
             self.end_subscription(now, route, blank);
@@ -513,7 +521,7 @@ impl Calls {
                 }
             }
         }
-        if !stream.source.kind().is_video() {
+        if !stream.source.kind().is_video() && stream.mirrored.is_none() {
             self.leave_room(stream.room, stream.key);
         }
     }

@@ -4,6 +4,10 @@
 //! its room that it is for. What finds no room there is lost to that member alone and counted;
 //! nobody waits. Reliable messages are kept for a while, for who comes just now or comes back.
 
+mod elsewhere;
+
+pub(super) use elsewhere::Message;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
@@ -14,6 +18,7 @@ use ringway_proto::sctp::{Association, Incoming, Label, Opening, SendRefused};
 use ringway_wire::data_packet::{Content, DataPacketView};
 
 use super::Calls;
+use super::lanes::Word;
 use crate::clock::Now;
 use crate::shard::Counters;
 use crate::slab::{Slab, SlotId};
@@ -134,6 +139,7 @@ impl DataRoom {
 #[derive(Default)]
 pub(super) struct Data {
     rooms: HashMap<u64, DataRoom>,
+    elsewhere: elsewhere::Elsewhere,
     /// Messages to be passed on, with who sent them.
     arrived: Vec<(SlotId, Incoming)>,
     /// Members whose channels have just opened.
@@ -201,6 +207,9 @@ impl Calls {
                 kept_bytes: 0,
             });
             room.members.push(id);
+            if room.members.len() == 1 {
+                self.others.say_all(|| Word::Enter { room: spec.room });
+            }
         }
         Ok(())
     }
@@ -215,6 +224,7 @@ impl Calls {
         room.members.retain(|member| *member != id);
         if room.members.is_empty() {
             self.data.rooms.remove(&key);
+            self.others.say_all(|| Word::Exit { room: key });
         }
     }
 
@@ -245,7 +255,7 @@ impl Calls {
         incoming: &Incoming,
         counters: &mut Counters,
     ) -> Result<(), Counter> {
-        let Data { rooms, message, hasher, .. } = &mut self.data;
+        let Data { rooms, message, hasher, elsewhere, .. } = &mut self.data;
         let session = self.sessions.get_mut(id);
         let end = session.and_then(|session| session.data.as_mut());
         let end = end.ok_or(Counter::DataForbidden)?;
@@ -269,7 +279,7 @@ impl Calls {
             return Err(Counter::DataRepeated);
         }
         view.write_from(&end.identity, &end.sid, message);
-        let sid = end.sid.clone();
+        let (key, sid) = (end.room, end.sid.clone());
         if reliable {
             room.keep(Kept {
                 at_ns: now.mono_ns,
@@ -280,6 +290,7 @@ impl Calls {
         }
         let shared = Passed { view: &view, sid: &sid, label: incoming.label, message };
         fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
+        elsewhere::relay(&mut self.others, elsewhere, key, &shared, counters);
         Ok(())
     }
 

@@ -55,6 +55,6 @@ impl Calls {
         let Some(session) = self.sessions.get(id) else { return false };
         let mut streams = session.sources.iter().filter_map(|source| self.streams.get(*source));
         session.transport.is_connected()
-            && (!session.routes.is_empty() || streams.any(|stream| !stream.routes.is_empty()))
+            && (!session.routes.is_empty() || streams.any(|stream| stream.fan_out() > 0))
     }
 }

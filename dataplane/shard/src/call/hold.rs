@@ -12,6 +12,7 @@
 
 use ringway_abi::counters::Counter;
 use ringway_proto::history::AUDIO_PACKETS;
+use ringway_sfu::call::source::SourceKind;
 
 use super::Calls;
 use super::outlet::{Growing, Sending};
@@ -70,6 +71,11 @@ impl Hold {
     /// Whether sound may ever wait.
     pub(super) fn is_on(&self) -> bool {
         self.bound_ns > 0
+    }
+
+    /// What a source must remember whose packets may wait.
+    pub(super) fn pads(&self, kind: SourceKind) -> Option<Pads> {
+        (kind == SourceKind::Audio && self.is_on()).then(|| Box::new([0; AUDIO_PACKETS]))
     }
 
     /// How busy the shard was since the last call, ‰ of one core.

@@ -213,15 +213,18 @@ impl Calls {
         if !stream.keep(now.mono_ns, layer, prepared.sequence, kept, &mut self.pool) {
             return Err(Counter::DropSendBuffer);
         }
-        self.queue(stream_id, Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 }, news);
+        let packet = Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 };
+        self.hand_over(stream_id, &packet, binding.rtx);
+        self.queue(stream_id, packet, news);
         Ok(())
     }
 
     /// Lets a packet that is kept be sent with this turn. `news`: its layer is live only now.
-    fn queue(&mut self, id: SlotId, packet: Queued, news: bool) {
+    pub(super) fn queue(&mut self, id: SlotId, packet: Queued, news: bool) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let prepared = &packet.prepared;
-        let heard = prepared.ahead > 0 && !stream.muted;
+        // Of a mirror, the home says who speaks.
+        let heard = prepared.ahead > 0 && !stream.muted && stream.mirrored.is_none();
         if let (Some(level), true) = (prepared.audio_level, heard)
             && let Some(room) = self.rooms.get_mut(&stream.room)
         {
@@ -247,6 +250,9 @@ impl Calls {
             if let Some(subscription) = self.subscriptions.get_mut(*route) {
                 subscription.route.set_live(live);
             }
+        }
+        if stream.mirrored.is_some() {
+            return;
         }
         let codec = stream.source.codec().map(commands::abi_codec);
         let event = CallEvent::SourceLayers { source: stream.key, live, codec };

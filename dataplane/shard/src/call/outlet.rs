@@ -263,7 +263,7 @@ impl Calls {
             return None;
         }
         let stream = self.streams.get(subscription.stream)?;
-        let publisher = self.sessions.get(stream.session)?;
+        let (formats, extensions) = stream.meanings(&self.sessions)?;
         if subscription.route.pause().any() {
             // Whoever wants nothing lacks nothing; it begins again with a key frame.
             return None;
@@ -274,10 +274,14 @@ impl Calls {
             return None;
         }
         let store = stream.stores.get(usize::from(resend.layer()))?;
-        let bytes = store.history.as_ref()?.get(&self.pool, resend.sequence)?;
+        let Some(bytes) = store.history.as_ref()?.get(&self.pool, resend.sequence) else {
+            let (stream, layer, sequence) = (subscription.stream, resend.layer(), resend.sequence);
+            self.ask_again(stream, layer, sequence);
+            return None;
+        };
         let view = RtpView::parse(bytes).ok()?;
-        let format = publisher.formats.media(view.payload_type())?;
-        let prepared = Source::reread(&view, &publisher.extensions, format, now.mono_ns)?;
+        let format = formats.media(view.payload_type())?;
+        let prepared = Source::reread(&view, extensions, format, now.mono_ns)?;
         let Decision::Send(sent) = resend.decide(&prepared) else { return None };
         let fields = subscription.dress.fields(&prepared, &sent);
         let session = self.sessions.get_mut(subscription.session)?;

@@ -30,6 +30,9 @@ impl Calls {
         let Some(stream) = self.streams.id_at(slot).and_then(|id| self.streams.get_mut(id)) else {
             return;
         };
+        if stream.mirrored.is_some() {
+            return;
+        }
         let clock_hz = stream.source.clock_hz();
         let (mut expected, mut lost, mut jitter_us) = (0_u32, 0_u32, 0);
         for at in 0..stream.source.layers().len() as u8 {

@@ -76,6 +76,7 @@ impl Calls {
         if stream.report.is_some() && !std::mem::replace(&mut stream.touched, true) {
             self.touched.push(stream_id);
         }
+        self.tell_report(stream_id, report);
     }
 
     fn handle_block(&mut self, now: Now, id: SlotId, block: &ReportBlock) {
@@ -102,8 +103,11 @@ impl Calls {
 
     /// Asks the publisher for a key frame of a layer, in the way that it knows, unless that was
     /// done just now.
-    pub(super) fn ask_key_frame(&mut self, now: Now, stream: SlotId, layer: u8) {
-        let Some(stream) = self.streams.get_mut(stream) else { return };
+    pub(super) fn ask_key_frame(&mut self, now: Now, stream_id: SlotId, layer: u8) {
+        let Some(stream) = self.streams.get_mut(stream_id) else { return };
+        if stream.mirrored.is_some() {
+            return self.wish_key_frame(now, stream_id, layer);
+        }
         let id = stream.session;
         let Some(session) = self.sessions.get_mut(id) else { return };
         let Some(store) = stream.stores.get_mut(usize::from(layer)) else { return };

@@ -5,12 +5,15 @@ use std::ops::Range;
 use ringway_proto::history::{AUDIO_PACKETS, History, HistoryPool, Place, VIDEO_PACKETS};
 use ringway_proto::nack::NackGenerator;
 use ringway_sfu::call::MAX_LAYERS;
-use ringway_sfu::call::format::Feedback;
+use ringway_sfu::call::format::{Feedback, Formats};
 use ringway_sfu::call::prepared::Prepared;
 use ringway_sfu::call::source::Source;
+use ringway_wire::extension::ExtensionMap;
 
 use super::hold::Pads;
-use crate::slab::SlotId;
+use super::mirror::{Mirror, Mirrored};
+use super::session::Session;
+use crate::slab::{Slab, SlotId};
 
 /// A packet of this turn.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,7 @@ pub(super) struct LayerStore {
 /// Media that comes in.
 pub(super) struct Stream {
     pub(super) key: u64,
+    /// The connection that it comes over; [`NO_SESSION`] where it is a mirror.
     pub(super) session: SlotId,
     pub(super) room: u64,
     pub(super) source: Source,
@@ -55,7 +59,14 @@ pub(super) struct Stream {
     pub(super) touched: bool,
     pub(super) muted: bool,
     pub(super) encrypted: bool,
+    /// The shards that serve subscribers of it, besides this one.
+    pub(super) mirrors: Vec<Mirror>,
+    /// Where it comes in on another shard: what is known of it there.
+    pub(super) mirrored: Option<Box<Mirrored>>,
 }
+
+/// No session has this name.
+pub(super) const NO_SESSION: SlotId = SlotId { slot: u32::MAX, generation: 0 };
 
 /// A packet to be kept.
 pub(super) enum Kept<'a> {
@@ -66,6 +77,23 @@ pub(super) enum Kept<'a> {
 }
 
 impl Stream {
+    /// What payload types and extension ids mean in its packets.
+    pub(super) fn meanings<'a>(
+        &'a self,
+        sessions: &'a Slab<Session>,
+    ) -> Option<(&'a Formats, &'a ExtensionMap)> {
+        match &self.mirrored {
+            Some(mirrored) => Some((&mirrored.formats, &mirrored.extensions)),
+            None => sessions.get(self.session).map(|one| (&one.formats, &one.extensions)),
+        }
+    }
+
+    /// Subscribers of it, those of other shards too.
+    pub(super) fn fan_out(&self) -> usize {
+        let elsewhere = self.mirrors.iter().map(|mirror| mirror.routes as usize);
+        self.routes.len() + elsewhere.sum::<usize>()
+    }
+
     /// Room for a packet of `layer`, where it can be kept without making room first.
     pub(super) fn place(&self, layer: u8, len: usize, pool: &HistoryPool) -> Option<Place> {
         self.stores.get(usize::from(layer))?.history.as_ref()?.place(pool, len)

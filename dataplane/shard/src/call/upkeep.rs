@@ -179,6 +179,7 @@ impl Calls {
             self.tell_layers(id);
         }
         self.ask_for_waiting(now, id);
+        self.keep_mirrors(now, id);
     }
 
     /// Asks for the key frames that routes of a source wait for.

@@ -189,6 +189,8 @@ impl Call {
             self.command(CallCommand::AddRoute(RouteSpec {
                 route,
                 source: source as u64,
+                home: 0,
+                kind: if source == 1 { SourceKind::Camera } else { SourceKind::Audio },
                 transport: client as u64 + 1,
                 ssrc: 0x1_0000 + route as u32,
                 rtx_ssrc: (source == 1).then_some(0x2_0000 + route as u32),

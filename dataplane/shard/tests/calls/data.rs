@@ -6,7 +6,7 @@ use ringway_proto::sctp::{Association, Incoming, Label, Opening};
 
 use crate::world::World;
 
-const BOTH: u8 = data_rights::PUBLISH | data_rights::DELIVER;
+pub(crate) const BOTH: u8 = data_rights::PUBLISH | data_rights::DELIVER;
 
 /// A field of Protobuf with bytes.
 fn field(number: u32, value: &[u8]) -> Vec<u8> {
@@ -22,7 +22,7 @@ fn field(number: u32, value: &[u8]) -> Vec<u8> {
     out
 }
 
-fn set(transport: u64, rights: u8, opening: DataOpening) -> [CallCommand; 2] {
+pub(crate) fn set(transport: u64, rights: u8, opening: DataOpening) -> [CallCommand; 2] {
     let text = |prefix: &str| format!("{prefix}{transport}");
     [
         CallCommand::NameData {
@@ -41,7 +41,7 @@ fn set(transport: u64, rights: u8, opening: DataOpening) -> [CallCommand; 2] {
 }
 
 /// Lets a client have data channels too.
-fn join(world: &mut World, key: u64, rights: u8, opening: DataOpening) {
+pub(crate) fn join(world: &mut World, key: u64, rights: u8, opening: DataOpening) {
     set(key, rights, opening).into_iter().for_each(|command| world.ask(command));
     let theirs = match opening {
         DataOpening::Client => Opening::Ours,
@@ -56,25 +56,25 @@ fn join(world: &mut World, key: u64, rights: u8, opening: DataOpening) {
     assert!(open(Label::Reliable) && open(Label::Lossy), "{opening:?}");
 }
 
-fn send(world: &mut World, key: u64, label: Label, message: &[u8]) {
+pub(crate) fn send(world: &mut World, key: u64, label: Label, message: &[u8]) {
     let now_ns = world.now.mono_ns;
     let data = world.peer(key).data.as_mut().expect("data");
     data.send(now_ns, label, message).expect("room");
     world.pass(20);
 }
 
-fn take(world: &mut World, key: u64) -> Vec<Incoming> {
+pub(crate) fn take(world: &mut World, key: u64) -> Vec<Incoming> {
     std::mem::take(&mut world.peer(key).messages)
 }
 
 /// A chat message for everybody or one, of `from` as others must see it.
-fn chat(to: Option<&str>) -> Vec<u8> {
+pub(crate) fn chat(to: Option<&str>) -> Vec<u8> {
     let mut message = field(9, b"hello");
     message.extend(to.iter().flat_map(|to| field(5, to.as_bytes())));
     message
 }
 
-fn signed(mut message: Vec<u8>, from: u64) -> Vec<u8> {
+pub(crate) fn signed(mut message: Vec<u8>, from: u64) -> Vec<u8> {
     message.extend(field(4, format!("member{from}").as_bytes()));
     message.extend(field(17, format!("PA_{from}").as_bytes()));
     message

@@ -3,6 +3,7 @@
 mod blanks;
 mod data;
 mod disowned;
+mod elsewhere;
 mod feedback;
 mod handshakes;
 mod hold;

@@ -101,6 +101,8 @@ pub(crate) fn route(
     RouteSpec {
         route: key,
         source,
+        home: 0,
+        kind: if payload_type == OPUS { SourceKind::Audio } else { SourceKind::Camera },
         transport,
         ssrc,
         rtx_ssrc: (payload_type == VP8).then_some(ssrc + 1),
@@ -222,6 +224,7 @@ impl World {
     /// Delivers until nobody has anything to send.
     pub(crate) fn settle(&mut self) {
         self.calls.handle_time(self.now);
+        self.calls.handle_shards(self.now, &mut self.counters);
         loop {
             let mut moved = false;
             for at in 0..self.peers.len() {

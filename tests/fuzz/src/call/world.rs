@@ -365,6 +365,8 @@ pub(super) fn route(subscriber: usize, source: u64) -> RouteSpec {
     RouteSpec {
         route,
         source,
+        home: 0,
+        kind: if video { SourceKind::Camera } else { SourceKind::Audio },
         transport: subscriber as u64 + 1,
         ssrc: 0x1000 + route as u32,
         rtx_ssrc: video.then_some(0x2000 + route as u32),

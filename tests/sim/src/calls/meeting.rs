@@ -52,8 +52,10 @@ pub struct Meeting {
     pub publishers: Vec<Publisher>,
     /// Who watches.
     pub viewers: Vec<Viewer>,
-    /// Where the server takes media.
+    /// Where the first shard takes media; the ports of the others follow.
     pub server: SocketAddr,
+    /// The shard that serves whoever joins next.
+    pub shard: u16,
     /// What paths between the server and new peers do.
     pub path: Path,
     seed: u64,
@@ -63,28 +65,44 @@ pub struct Meeting {
     /// SSRCs of which nothing may be sent.
     paused: HashSet<u32>,
     credentials: HashMap<TransportKey, (String, String)>,
+    /// The shards of transports, sources and routes.
+    shards: HashMap<u64, u16>,
 }
 
 impl Meeting {
     /// A server on one shard, and nobody there. New peers get `path`.
     pub fn new(seed: u64, path: Path) -> Self {
-        let mut plane = Plane::new(Setup::new(seed, 1));
-        plane.machines[0].shard.calls = Calls::new(Some(server_context()), seed);
+        Self::spread(seed, path, 1)
+    }
+
+    /// The same on several shards.
+    pub fn spread(seed: u64, path: Path, shards: u16) -> Self {
+        let mut plane = Plane::new(Setup::new(seed, shards));
+        for machine in &mut plane.machines {
+            machine.shard.calls = Calls::new(Some(server_context()), seed);
+            machine.shard.join_calls();
+        }
         let server = SocketAddr::new(HOST_V4, 7882);
         let mut meeting = Self {
             plane,
             publishers: Vec::new(),
             viewers: Vec::new(),
             server,
+            shard: 0,
             path,
             seed,
             next_key: 1,
             used: HashMap::new(),
             paused: HashSet::new(),
             credentials: HashMap::new(),
+            shards: HashMap::new(),
         };
-        let outcome = meeting.ask(CallCommand::OpenMedia { udp: server });
-        assert!(matches!(outcome, Outcome::Media { udp, .. } if udp == server), "{outcome:?}");
+        for shard in 0..shards {
+            let server = SocketAddr::new(HOST_V4, server.port() + shard);
+            let open = CallCommand::OpenMedia { udp: server };
+            let outcome = meeting.ask_shard(shard, open);
+            assert!(matches!(outcome, Outcome::Media { udp, .. } if udp == server), "{outcome:?}");
+        }
         meeting
     }
 
@@ -101,9 +119,35 @@ impl Meeting {
         meeting
     }
 
-    /// Sends a command and waits for its outcome.
+    /// Sends a command to the shard that it means and waits for its outcome.
     pub fn ask(&mut self, call: CallCommand) -> Outcome {
-        let outcome = self.plane.ask(0, |request| Command::Call { request, call });
+        let (new, of) = match call {
+            CallCommand::OpenTransport { transport, .. } => (Some(transport), None),
+            CallCommand::AddSource(spec) => (Some(spec.source), Some(spec.transport)),
+            CallCommand::AddRoute(spec) => (Some(spec.route), Some(spec.transport)),
+            CallCommand::SetRemote { transport, .. }
+            | CallCommand::RestartIce { transport, .. }
+            | CallCommand::SetPayloads { transport, .. }
+            | CallCommand::SetExtensions { transport, .. }
+            | CallCommand::CloseTransport { transport } => (None, Some(transport)),
+            CallCommand::SetSource { source, .. } | CallCommand::RemoveSource { source } => {
+                (None, Some(source))
+            }
+            CallCommand::SetRoute { route, .. } | CallCommand::RemoveRoute { route } => {
+                (None, Some(route))
+            }
+            _ => (None, None),
+        };
+        let shard = of.map_or(self.shard, |key| self.shards.get(&key).copied().unwrap_or(0));
+        if let Some(new) = new {
+            self.shards.insert(new, shard);
+        }
+        self.ask_shard(shard, call)
+    }
+
+    /// Sends a command to a shard and waits for its outcome.
+    pub fn ask_shard(&mut self, shard: u16, call: CallCommand) -> Outcome {
+        let outcome = self.plane.ask(shard, |request| Command::Call { request, call });
         self.watch();
         outcome
     }
@@ -148,7 +192,8 @@ impl Meeting {
         }
         let (client, server) = (names.0.as_str(), names.1.as_str());
         let seed = self.seed ^ key;
-        let peer = Peer::new(&self.plane, seed, addresses, self.server, (client, server));
+        let at = SocketAddr::new(HOST_V4, self.server.port() + self.shard);
+        let peer = Peer::new(&self.plane, seed, addresses, at, (client, server));
         self.credentials.insert(key, names);
         (key, peer)
     }
@@ -230,6 +275,11 @@ impl Meeting {
         RouteSpec {
             route,
             source,
+            home: self.shards.get(&source).copied().unwrap_or(0),
+            kind: match self.coding(source) {
+                Some(_) => SourceKind::Camera,
+                None => SourceKind::Audio,
+            },
             transport: self.viewers[at].key,
             ssrc,
             rtx_ssrc,

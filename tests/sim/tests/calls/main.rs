@@ -7,3 +7,4 @@ mod loss;
 mod paths;
 mod reports;
 mod reuse;
+mod spread;

@@ -43,7 +43,7 @@ impl LiveRoom {
     /// Takes in a new session that [`LiveRoom::admits`].
     pub(crate) fn join(&mut self, turn: &mut Turn<'_>, join: Join, shard: u16) -> Option<Joined> {
         let sid = ParticipantSid::from_random(turn.random.bytes());
-        let participant = LiveParticipant::new(sid, join, turn.unix_ms());
+        let participant = LiveParticipant::new(sid, shard, join, turn.unix_ms());
         let replaced = self.replace(turn, &participant);
         let delta = Delta {
             participants: i32::from(participant.counts()),
@@ -98,13 +98,9 @@ impl LiveRoom {
     }
 
     /// Takes up a session that [`LiveRoom::admits`].
-    pub(crate) fn resume(
-        &mut self,
-        turn: &mut Turn<'_>,
-        sid: ParticipantSid,
-        shard: u16,
-    ) -> Option<Joined> {
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) -> Option<Joined> {
         let participant = self.participants.get_mut(&sid)?;
+        let shard = participant.shard;
         let closed_ms = participant.signal_closed_ms.take();
         if participant.departs_at_ms.is_some() {
             participant.departs_at_ms = Some(turn.now_ms.saturating_add(RESUME_TIMEOUT_MS));

@@ -22,6 +22,8 @@ const TOKEN_TTL_S: u32 = 600;
 #[derive(Debug)]
 pub(crate) struct LiveParticipant {
     pub(super) sid: ParticipantSid,
+    /// Where its media is served.
+    pub(super) shard: u16,
     pub(super) identity: String,
     pub(super) name: String,
     pub(super) metadata: String,
@@ -75,7 +77,7 @@ pub(crate) struct LiveParticipant {
 
 impl LiveParticipant {
     /// Somebody who joins with a valid wish.
-    pub(super) fn new(sid: ParticipantSid, join: Join, joined_at_ms: u64) -> Self {
+    pub(super) fn new(sid: ParticipantSid, shard: u16, join: Join, joined_at_ms: u64) -> Self {
         let mut grants = join.grants;
         let mut identity = join.identity;
         if let Some(publish) = &join.publish_only {
@@ -89,6 +91,7 @@ impl LiveParticipant {
         attributes.extend(own);
         Self {
             sid,
+            shard,
             identity,
             name: join.name,
             metadata: join.own_metadata.unwrap_or(join.metadata),

@@ -57,8 +57,8 @@ impl Hub {
                 let of = self.index.routes.get(&route).copied();
                 of.map(|(subscriber, track)| MediaEvent::RouteState { subscriber, track, paused })
             }
-            PlaneEvent::Levels { room, speakers } => {
-                Some(MediaEvent::AudioLevels(self.levels(room, &speakers)))
+            PlaneEvent::Levels { shard, room, speakers } => {
+                Some(MediaEvent::AudioLevels(self.levels((shard, room), &speakers)))
             }
             PlaneEvent::Quality(all) => {
                 let all = all.iter().filter_map(|one| quality_of(&self.index, one));
@@ -73,8 +73,8 @@ impl Hub {
 }
 
 impl Hub {
-    /// Who speaks in a room now, and who has ceased to.
-    fn levels(&mut self, room: u64, speakers: &[Level]) -> Vec<AudioLevel> {
+    /// Who of a shard speaks in a room now, and who has ceased to.
+    fn levels(&mut self, room: (u16, u64), speakers: &[Level]) -> Vec<AudioLevel> {
         let level = |speaker: &Level| {
             let (_, track) = *self.index.sources.get(&speaker.source)?;
             Some(AudioLevel { track, level: speaker.level, active: true })

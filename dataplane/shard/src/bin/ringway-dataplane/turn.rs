@@ -8,8 +8,10 @@
 //!    of a frame makes its runs longer. Then what other shards sent, handshakes that were done, and
 //!    commands.
 //! 4. On the tick: publish a stripe of the records, report to a share of the sources.
-//! 5. Send. After that every byte of this turn is free again.
-//! 6. Release buffers, wake other shards, hand out handshakes, tell the control plane.
+//! 5. Wake the shards that were handed something, so that they send it meanwhile. Send. After that
+//!    every byte of this turn is free again.
+//! 6. Release buffers, wake the shards that get some back, hand out handshakes, tell the control
+//!    plane.
 //!
 //! Nothing here allocates per packet; only commands do.
 
@@ -104,6 +106,7 @@ impl Turn {
         let engine = Engine::new(kind, config).context("cannot start the engine of a shard")?;
         let mut shard = Shard::new(start.config, start.peers);
         shard.calls = Calls::new(Some(start.dtls), start.config.seed);
+        shard.join_calls();
         shard.calls.limit_padding(start.pad_octets);
         shard.calls.hold_sound(start.hold_ns);
         shard.calls.hand_out_handshakes();
@@ -151,6 +154,7 @@ impl Turn {
             if now.mono_ns >= self.next_tick_ns {
                 self.tick(now);
             }
+            self.wake_peers();
             self.send(now);
             self.release();
             self.wake_peers();

@@ -1,0 +1,289 @@
+//! Lanes between the calls of two shards of one data plane.
+//!
+//! - packets: what a source's home hands to a shard that serves subscribers of it. Lossy: full
+//!   means that the other shard is behind; counted, and the home goes on. The octets are copied:
+//!   once for each such shard, which needs them in a history of its own to answer its subscribers
+//!   from, so that no shard waits for another's memory.
+//! - words: what both ends tell each other about sources and data. Nearly all of them may be lost,
+//!   as they are said again; the few others wait in the speaker's backlog.
+
+use std::collections::VecDeque;
+
+use ringway_sfu::call::MAX_LAYERS;
+use ringway_sfu::call::prepared::StreamId;
+use ringway_sfu::report::SourceReport;
+use ringway_wire::extension::ExtensionKind;
+use ringway_wire::payload::Codec;
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::data::Message;
+use crate::slab::SlotId;
+
+/// Packets under way from one shard to another. More lets a slow shard fall farther behind before
+/// loss tells it; fewer loses key frames of many cameras that come at once.
+const PACKETS: usize = 1024;
+/// Their octets: as many packets of full size, or nearly.
+const OCTETS: usize = 1024 * 1024;
+/// Words under way.
+const WORDS: usize = 1024;
+
+/// A packet on its way to a mirror; its octets lie beside it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    /// The mirror that it is for.
+    pub(super) mirror: SlotId,
+    /// Which numbering of which layer it belongs to, in the home's words.
+    pub(super) stream: StreamId,
+    /// It was late where it came in.
+    pub(super) repaired: bool,
+    /// What its payload type carries.
+    pub(super) codec: Codec,
+    /// And in which clock, Hz.
+    pub(super) clock_hz: u32,
+    /// The publisher's ids of header extensions.
+    pub(super) extensions: [u8; ExtensionKind::COUNT],
+    /// When the kernel had it, ns since the Unix epoch.
+    pub(super) kernel_ns: u64,
+    /// Octets.
+    pub(super) len: u16,
+}
+
+/// What shards tell each other about calls.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// To the home of a source: its packets are wanted, under this name, for so many subscribers.
+    /// Said again and again: the home forgets who falls silent.
+    Want { source: u64, mirror: SlotId, routes: u32 },
+    /// To the home: no longer.
+    Leave { source: u64, mirror: SlotId },
+    /// To the home: somebody needs a key frame of a layer.
+    KeyFrame { source: u64, layer: u8 },
+    /// To the home: this packet has not come over the lane.
+    Again { source: u64, stream: StreamId, sequence: u16 },
+    /// From the home: how the source is now.
+    State {
+        mirror: SlotId,
+        muted: bool,
+        encrypted: bool,
+        live: u8,
+        ssrcs: [Option<u32>; MAX_LAYERS],
+    },
+    /// From the home: there is no such source.
+    Gone { mirror: SlotId },
+    /// From the home: the publisher's sender report.
+    Report { mirror: SlotId, report: SourceReport },
+    /// Somebody of a room exchanges data here. Never lost.
+    Enter { room: u64 },
+    /// Nobody does any more. Never lost.
+    Exit { room: u64 },
+    /// A message for those of its room that are there.
+    Data(Box<Message>),
+}
+
+/// One shard's ends of the lanes to and from one other shard.
+#[derive(Debug)]
+pub struct ShardLane {
+    heads_out: Producer<Head>,
+    octets_out: Producer<u8>,
+    words_out: Producer<Word>,
+    heads_in: Consumer<Head>,
+    octets_in: Consumer<u8>,
+    words_in: Consumer<Word>,
+    backlog: VecDeque<Word>,
+    touched: bool,
+}
+
+impl ShardLane {
+    /// The ends of a pair of shards.
+    pub fn pair() -> (Self, Self) {
+        let (a_heads, b_heads_in) = RingBuffer::new(PACKETS);
+        let (b_heads, a_heads_in) = RingBuffer::new(PACKETS);
+        let (a_octets, b_octets_in) = RingBuffer::new(OCTETS);
+        let (b_octets, a_octets_in) = RingBuffer::new(OCTETS);
+        let (a_words, b_words_in) = RingBuffer::new(WORDS);
+        let (b_words, a_words_in) = RingBuffer::new(WORDS);
+        let end = |heads_out, octets_out, words_out, heads_in, octets_in, words_in| Self {
+            heads_out,
+            octets_out,
+            words_out,
+            heads_in,
+            octets_in,
+            words_in,
+            backlog: VecDeque::new(),
+            touched: false,
+        };
+        (
+            end(a_heads, a_octets, a_words, a_heads_in, a_octets_in, a_words_in),
+            end(b_heads, b_octets, b_words, b_heads_in, b_octets_in, b_words_in),
+        )
+    }
+
+    /// Hands a packet over; `false` when the other shard is too far behind.
+    pub(super) fn hand(&mut self, head: Head, octets: &[u8]) -> bool {
+        self.touched = true;
+        debug_assert_eq!(octets.len(), usize::from(head.len));
+        // The octets first: whoever sees the head finds them.
+        !self.heads_out.is_full()
+            && self.octets_out.push_entire_slice(octets).is_ok()
+            && self.heads_out.push(head).is_ok()
+    }
+
+    /// The next packet that the other shard has handed over.
+    pub(super) fn handed(&mut self) -> Option<Head> {
+        self.heads_in.pop().ok()
+    }
+
+    /// Takes the octets of the packet that was taken last.
+    pub(super) fn take_octets(&mut self, into: &mut [u8]) {
+        let taken = self.octets_in.pop_entire_slice(into);
+        assert!(taken.is_ok(), "a packet was handed over without its octets");
+    }
+
+    /// Drops the octets of the packet that was taken last.
+    pub(super) fn drop_octets(&mut self, len: usize) {
+        let chunk = self.octets_in.read_chunk(len);
+        chunk.expect("a packet was handed over without its octets").commit_all();
+    }
+
+    /// Says something that may be lost; `false`: it was, as the other shard is far behind.
+    pub(super) fn say(&mut self, word: Word) -> bool {
+        self.touched = true;
+        self.backlog.is_empty() && self.words_out.push(word).is_ok()
+    }
+
+    /// Says something, at the latest when the other shard has room again.
+    pub(super) fn say_surely(&mut self, word: Word) {
+        self.backlog.push_back(word);
+        self.push_backlog();
+    }
+
+    /// Says what waits in the backlog as far as there is room.
+    pub(super) fn push_backlog(&mut self) {
+        while let Some(word) = self.backlog.pop_front() {
+            self.touched = true;
+            if let Err(rtrb::PushError::Full(word)) = self.words_out.push(word) {
+                self.backlog.push_front(word);
+                return;
+            }
+        }
+    }
+
+    /// What the other shard said next.
+    pub(super) fn heard(&mut self) -> Option<Word> {
+        self.words_in.pop().ok()
+    }
+
+    /// Whether nothing waits to be read, or to be written.
+    fn is_idle(&self) -> bool {
+        self.heads_in.is_empty() && self.words_in.is_empty() && self.backlog.is_empty()
+    }
+}
+
+/// One shard's ends toward all others.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    /// Its own number.
+    pub(super) index: u16,
+    /// By shard; `None` for itself.
+    lanes: Vec<Option<ShardLane>>,
+    /// Packets that were handed over, and those that found no room, until they are counted.
+    pub(super) handed: u64,
+    pub(super) lost: u64,
+}
+
+impl Others {
+    pub(super) fn new(index: u16, lanes: Vec<Option<ShardLane>>) -> Self {
+        Self { index, lanes, handed: 0, lost: 0 }
+    }
+
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> u16 {
+        self.lanes.len() as u16
+    }
+
+    /// The lane to a shard; `None` where there is no such other shard.
+    pub(super) fn to(&mut self, shard: u16) -> Option<&mut ShardLane> {
+        self.lanes.get_mut(usize::from(shard))?.as_mut()
+    }
+
+    /// Says something that may be lost; whether it was not.
+    pub(super) fn say(&mut self, shard: u16, word: Word) -> bool {
+        self.to(shard).is_some_and(|lane| lane.say(word))
+    }
+
+    /// Says something to everybody that must not be lost.
+    pub(super) fn say_all(&mut self, word: impl Fn() -> Word) {
+        self.lanes.iter_mut().flatten().for_each(|lane| lane.say_surely(word()));
+    }
+
+    /// Hands a packet over, and counts.
+    pub(super) fn hand(&mut self, shard: u16, head: Head, octets: &[u8]) {
+        let handed = self.to(shard).is_some_and(|lane| lane.hand(head, octets));
+        self.handed += u64::from(handed);
+        self.lost += u64::from(!handed);
+    }
+
+    /// Whether nothing waits anywhere.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lanes.iter().flatten().all(ShardLane::is_idle)
+    }
+
+    /// Whether anything was written to a shard since the last call: it may need waking.
+    pub(super) fn take_touched(&mut self, shard: u16) -> bool {
+        self.to(shard).is_some_and(|lane| std::mem::take(&mut lane.touched))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(len: usize) -> Head {
+        Head {
+            mirror: SlotId { slot: 0, generation: 1 },
+            stream: StreamId::new(0, 0),
+            repaired: false,
+            codec: Codec::Opus,
+            clock_hz: 48_000,
+            extensions: [0; ExtensionKind::COUNT],
+            kernel_ns: 0,
+            len: len as u16,
+        }
+    }
+
+    #[test]
+    fn what_finds_no_room_is_lost_as_a_whole() {
+        let (mut home, mut server) = ShardLane::pair();
+        let packets: Vec<Vec<u8>> = (0..2000).map(|n| vec![n as u8; 100 + n % 1400]).collect();
+        let kept = packets.iter().map(|packet| home.hand(head(packet.len()), packet));
+        let kept: Vec<bool> = kept.collect();
+        let count = kept.iter().filter(|kept| **kept).count();
+        assert!((700..=PACKETS).contains(&count), "{count} packets");
+        for (packet, _) in packets.iter().zip(&kept).filter(|(_, kept)| **kept) {
+            let head = server.handed().expect("a packet");
+            let mut octets = vec![0; head.len.into()];
+            server.take_octets(&mut octets);
+            assert!(octets == *packet);
+        }
+        assert!(server.handed().is_none() && home.hand(head(5), &[1; 5]));
+        let dropped = server.handed().expect("a packet");
+        server.drop_octets(dropped.len.into());
+        assert!(server.is_idle());
+    }
+
+    #[test]
+    fn rooms_are_told_of_even_to_a_shard_that_stands_still() {
+        let (mut here, mut there) = ShardLane::pair();
+        let lost = (0..WORDS + 10).filter(|_| !here.say(Word::KeyFrame { source: 1, layer: 0 }));
+        assert_eq!(lost.count(), 10);
+        here.say_surely(Word::Enter { room: 7 });
+        assert!(!here.say(Word::KeyFrame { source: 1, layer: 0 }) && !here.is_idle());
+        let mut rooms = 0;
+        while let Some(word) = there.heard() {
+            rooms += usize::from(matches!(word, Word::Enter { room: 7 }));
+            here.push_backlog();
+        }
+        assert_eq!(rooms, 1);
+        assert!(here.is_idle());
+    }
+}
