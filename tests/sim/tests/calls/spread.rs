@@ -188,7 +188,7 @@ fn mute_and_end_reach_the_other_shards() {
 }
 
 #[test]
-fn a_mirror_ends_with_its_last_route_or_a_reset() {
+fn a_mirror_ends_with_its_last_route_or_its_transports() {
     for_seeds(4, |seed| {
         let mut meeting = watched(seed, Path::PERFECT, Coding::Vp8, 2);
         meeting.run_ms(1500);
@@ -205,8 +205,9 @@ fn a_mirror_ends_with_its_last_route_or_a_reset() {
         meeting.run_ms(2000);
         assert!(show(&meeting.viewers[1].streams[2]).decoded > 20);
         let reset = (seed % 2) as u16;
-        assert_eq!(meeting.ask_shard(reset, CallCommand::Reset), Outcome::Accepted);
-        meeting.run_ms(20);
+        let disown = CallCommand::Disown { linger_ms: 0 };
+        assert_eq!(meeting.ask_shard(reset, disown), Outcome::Accepted);
+        meeting.run_ms(3000);
         let handed = counter(&meeting, 0, Counter::HandedOver);
         meeting.run_ms(1000);
         assert_eq!(counter(&meeting, 0, Counter::HandedOver), handed, "shard {reset} forgot all");
