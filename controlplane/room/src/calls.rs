@@ -100,6 +100,8 @@ pub struct Calls {
     names: HashMap<String, RoomSid>,
     /// One per shard; empty while the data plane is away.
     loads: Vec<Load>,
+    /// Bytes of media that come in and go out in a second.
+    bytes_per_s: u64,
     out: Outbox,
     index: Index,
     random: Random,
@@ -113,6 +115,7 @@ impl Calls {
             rooms: BTreeMap::new(),
             names: HashMap::new(),
             loads: Vec::new(),
+            bytes_per_s: 0,
             out: Outbox::default(),
             index: Index::default(),
             random: Random::new(seed),
@@ -157,6 +160,20 @@ impl Calls {
         }
     }
 
+    /// How many bytes of media came in and went out in a second of late.
+    pub fn handle_traffic(&mut self, bytes_per_s: u64) {
+        self.bytes_per_s = bytes_per_s;
+    }
+
+    /// Whether the machine serves as much as it may.
+    fn is_full(&self) -> bool {
+        let CallLimits { participants, tracks, bytes_per_s, .. } = self.config.limits;
+        let served = || self.rooms.values().map(LiveRoom::served).sum::<usize>();
+        self.index.participants.len() >= participants
+            || bytes_per_s > 0 && self.bytes_per_s >= bytes_per_s
+            || tracks > 0 && self.index.tracks.len() + served() >= tracks
+    }
+
     /// Whether `join` would be admitted now; makes nothing and kicks nobody. For `/validate`.
     pub fn validate(&self, join: &Join) -> Result<(), Refusal> {
         self.check_token(join)?;
@@ -172,9 +189,7 @@ impl Calls {
             }
             None => {}
         }
-        if join.reconnect.is_none()
-            && self.index.participants.len() >= self.config.limits.participants
-        {
+        if join.reconnect.is_none() && self.is_full() {
             return Err(Refusal::ServerFull);
         }
         self.check_sizes(join)?;

@@ -1,5 +1,6 @@
 //! The configuration: file, environment, defaults; what is missing or contradictory in a sentence.
 
+mod limit;
 mod room;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::link::UdpPorts;
 use crate::names::Names;
 
-pub use room::{EnabledCodec, Room};
+pub use limit::Limit;
+pub use room::{EnabledCodec, PlayoutDelay, Room, RoomConfiguration};
 
 /// Overrides the keys of the file: `KEY: SECRET`, one a line.
 const KEYS_VARIABLE: &str = "RINGWAY_KEYS";
@@ -54,6 +56,8 @@ pub struct Config {
     pub rtc: Rtc,
     /// How rooms are made and end.
     pub room: Room,
+    /// What clients of calls may bring.
+    pub limit: Limit,
 }
 
 /// Media of calls; the names are LiveKit's.
@@ -122,6 +126,7 @@ impl Default for Config {
             limits: Limits::default(),
             rtc: Rtc::default(),
             room: Room::default(),
+            limit: Limit::default(),
         }
     }
 }
@@ -210,6 +215,19 @@ pub enum ConfigError {
     /// Any port is no list.
     #[error("rtc.udp_port: 0 stands for any port, so it must stand alone")]
     AnyPort,
+    /// A delay that ends before it begins.
+    #[error("room.playout_delay and the delays of room_configurations: min must not exceed max")]
+    PlayoutDelay,
+    /// A number out of its range.
+    #[error("{key} must be between {least} and {most}")]
+    NotWithin {
+        /// Which.
+        key: &'static str,
+        /// The lowest.
+        least: usize,
+        /// The highest.
+        most: usize,
+    },
     /// A number that allows nothing.
     #[error("{key} must be at least {least}")]
     TooSmall {
@@ -273,6 +291,8 @@ impl Config {
             return Err(ConfigError::StunServer { server: server.clone() });
         }
         self.rtc.check_ports()?;
+        self.limit.check()?;
+        self.room.check()?;
         let least = [
             ("limits.max_forwards", self.limits.max_forwards, 1),
             ("limits.max_destinations_per_forward", self.limits.max_destinations_per_forward, 1),
@@ -344,6 +364,9 @@ mod tests {
         check(&format!("{keys}prot: 1"), "did you mean \"port\"?");
         check(&format!("{keys}limits: {{max_forward: 1}}"), "limits.max_forwards");
         check(&format!("{keys}limits: {{body_bytes: 10}}"), "limits.body_bytes must be");
+        check(&format!("{keys}limit: {{num_track: 1}}"), "limit.num_tracks");
+        check(&format!("{keys}limit: {{signal_message_size_limit: 9}}"), "between 65536 and");
+        check(&format!("{keys}room: {{playout_delay: {{min: 9, max: 8}}}}"), "room.playout_delay");
         check(&format!("{keys}metrics: {{username: a}}"), "both username and password");
         check(&format!("{keys}rtc: {{stun_servers: [stun.example.com]}}"), "must be HOST:PORT");
         check(&format!("{keys}rtc: {{stun_servers: [\"[2001:db8::1]:3478\"]}}"), "");

@@ -18,7 +18,6 @@ use axum::extract::{RawQuery, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use ringway_signal::wire::MESSAGE_BYTES_MAX;
 
 use crate::addresses::{AddressError, media_addresses};
 use crate::config::Config;
@@ -54,8 +53,11 @@ pub fn start(config: &Config) -> Result<(CallEnds, Rtc), AddressError> {
     let ice_servers = ice_servers(&config.rtc.stun_servers);
     let mut settings = Settings { ice_tcp, ice_servers, ..Settings::default() };
     config.room.apply(&mut settings);
+    let mut calls = config.room.calls();
+    config.limit.apply(&mut calls.limits);
+    settings.message_bytes = config.limit.signal_message_size_limit;
     let ends = Ends { plane, commands, facts };
-    let (task, rtc) = RtcTask::new(settings, config.room.calls(), tokens, ends);
+    let (task, rtc) = RtcTask::new(settings, calls, tokens, ends);
     tokio::spawn(task.run());
     tokio::spawn(async move {
         while let Some(fact) = happened.recv().await {
@@ -132,9 +134,10 @@ async fn connect(
     let Some(first) = ticket.first().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
+    let message_bytes = rtc.message_bytes();
     upgrade
-        .max_message_size(MESSAGE_BYTES_MAX)
-        .max_frame_size(MESSAGE_BYTES_MAX)
+        .max_message_size(message_bytes)
+        .max_frame_size(message_bytes)
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .on_upgrade(move |socket| socket::run(socket, first, ticket))

@@ -5,6 +5,7 @@ use livekit_protocol::server_info::Edition;
 use ringway_sdp::EnabledCodec;
 
 use crate::client::{Client, PROTOCOL};
+use crate::wire::MESSAGE_BYTES_MAX;
 
 /// The LiveKit release that clients shall take us for. Above 1.13.6, JavaScript clients send VP9
 /// and AV1 as simulcast by rid; raise it only once such layers are told apart by rid alone.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub full_ice: bool,
     /// Clients may connect over TCP.
     pub ice_tcp: bool,
+    /// `limit.signal_message_size_limit`: the longest message of a client, bytes.
+    pub message_bytes: usize,
 }
 
 impl Default for Settings {
@@ -59,6 +62,7 @@ impl Default for Settings {
             enabled_codecs: codecs.map(codec).to_vec(),
             full_ice: true,
             ice_tcp: true,
+            message_bytes: MESSAGE_BYTES_MAX,
         }
     }
 }

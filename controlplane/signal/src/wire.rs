@@ -9,8 +9,9 @@ use livekit_protocol::{SignalRequest, SignalResponse};
 use prost::Message;
 use prost::bytes::Bytes;
 
-/// The longest message taken from or given to a client, bytes. Raised: one client may make us hold
-/// more; lowered: large rooms' participant lists and offers no longer fit. LiveKit's default.
+/// The longest message taken from a client unless the configuration says otherwise, bytes; the
+/// WebSocket keeps to it. Raised: one client may make us hold more; lowered: offers of large rooms
+/// no longer fit. LiveKit's default.
 pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// How messages of one connection are written.
@@ -72,9 +73,6 @@ fn json(response: &SignalResponse) -> String {
 /// Why a frame is no request. The connection ends, as it does at LiveKit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// Longer than [`MESSAGE_BYTES_MAX`].
-    #[error("the message is longer than {MESSAGE_BYTES_MAX} bytes")]
-    TooLong,
     /// Not protobuf of this shape.
     #[error("the message is not a protobuf SignalRequest")]
     NotProtobuf,
@@ -85,17 +83,11 @@ pub enum WireError {
 
 /// Reads a binary frame.
 pub fn decode_binary(bytes: &[u8]) -> Result<SignalRequest, WireError> {
-    if bytes.len() > MESSAGE_BYTES_MAX {
-        return Err(WireError::TooLong);
-    }
     SignalRequest::decode(bytes).map_err(|_| WireError::NotProtobuf)
 }
 
 /// Reads a text frame.
 pub fn decode_text(text: &str) -> Result<SignalRequest, WireError> {
-    if text.len() > MESSAGE_BYTES_MAX {
-        return Err(WireError::TooLong);
-    }
     serde_json::from_str(text).map_err(|_| WireError::NotJson)
 }
 
@@ -146,7 +138,6 @@ mod tests {
             assert_eq!(decode_binary(unknown).unwrap().message, None);
         }
         assert_eq!(decode_binary(&bytes[..2]), Err(WireError::NotProtobuf));
-        assert_eq!(decode_binary(&vec![0; MESSAGE_BYTES_MAX + 1]), Err(WireError::TooLong));
     }
 
     #[test]

@@ -36,8 +36,8 @@ pub const NAME_BYTES: usize = 16;
 pub const FINGERPRINT_BYTES: usize = 64;
 /// Part of an identity in one command; LiveKit's identities have at most 256 octets by default.
 pub const IDENTITY_PART_BYTES: usize = 160;
-/// The longest canonical name (RFC 3550 6.5.1) of a route. LiveKit's clients see a participant's sid
-/// and a stream's name there, 16 and some 36 octets; each report repeats it.
+/// The longest canonical name (RFC 3550 6.5.1) of a route. LiveKit's clients see a participant's
+/// sid and a stream's name there, 16 and some 36 octets; each report repeats it.
 pub const CNAME_BYTES: usize = 64;
 /// The longest sid.
 pub const SID_BYTES: usize = 32;

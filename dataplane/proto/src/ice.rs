@@ -17,6 +17,7 @@ mod credentials;
 mod full;
 mod lite;
 mod paths;
+mod probe;
 mod reply;
 
 #[cfg(test)]

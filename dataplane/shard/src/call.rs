@@ -4,9 +4,10 @@
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
 //! subscriber. Where a source's subscribers are on several shards, [`mirror`] brings its packets to
-//! the others over [`lanes`]. [`data`] passes messages of data channels on. [`rtcp`] is the way back, [`tcp`] the
-//! way of peers that cannot use UDP. [`upkeep`] does what is due, [`commands`] what the control
-//! plane asks; [`disowned`] are the transports of a control plane that is gone.
+//! the others over [`lanes`]. [`data`] passes messages of data channels on. [`rtcp`] is the way
+//! back, [`tcp`] the way of peers that cannot use UDP, [`movers`] are those whose NAT moves them.
+//! [`upkeep`] does what is due, [`commands`] what the control plane asks; [`disowned`] are the
+//! transports of a control plane that is gone.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.
@@ -34,6 +35,7 @@ mod hold;
 mod ingress;
 mod lanes;
 mod mirror;
+mod movers;
 mod outlet;
 mod padding;
 mod quality;
@@ -101,6 +103,7 @@ pub struct Calls {
     session_of: HashMap<u64, SlotId>,
     by_ufrag: HashMap<Box<[u8]>, SlotId>,
     by_path: HashMap<Path, SlotId>,
+    movers: movers::Movers,
     /// The last one found by path: packets come in bursts of one peer.
     latest: Option<(Path, SlotId)>,
     streams: Slab<Stream>,
@@ -168,6 +171,7 @@ impl Calls {
             session_of: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_path: HashMap::new(),
+            movers: movers::Movers::default(),
             latest: None,
             streams: Slab::new(SOURCES),
             stream_of: HashMap::new(),

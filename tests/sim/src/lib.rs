@@ -9,7 +9,7 @@
 //! - [`plane`]: the whole: shards, network, log, and a control plane in its simplest form.
 //! - [`machine`]: one shard with what the engine and the turn loop are to it.
 //! - [`pool`], [`sockets`], [`kernel`]: what the engine's parts are to a shard.
-//! - [`network`]: paths that lose, double, delay and reorder.
+//! - [`network`]: paths that lose, double, delay and reorder, and NATs that move their clients.
 //! - [`source`], [`judge`]: who sends, and what must have become of it.
 //! - [`calls`]: the same with peers that speak ICE, DTLS and SRTP.
 //! - [`seeds`], [`random`]: many runs, each repeatable.

@@ -181,7 +181,8 @@ pub(crate) fn run(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode>
 }
 
 fn is_closed(error: &SettingsError) -> bool {
-    matches!(error, SettingsError::Read { source, .. } if source.kind() == ErrorKind::PermissionDenied)
+    let SettingsError::Read { source, .. } = error else { return false };
+    source.kind() == ErrorKind::PermissionDenied
 }
 
 fn render(findings: &[Finding]) -> String {

@@ -97,6 +97,11 @@ pub struct CallLimits {
     pub subscriptions_video: u32,
     /// `limit.subscription_limit_audio`: per participant; 0 is no limit.
     pub subscriptions_audio: u32,
+    /// `limit.num_tracks`: tracks that come in or go out on this machine; reached, joins get 503 as
+    /// at LiveKit. 0 is no limit.
+    pub tracks: usize,
+    /// `limit.bytes_per_sec`: the same of bytes of media in a second.
+    pub bytes_per_s: u64,
     /// Rooms on this machine. Ours: without it one token could fill the memory.
     pub rooms: usize,
     /// Participants on this machine; reached, joins get 503 as LiveKit's node limits do.
@@ -123,6 +128,8 @@ impl Default for CallLimits {
             attributes_bytes: 64 * 1024,
             subscriptions_video: 0,
             subscriptions_audio: 0,
+            tracks: 0,
+            bytes_per_s: 0,
             rooms: 100_000,
             participants: 100_000,
             pending_tracks: 20,

@@ -164,7 +164,7 @@ impl fmt::Display for Refusal {
             Self::RoomNotFound => "requested room does not exist",
             Self::PresetNotFound => "the room preset does not exist",
             Self::RoomFull => "the room has reached its max_participants",
-            Self::ServerFull => "the server has reached its limit of rooms or participants",
+            Self::ServerFull => "the server has reached its limit of rooms, participants or media",
             Self::Unavailable => "the media server is starting or restarting, try again",
             Self::StateMismatch => "the session is no more, join again",
         })

@@ -98,6 +98,31 @@ fn rooms_are_made_only_where_that_is_allowed() {
     assert_eq!(house.join(wish("cid")).err(), Some(Refusal::ServerFull));
 }
 
+/// LiveKit's limits of a node: those who are in stay, and may resume.
+#[test]
+fn a_machine_that_serves_all_it_may_takes_nobody_else() {
+    let mut config = Config::default();
+    config.limits.tracks = 2;
+    config.limits.bytes_per_s = 1_000_000;
+    let mut house = House::new(config);
+    let ann = house.enter("ann");
+    house.microphone(ann);
+    let bob = house.enter("bob");
+    // What bob receives counts, too.
+    assert_eq!(house.join(wish("cid")).err(), Some(Refusal::ServerFull));
+    assert_eq!(house.calls.validate(&wish("cid")).err(), Some(Refusal::ServerFull));
+    let mut again = wish("bob");
+    again.reconnect = Some(Reconnect { sid: None });
+    assert!(house.join(again).is_ok(), "a session that is there goes on");
+    let reason = DisconnectReason::ClientInitiated;
+    house.ask(bob, Request::Leave { reason });
+    assert!(house.join(wish("cid")).is_ok(), "one track comes in, none goes out");
+    for (bytes_per_s, full) in [(999_999, false), (1_000_000, true), (0, false)] {
+        house.calls.handle_traffic(bytes_per_s);
+        assert_eq!(house.calls.validate(&wish("dan")).is_err(), full, "{bytes_per_s}");
+    }
+}
+
 #[test]
 fn nothing_is_admitted_without_a_data_plane() {
     let mut house = House::new(Config::default());

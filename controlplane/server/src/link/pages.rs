@@ -143,6 +143,14 @@ impl Plane {
         Some(self.view()?.counters(shard)?[Counter::BusyNs as usize])
     }
 
+    /// Bytes of datagrams that all shards have received and sent.
+    pub(super) fn bytes(&self) -> u64 {
+        let Some(view) = self.view() else { return 0 };
+        let shards = (0..view.boot().limits.shards).filter_map(|shard| view.counters(shard));
+        let both = [Counter::BytesReceived as usize, Counter::BytesSent as usize];
+        shards.map(|counters| both.iter().map(|at| counters[*at]).sum::<u64>()).sum()
+    }
+
     /// Everything that the shards publish about themselves.
     pub fn shards(&self) -> Vec<Shard> {
         let Some(view) = self.view() else { return Vec::new() };

@@ -22,6 +22,8 @@ use crate::rtc::task::PlaneNews;
 const BEAT_AGE_MAX: Duration = Duration::from_secs(2);
 /// How often heartbeats are looked at.
 const BEAT_INTERVAL: Duration = Duration::from_millis(250);
+/// How often the traffic is measured. Longer: a limit is noticed late; shorter: bursts count.
+const TRAFFIC_INTERVAL: Duration = Duration::from_secs(2);
 /// How often heartbeats are looked at before the data plane counts as joined.
 const FIRST_BEAT_INTERVAL: Duration = Duration::from_millis(5);
 /// Pause before a full lane is tried again: nobody rings when there is room.
@@ -45,6 +47,13 @@ struct Session<'a> {
     events: &'a mpsc::Sender<LinkEvent>,
     plane: &'a Plane,
     calls: Calls<'a>,
+    traffic: Traffic,
+}
+
+/// How many bytes had come in and gone out, and when.
+struct Traffic {
+    bytes: u64,
+    at: Instant,
 }
 
 /// Serves one joined data plane until it is lost. Whether it ever was alive.
@@ -83,7 +92,8 @@ pub(super) async fn run(
         "joined the data plane"
     );
     let (calls, first) = Calls::begin(calls, shards);
-    let mut session = Session { lanes, bell, socket, commands, events, plane, calls };
+    let traffic = Traffic { bytes: 0, at: Instant::now() };
+    let mut session = Session { lanes, bell, socket, commands, events, plane, calls, traffic };
     first.into_iter().for_each(|(shard, command)| session.queue(shard, command));
     let joined = LinkEvent::Joined { shards, commands: Commands(sender) };
     let reason = match events.send(joined).await {
@@ -162,7 +172,10 @@ impl Session<'_> {
                     None => Some("the task of the calls has ended"),
                 },
                 _ = self.socket.readable() => Some("its socket closed"),
-                _ = beat.tick() => self.stale(),
+                _ = beat.tick() => {
+                    self.tell_traffic();
+                    self.stale()
+                }
                 () = sleep(FULL_PAUSE), if full => None,
             };
             self.wake();
@@ -180,6 +193,21 @@ impl Session<'_> {
         let fresh = (0..self.lanes.len())
             .all(|shard| self.plane.beat_ns(shard as u16).is_some_and(is_fresh));
         if fresh { None } else { Some("a shard has not beaten for 2 s") }
+    }
+
+    /// Tells now and then how much there is of late.
+    fn tell_traffic(&mut self) {
+        let elapsed = self.traffic.at.elapsed();
+        if elapsed < TRAFFIC_INTERVAL {
+            return;
+        }
+        let bytes = self.plane.bytes();
+        let came = bytes.saturating_sub(self.traffic.bytes);
+        let per_s = u128::from(came) * 1000 / elapsed.as_millis().max(1);
+        self.traffic = Traffic { bytes, at: Instant::now() };
+        let news = PlaneNews::Traffic(u64::try_from(per_s).unwrap_or(u64::MAX));
+        // Full only when the task is far behind; the next one comes soon.
+        let _ = self.calls.ends.news.try_send(news);
     }
 
     fn socket_ended(&self) -> bool {

@@ -64,6 +64,8 @@ pub enum PlaneNews {
     Said(PlaneEvent),
     /// How busy each shard was of late, ‰.
     Loads(Vec<u32>),
+    /// Bytes of media that came in and went out in a second of late.
+    Traffic(u64),
     /// The data plane is gone.
     Lost,
 }
@@ -76,6 +78,7 @@ struct Known {
     questions: mpsc::Sender<Question>,
     tokens: Arc<Tokens>,
     ice_links: Vec<HeaderValue>,
+    message_bytes: usize,
     next_connection: AtomicU64,
     /// How many tickets there are.
     tickets: watch::Sender<usize>,
@@ -89,6 +92,11 @@ impl Rtc {
     /// The API keys.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
+    }
+
+    /// The longest message of a client.
+    pub fn message_bytes(&self) -> usize {
+        self.0.message_bytes
     }
 
     /// STUN and TURN servers as `Link` headers name them.
@@ -265,6 +273,7 @@ impl RtcTask {
         settings.unix_start_ms = unix_start_ms;
         config.unix_start_ms = unix_start_ms;
         let ice_links = ice_links(&settings);
+        let message_bytes = settings.message_bytes;
         let task = Self {
             hub: Hub::new(settings, config, seed()),
             questions,
@@ -279,7 +288,8 @@ impl RtcTask {
         let next_connection = AtomicU64::new(1);
         let (tickets, _) = watch::channel(0);
         let questions = sender;
-        (task, Rtc(Arc::new(Known { questions, tokens, ice_links, next_connection, tickets })))
+        let known = Known { questions, tokens, ice_links, message_bytes, next_connection, tickets };
+        (task, Rtc(Arc::new(known)))
     }
 
     /// Runs until nobody can ask any more.
@@ -330,6 +340,7 @@ impl RtcTask {
             PlaneNews::Joined(info) => self.hub.handle_plane_joined(now_ms, info),
             PlaneNews::Said(event) => self.hub.handle_plane_event(now_ms, event),
             PlaneNews::Loads(busy_permille) => self.hub.handle_loads(&busy_permille),
+            PlaneNews::Traffic(bytes_per_s) => self.hub.handle_traffic(bytes_per_s),
             PlaneNews::Lost => self.hub.handle_plane_lost(now_ms),
         }
     }

@@ -7,9 +7,11 @@ use ringway_wire::stun::StunView;
 
 use super::client::ClientAgent;
 use super::consent::Consent;
+use super::credentials::IceKey;
 use super::full::FullAgent;
 use super::lite::{LiteAgent, nominate};
 use super::paths::Paths;
+use super::probe::Probe;
 use super::{ConsentChange, IceCredentials, IceDrop, LocalAddress, NS_PER_MS, Path, PathProtocol};
 
 /// Nothing is waiting, so nothing is due before this.
@@ -51,11 +53,15 @@ pub struct IceAgent {
     kind: Kind,
     paths: Paths,
     consent: Consent,
+    /// The peer's credentials; none of a client, which checks by itself.
+    remote: Option<IceKey>,
+    probe: Probe,
 }
 
 impl IceAgent {
     fn new(kind: Kind) -> Self {
-        Self { kind, paths: Paths::default(), consent: Consent::default() }
+        let (paths, consent) = (Paths::default(), Consent::default());
+        Self { kind, paths, consent, remote: None, probe: Probe::default() }
     }
 
     /// The server's own responder: always controlled, sends no checks.
@@ -82,8 +88,11 @@ impl IceAgent {
         }
     }
 
-    /// The peer's credentials, also after a restart. A lite agent does not need them.
+    /// The peer's credentials, also after a restart.
     pub fn set_remote(&mut self, remote: &IceCredentials) {
+        if !matches!(self.kind, Kind::Client(_)) {
+            self.remote = Some(IceKey::new(remote));
+        }
         match &mut self.kind {
             Kind::Lite(_) => {}
             Kind::Full(agent) => agent.set_remote(remote),
@@ -129,17 +138,38 @@ impl IceAgent {
         bytes: &[u8],
     ) -> Result<Heard, IceDrop> {
         let before = self.paths.selected();
-        let nominated = match &mut self.kind {
-            Kind::Lite(agent) => agent.handle(path, view)?,
-            Kind::Full(agent) => agent.handle(now_ns, path, view, bytes, &mut self.paths)?,
-            Kind::Client(agent) => agent.handle(now_ns, path, view, &mut self.paths)?,
+        let found = match &self.remote {
+            Some(remote) => self.probe.is_answer(path, view, remote),
+            None => false,
         };
+        let nominated = found
+            || match &mut self.kind {
+                Kind::Lite(agent) => agent.handle(path, view)?,
+                Kind::Full(agent) => agent.handle(now_ns, path, view, bytes, &mut self.paths)?,
+                Kind::Client(agent) => agent.handle(now_ns, path, view, &mut self.paths)?,
+            };
         let consent = self.consent.heard(now_ns);
         let learned = self.paths.learn(path);
         nominate(&mut self.paths, path, nominated);
         let selected = self.paths.selected().filter(|_| self.paths.selected() != before);
         let (learned, forgotten) = learned.unzip();
         Ok(Heard { learned, forgotten: forgotten.flatten(), selected, consent })
+    }
+
+    /// Media that only the peer can have sealed came by a path that passed no check: it is heard
+    /// there from now on, and sent to as soon as it answers a check. For UDP: who opens a TCP
+    /// connection checks it first.
+    pub fn handle_moved(&mut self, now_ns: u64, path: Path) -> Heard {
+        let consent = self.consent.heard(now_ns);
+        if self.paths.contains(&path) {
+            return Heard { consent, ..Heard::default() };
+        }
+        if let Some(remote) = &self.remote {
+            // Signed by whoever knows the password: nobody else can tell it beforehand.
+            self.probe.begin(now_ns, path, &remote.sign(&now_ns.to_be_bytes()));
+        }
+        let (learned, forgotten) = self.paths.learn(path).unzip();
+        Heard { learned, forgotten: forgotten.flatten(), selected: None, consent }
     }
 
     /// Something else that only the peer can have sent came: media that was opened.
@@ -149,6 +179,10 @@ impl IceAgent {
 
     /// Writes the next message that is due into `out`.
     pub fn poll_transmit(&mut self, now_ns: u64, out: &mut [u8]) -> Option<StunTransmit> {
+        let due = self.probe.deadline().is_some_and(|due_ns| due_ns <= now_ns);
+        if due && let Some(sent) = self.poll_probe(now_ns, out) {
+            return Some(sent);
+        }
         match &mut self.kind {
             Kind::Lite(agent) => {
                 agent.reply().take(out).map(|(path, len)| StunTransmit { path, len })
@@ -156,6 +190,17 @@ impl IceAgent {
             Kind::Full(agent) => agent.poll_transmit(out),
             Kind::Client(agent) => agent.poll_transmit(now_ns, out),
         }
+    }
+
+    fn poll_probe(&mut self, now_ns: u64, out: &mut [u8]) -> Option<StunTransmit> {
+        let local = match &self.kind {
+            Kind::Lite(agent) => agent.ufrag(),
+            Kind::Full(agent) => agent.ufrag(),
+            Kind::Client(agent) => agent.ufrag(),
+        };
+        let remote = self.remote.as_ref()?;
+        let sent = self.probe.poll_transmit(now_ns, remote, local, out);
+        sent.map(|(path, len)| StunTransmit { path, len })
     }
 
     /// When [`Self::handle_timeout`] and [`Self::poll_transmit`] want to be called next; `None`
@@ -167,7 +212,8 @@ impl IceAgent {
             Kind::Full(agent) => agent.deadline(now_ns),
             Kind::Client(agent) => agent.deadline().unwrap_or(NEVER_NS),
         };
-        let due = agent.min(self.consent.deadline().unwrap_or(NEVER_NS));
+        let consent = self.consent.deadline().unwrap_or(NEVER_NS);
+        let due = agent.min(consent).min(self.probe.deadline().unwrap_or(NEVER_NS));
         (due != NEVER_NS).then_some(due)
     }
 

@@ -147,6 +147,11 @@ impl SrtpOpener {
         self.rtcp_streams.remove(ssrc);
     }
 
+    /// Whether a packet of RTP or RTCP of this SSRC was opened, and is remembered.
+    pub fn has_heard(&self, ssrc: u32) -> bool {
+        self.rtp_streams.has(ssrc) || self.rtcp_streams.has(ssrc)
+    }
+
     /// How many SSRCs of RTP are remembered.
     pub fn streams(&self) -> usize {
         self.rtp_streams.len()

@@ -52,6 +52,11 @@ impl<const WORDS: usize> Streams<WORDS> {
         Err(SrtpDrop::Streams)
     }
 
+    /// Whether `ssrc` has a place.
+    pub(super) fn has(&self, ssrc: u32) -> bool {
+        self.ssrcs.contains(&ssrc)
+    }
+
     /// What was opened of the stream at `place`; `None` for a new one.
     pub(super) fn window(&self, place: Place) -> Option<&ReplayWindow<WORDS>> {
         let Place::Known(at) = place else { return None };

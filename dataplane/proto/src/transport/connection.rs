@@ -11,7 +11,7 @@ use super::{Received, Transmit, TransportDrop, TransportEvent, TransportFailure}
 use crate::dtls::{
     DtlsContext, DtlsDone, DtlsLink, DtlsRole, DtlsWork, Fingerprint, HashAlgorithm, Output,
 };
-use crate::ice::{ConsentChange, IceAgent, IceCredentials, Path, PathProtocol};
+use crate::ice::{ConsentChange, Heard, IceAgent, IceCredentials, Path, PathProtocol};
 use crate::srtp::{PacketIndex, RtpParts, SealError, SrtpDrop, SrtpSealer};
 
 /// Between the peer's credentials and its first check, and again between that and the end of the
@@ -147,6 +147,36 @@ impl Transport {
             media.opener.open_rtp_into(datagram, out).map(Received::Rtp)
         })
         .unwrap_or_else(Received::Dropped)
+    }
+
+    /// Takes media that came by a path that leads nowhere yet: if this peer sealed it, the path is
+    /// learned, and checked; else `None`, and nothing has changed but the datagram.
+    pub fn handle_moved(
+        &mut self,
+        now_ns: u64,
+        path: Path,
+        datagram: &mut [u8],
+    ) -> Option<(Received, Heard)> {
+        if self.state != State::Connected || path.protocol != PathProtocol::Udp {
+            return None;
+        }
+        let opener = &mut self.media.open_mut()?.opener;
+        let received = match sniff(datagram) {
+            Protocol::Rtp => opener.open_rtp(datagram).map(Received::Rtp),
+            Protocol::Rtcp => opener.open_rtcp(datagram).map(Received::Rtcp),
+            _ => return None,
+        };
+        let received = received.ok()?;
+        let heard = self.ice.handle_moved(now_ns, path);
+        if let Some(change) = heard.consent {
+            self.handle_consent(change);
+        }
+        Some((received, heard))
+    }
+
+    /// Whether media or reports of SSRC `ssrc` came from this peer before.
+    pub fn has_heard(&self, ssrc: u32) -> bool {
+        self.media.open().is_some_and(|media| media.opener.has_heard(ssrc))
     }
 
     fn open(

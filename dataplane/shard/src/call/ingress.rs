@@ -53,7 +53,7 @@ impl Calls {
     ) {
         let protocol = sniff(bytes);
         let Some(id) = self.find(&path, protocol, bytes) else {
-            return counters.add(Counter::DropSource, 1);
+            return self.handle_stranger(now, path, protocol, kernel_ns, bytes, counters);
         };
         let Some(session) = self.sessions.get_mut(id) else { return };
         // Others may read the receive buffer, so nothing is opened in it. Media goes at once to
@@ -96,7 +96,7 @@ impl Calls {
         Some(id)
     }
 
-    fn handle_received(
+    pub(super) fn handle_received(
         &mut self,
         now: Now,
         id: SlotId,
@@ -136,16 +136,18 @@ impl Calls {
     }
 
     /// Keeps the table of addresses up with what the transport knows.
-    fn learn(&mut self, id: SlotId, heard: Heard) {
+    pub(super) fn learn(&mut self, id: SlotId, heard: Heard) {
         if heard.forgotten.is_some() || heard.learned.is_some() {
             self.latest = None;
             self.claim(&heard);
         }
         if let Some(path) = heard.forgotten {
             self.by_path.remove(&path);
+            self.note_host(id, path.remote);
         }
         if let Some(path) = heard.learned {
             self.by_path.insert(path, id);
+            self.note_host(id, path.remote);
         }
     }
 

@@ -200,6 +200,7 @@ impl Calls {
                 self.by_ufrag.remove(session.transport.ufrag());
             }
             for path in session.transport.known_paths() {
+                self.movers.remove(path.remote.ip(), id);
                 // Unless it leads to another by now.
                 if self.by_path.get(&path) == Some(&id) {
                     self.by_path.remove(&path);

@@ -151,8 +151,8 @@ impl Session {
         put(&mut self.reports, write)
     }
 
-    /// Adds another RTCP packet to those that wait; `write` gets the room and gives the length. What
-    /// finds no room is lost: all of it is said again.
+    /// Adds another RTCP packet to those that wait; `write` gets the room and gives the length.
+    /// What finds no room is lost: all of it is said again.
     pub(super) fn put_rtcp<E>(
         &mut self,
         write: impl FnOnce(&mut [u8]) -> Result<usize, E>,

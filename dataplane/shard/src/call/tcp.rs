@@ -69,6 +69,7 @@ impl Calls {
             let path = session.transport.send_path();
             session.target = path.and_then(|path| socket_of(&self.sockets, &path));
         }
+        self.note_host(id, path.remote);
     }
 
     /// Tells the gateway whose connections are whose.

@@ -29,6 +29,7 @@ impl Calls {
             return;
         }
         self.next_upkeep_ns = now.mono_ns + UPKEEP_NS;
+        self.movers.renew();
         let check = now.mono_ns >= self.next_check_ns;
         if check {
             self.next_check_ns = now.mono_ns + CHECK_NS;

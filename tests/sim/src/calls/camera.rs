@@ -73,6 +73,8 @@ pub struct Camera {
     pub by_rid: bool,
     /// Packets of every picture, whatever the layer.
     pub packets: Option<u64>,
+    /// Octets of media of a full packet, whatever the layer.
+    pub filler: Option<usize>,
     random: Random,
     next_ns: u64,
 }
@@ -86,7 +88,17 @@ impl Camera {
         let mut random = Random::new(source);
         let encodings = (0..layers).map(|layer| Encoding::new(&mut random, layer)).collect();
         let mid = mid.to_owned();
-        Self { source, mid, coding, encodings, by_rid, packets: None, random, next_ns: 0 }
+        Self {
+            source,
+            mid,
+            coding,
+            encodings,
+            by_rid,
+            packets: None,
+            filler: None,
+            random,
+            next_ns: 0,
+        }
     }
 
     /// The packets that are due: one picture of each encoding that runs.
@@ -100,7 +112,7 @@ impl Camera {
             let some = self.random.between(1, PACKETS[usize::from(encoding.layer)]);
             let packets = self.packets.unwrap_or(some) as u8;
             let tags = self.by_rid.then_some(self.mid.as_str());
-            out.extend(encoding.encode(now_ns, self.coding, packets, tags));
+            out.extend(encoding.encode(now_ns, self.coding, packets, self.filler, tags));
         }
         out
     }
@@ -177,6 +189,7 @@ impl Encoding {
         now_ns: u64,
         coding: Coding,
         packets: u8,
+        filler: Option<usize>,
         mid: Option<&str>,
     ) -> Vec<Packet> {
         let key = std::mem::take(&mut self.key_wanted);
@@ -209,7 +222,7 @@ impl Encoding {
             .map(|packet| {
                 let stamp =
                     Stamp { frame, packet, packets, temporal, key, needs, base, captured_ms };
-                let filler = FILLER[usize::from(self.layer)] as usize;
+                let filler = filler.unwrap_or(FILLER[usize::from(self.layer)] as usize);
                 // All but the last are of one length.
                 let filler = if packet + 1 == packets { filler / 2 } else { filler };
                 let payload = frame::write(coding, &stamp, sync, self.numbers, filler);

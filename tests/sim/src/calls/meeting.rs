@@ -306,6 +306,12 @@ impl Meeting {
         }
     }
 
+    /// A NAT shows somebody under another port from now on, and nobody is told.
+    pub fn rebind(&mut self, inner: SocketAddr) {
+        let port = 40_000 + (self.key() % 10_000) as u16;
+        self.plane.network.rebind(inner, SocketAddr::new(inner.ip(), port));
+    }
+
     /// Restarts ICE of viewer `at` with other credentials.
     pub fn restart_ice(&mut self, at: usize) {
         let key = self.viewers[at].key;

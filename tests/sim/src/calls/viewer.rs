@@ -28,6 +28,10 @@ pub struct Viewer {
     pub asks: bool,
     /// Its estimate of its path, bits/s.
     pub remb: Option<u64>,
+    /// Between two receiver reports.
+    pub report_ns: u64,
+    /// Receiver reports so far.
+    pub reports: usize,
     next_report_ns: u64,
     next_wish_ns: u64,
 }
@@ -41,6 +45,8 @@ impl Viewer {
             streams: Vec::new(),
             asks: true,
             remb: None,
+            report_ns: REPORT_NS,
+            reports: 0,
             next_report_ns: 0,
             next_wish_ns: 0,
         }
@@ -94,7 +100,8 @@ impl Viewer {
         if now_ns < self.next_report_ns {
             return;
         }
-        self.next_report_ns = now_ns + REPORT_NS;
+        self.next_report_ns = now_ns + self.report_ns;
+        self.reports += 1;
         let blocks: Vec<ReportBlock> =
             self.streams.iter().filter_map(|one| block(now_ns, one)).collect();
         let report = ReceiverReport { ssrc: OWN_SSRC };

@@ -67,6 +67,7 @@ fn loss_is_repaired() {
             held_ns: 4_000_000,
             delay_ns: 10_000_000,
             jitter_ns: jitter_ms * 1_000_000,
+            ..Path::PERFECT
         };
         let coding = if seed < 5 { Coding::Vp8 } else { Coding::H264 };
         // On a bad path requests for the first key frame get lost, too.

@@ -4,6 +4,7 @@ mod comings;
 mod hostile;
 mod layers;
 mod loss;
+mod networks;
 mod paths;
 mod reports;
 mod reuse;

@@ -1,5 +1,7 @@
-//! RTCP of the server as peers must get it. That each datagram is a compound with a name, unless its
-//! receiver takes others, is judged wherever peers receive one.
+//! RTCP of the server as peers must get it. That each datagram is a compound with a name, unless
+//! its receiver takes others, is judged wherever peers receive one.
+
+use std::cell::RefCell;
 
 use ringway_abi::call::CallCommand;
 use ringway_sim::calls::frame::Coding;
@@ -53,12 +55,13 @@ fn reduced_size_where_it_is() {
 
 #[test]
 fn peers_have_names_of_their_own() {
-    let mut names = Vec::new();
+    let names = RefCell::new(Vec::new());
     for_seeds(3, |seed| {
         let mut meeting = call(seed, false);
         meeting.run_ms(2000);
-        names.extend(meeting.publishers[0].names.iter().map(|(_, name)| name.clone()));
+        names.borrow_mut().extend(meeting.publishers[0].names.iter().map(|(_, name)| name.clone()));
     });
+    let mut names = names.into_inner();
     let all = names.len();
     names.sort_unstable();
     names.dedup();

@@ -30,6 +30,11 @@ impl Hub {
         self.calls.handle_loads(busy_permille);
     }
 
+    /// How many bytes of media came in and went out in a second of late.
+    pub fn handle_traffic(&mut self, bytes_per_s: u64) {
+        self.calls.handle_traffic(bytes_per_s);
+    }
+
     /// A shard says something.
     pub fn handle_plane_event(&mut self, now_ms: u64, event: PlaneEvent) {
         let media = match event {
