@@ -394,7 +394,8 @@ fn a_simulated_bandwidth_reaches_the_data_plane() {
     for (bandwidth, expect) in [(300_000, Some(300_000)), (0, None), (-1, None)] {
         let mut stage = Stage::new();
         stage.join(OTHER, visitor("js_v0", "two"));
-        let subscriber = stage.opened()[1];
+        stage.after(10);
+        let subscriber = stage.opened()[0];
         stage.says(OTHER, wish(Scenario::SubscriberBandwidth(bandwidth)));
         let limit = Ask::LimitBandwidth { transport: subscriber, bps: expect };
         assert!(stage.asks.contains(&limit), "{:?}", stage.asks);

@@ -47,7 +47,12 @@ fn who_serves_nobody_ends_at_once() {
     assert!(flows(&mut world, 2));
 
     // The publisher comes back over another transport and closes this one.
+    let (from, now_ns) = (world.peer(1).address, world.now.mono_ns);
     world.peer(1).transport.close();
+    for datagram in world.peer(1).poll(now_ns) {
+        world.arrive(from, &datagram);
+    }
+    world.peers.retain(|peer| peer.key != 1);
     world.pass(400);
     assert!(world.peer(2).transport.is_ended(), "there is nothing left to receive");
 }

@@ -129,9 +129,10 @@ impl Party {
     /// Lets clients come to a room of that name; all at once.
     pub(crate) fn come(appliance: &Appliance, room: &str, guests: Guests) -> Self {
         let shared = Arc::new(Shared::default());
-        let mut round = Round::new(appliance.url().replace("http", "ws"), room, guests);
+        let (url, room) = (appliance.url().replace("http", "ws"), room.to_owned());
         let theirs = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
+            let mut round = Round::new(url, room, guests);
             while !theirs.stop.load(Ordering::Relaxed) {
                 round.turn(&theirs);
             }
@@ -218,13 +219,12 @@ struct Round {
 }
 
 impl Round {
-    fn new(url: String, room: &str, guests: Guests) -> Self {
+    fn new(url: String, room: String, guests: Guests) -> Self {
         let unix_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
         let context = DtlsContext::new(&DtlsConfig::default(), unix_s.as_secs());
         let context = context.expect("a certificate");
         let account = Account { key: KEY.into(), secret: SECRET.into() };
         let (scenario, certificate) = (guests.scenario(), *context.fingerprint());
-        let room = room.to_owned();
         let plan = SignalPlan { url, account, room, scenario: scenario.clone(), certificate };
         let signalling = Signalling::start(plan).expect("a thread for signalling");
         let mut random = Random::from_system();
