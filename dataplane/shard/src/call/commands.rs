@@ -26,6 +26,7 @@ use super::stream::Stream;
 use super::subscription::{Repair, Subscription};
 use super::{Calls, HISTORY_BLOCKS, MAX_DATAGRAM_BYTES, MediaSocket};
 use crate::clock::Now;
+use crate::gateway::FromShard;
 use crate::ports;
 use crate::shard::canonical;
 use crate::slab::SlotId;
@@ -47,10 +48,21 @@ impl Calls {
                 let listening = sockets.listen(tcp).map(|tcp| Outcome::Listening { tcp });
                 return (listening.map_err(ports::refusal), None);
             }
+            CallCommand::RelayTls { place, first, part } => {
+                let kept = sockets.keep_relay_tls(place, first, part.as_bytes());
+                return (kept.map(|()| Outcome::Accepted).map_err(ports::refusal), None);
+            }
+            CallCommand::Relay(spec) => {
+                let relays = sockets.relay(&spec);
+                return (relays.map(|()| Outcome::Accepted).map_err(ports::refusal), None);
+            }
             _ => {}
         }
         let answer = match command {
-            CallCommand::OpenMedia { .. } | CallCommand::Listen { .. } => Err(Refusal::Invalid),
+            CallCommand::OpenMedia { .. }
+            | CallCommand::Listen { .. }
+            | CallCommand::RelayTls { .. }
+            | CallCommand::Relay(_) => Err(Refusal::Invalid),
             CallCommand::OpenTransport { transport, local, lite } => {
                 self.open_transport(now, transport, &local, lite)
             }
@@ -125,6 +137,9 @@ impl Calls {
                 let (id, address) = (opened.id, opened.address);
                 let number = self.sockets.len() as u16;
                 self.sockets.push(MediaSocket { id, address, ipv6: address.is_ipv6() });
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.say(FromShard::Port { port: address.port() });
+                }
                 (Ok(Outcome::Media { udp: address, fingerprint }), Some((id, number)))
             }
             Err(error) => (Err(ports::refusal(error)), None),
