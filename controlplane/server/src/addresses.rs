@@ -56,7 +56,7 @@ pub(crate) fn media_addresses(rtc: &Rtc) -> Result<MediaAddresses, AddressError>
     let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     let bind = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let (first_port, tcp_port) = (rtc.udp_port, rtc.tcp_port);
-    Ok(MediaAddresses { bind, first_port, tcp_port, advertised })
+    Ok(MediaAddresses { bind, first_port, tcp_port, advertised, relay: None })
 }
 
 fn own(names: &Names) -> Vec<IpAddr> {

@@ -1,6 +1,7 @@
 //! The configuration: file, environment, defaults; what is missing or contradictory in a sentence.
 
 mod room;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::names::Names;
 
 pub use room::{EnabledCodec, Room};
+pub(crate) use turn::read_closed;
+pub use turn::{ExternalTurn, Protocol, Turn, TurnError};
 
 /// Overrides the keys of the file: `KEY: SECRET`, one a line.
 const KEYS_VARIABLE: &str = "RINGWAY_KEYS";
@@ -49,6 +52,8 @@ pub struct Config {
     pub limits: Limits,
     /// Media of calls.
     pub rtc: Rtc,
+    /// Relays for clients whose networks let only some ports through.
+    pub turn: Turn,
     /// How rooms are made and end.
     pub room: Room,
 }
@@ -69,6 +74,8 @@ pub struct Rtc {
     pub advertise_internal_ip: bool,
     /// STUN servers to ask, and for clients to use; `HOST:PORT`.
     pub stun_servers: Vec<String>,
+    /// TURN servers of others, for clients to use.
+    pub turn_servers: Vec<ExternalTurn>,
     /// Interfaces whose addresses clients are told.
     pub interfaces: Names,
     /// Tell clients the loopback address too.
@@ -112,6 +119,7 @@ impl Default for Config {
             metrics: MetricsAccess::default(),
             limits: Limits::default(),
             rtc: Rtc::default(),
+            turn: Turn::default(),
             room: Room::default(),
         }
     }
@@ -126,6 +134,7 @@ impl Default for Rtc {
             use_external_ip: false,
             advertise_internal_ip: false,
             stun_servers: Vec::new(),
+            turn_servers: Vec::new(),
             interfaces: Names::default(),
             enable_loopback_candidate: false,
         }
@@ -173,6 +182,9 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Relays that cannot work.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
     /// Half of a pair.
     #[error("metrics needs both username and password, or neither")]
     HalfMetricsAccess,
@@ -209,6 +221,7 @@ impl Config {
             }
             None => config.read_key_file()?,
         }
+        config.rtc.turn_servers.iter_mut().try_for_each(ExternalTurn::read_secret)?;
         Ok(config)
     }
 
@@ -247,6 +260,8 @@ impl Config {
         if let Some(server) = self.rtc.stun_servers.iter().find(no_port) {
             return Err(ConfigError::StunServer { server: server.clone() });
         }
+        self.turn.check()?;
+        self.rtc.turn_servers.iter().try_for_each(ExternalTurn::check)?;
         let least = [
             ("limits.max_forwards", self.limits.max_forwards, 1),
             ("limits.max_destinations_per_forward", self.limits.max_destinations_per_forward, 1),
@@ -291,6 +306,9 @@ mod tests {
         check(&format!("{keys}metrics: {{username: a}}"), "both username and password");
         check(&format!("{keys}rtc: {{stun_servers: [stun.example.com]}}"), "must be HOST:PORT");
         check(&format!("{keys}rtc: {{stun_servers: [\"[2001:db8::1]:3478\"]}}"), "");
+        check(&format!("{keys}turn: {{enabled: true, udp_port: 0}}"), "without a port");
+        check(&format!("{keys}rtc: {{turn_servers: [{{host: a}}]}}"), "host and port");
+        check(&format!("{keys}rtc: {{turn_servers: [{{hots: a}}]}}"), "did you mean \"host\"?");
         check(&format!("{keys}bind_addresses: []"), "bind_addresses is empty");
         check(&format!("{keys}bind_addresses: [here]"), "bind_addresses");
     }

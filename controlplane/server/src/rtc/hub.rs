@@ -20,11 +20,13 @@ use ringway_signal::client::Client;
 use ringway_signal::grants::Claims;
 use ringway_signal::join::Join;
 use ringway_signal::plane::{Ask, PlaneInfo};
+use ringway_signal::proto::IceServer;
 use ringway_signal::proto::signal_request::Message;
 use ringway_signal::translate::{self, join_of};
 use ringway_signal::wire::Outgoing;
 use ringway_signal::{Session, Settings, Start};
 
+use super::relays::Relays;
 pub use direct::{Created, DirectError};
 use index::Index;
 
@@ -89,6 +91,7 @@ struct Member {
 pub struct Hub {
     calls: Calls,
     settings: Arc<Settings>,
+    relays: Relays,
     plane: Option<Arc<PlaneInfo>>,
     members: HashMap<ParticipantSid, Member>,
     connections: HashMap<ConnectionId, ParticipantSid>,
@@ -108,6 +111,7 @@ impl Hub {
         Self {
             calls: Calls::new(config, seed),
             settings: Arc::new(settings),
+            relays: Relays::default(),
             plane: None,
             members: HashMap::new(),
             connections: HashMap::new(),
@@ -117,6 +121,19 @@ impl Hub {
             talking: VecDeque::new(),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Tells clients of these TURN servers, too.
+    pub fn set_relays(&mut self, relays: Relays) {
+        self.relays = relays;
+    }
+
+    /// STUN and TURN servers for a participant who comes now.
+    fn ice_servers(&self, now_ms: u64, participant: ParticipantSid) -> Vec<IceServer> {
+        let unix_s = (self.settings.unix_start_ms + now_ms) / 1000;
+        let mut servers = self.relays.of(&participant.to_string(), unix_s);
+        servers.extend_from_slice(&self.settings.ice_servers);
+        servers
     }
 
     /// The domain, for reading and for administrators; call [`Hub::settle`] after changing it.
@@ -160,13 +177,14 @@ impl Hub {
         let sid = joined.participant.sid;
         let known = self.members.contains_key(&sid);
         self.connect(sid, connection);
+        let ice_servers = self.ice_servers(now_ms, sid);
         if resumes && known {
             self.converse(sid, |session, view| {
-                session.handle_resumed(now_ms, &joined, join, client, view);
+                session.handle_resumed(now_ms, &joined, join, client, ice_servers, view);
             });
         } else {
-            let settings = Arc::clone(&self.settings);
-            let start = Start { settings, plane, joined: &joined, join, client, seed, now_ms };
+            let (settings, joined) = (Arc::clone(&self.settings), &joined);
+            let start = Start { settings, plane, joined, join, client, ice_servers, seed, now_ms };
             let session = Session::new(start);
             self.enter(sid, session, Some(connection));
             self.settle(now_ms);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::http::HeaderValue;
 use ringway_room::calls::{Config, Fact};
 use ringway_signal::Settings;
 use ringway_signal::oneshot::{Direct, OneShotAnswer};
@@ -18,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::hub::{ConnectionId, Created, DirectError, Hub, Output, Refused, Visitor};
+use super::relays::Relays;
 use crate::token::Tokens;
 
 /// Messages of all clients that may wait. More would be answered later than clients wait.
@@ -71,7 +71,6 @@ pub struct Rtc(Arc<Known>);
 struct Known {
     questions: mpsc::Sender<Question>,
     tokens: Arc<Tokens>,
-    ice_links: Vec<HeaderValue>,
     next_connection: AtomicU64,
 }
 
@@ -83,11 +82,6 @@ impl Rtc {
     /// The API keys.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
-    }
-
-    /// STUN and TURN servers as `Link` headers name them.
-    pub fn ice_links(&self) -> &[HeaderValue] {
-        &self.0.ice_links
     }
 
     /// Lets somebody in.
@@ -242,7 +236,6 @@ impl RtcTask {
         let unix_start_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         settings.unix_start_ms = unix_start_ms;
         config.unix_start_ms = unix_start_ms;
-        let ice_links = ice_links(&settings);
         let task = Self {
             hub: Hub::new(settings, config, seed()),
             questions,
@@ -255,7 +248,14 @@ impl RtcTask {
             unix_start_ms,
         };
         let next_connection = AtomicU64::new(1);
-        (task, Rtc(Arc::new(Known { questions: sender, tokens, ice_links, next_connection })))
+        (task, Rtc(Arc::new(Known { questions: sender, tokens, next_connection })))
+    }
+
+    /// Tells clients of these TURN servers, too.
+    #[must_use]
+    pub fn with_relays(mut self, relays: Relays) -> Self {
+        self.hub.set_relays(relays);
+        self
     }
 
     /// Runs until nobody can ask any more.
@@ -386,26 +386,6 @@ impl RtcTask {
             self.hub.handle_closed(self.now_ms(), connection);
         }
     }
-}
-
-// RFC 9725 4.6: one header field per server.
-fn ice_links(settings: &Settings) -> Vec<HeaderValue> {
-    let quoted = |name: &str, text: &str| {
-        let text = text.replace(['"', '\\'], "");
-        if text.is_empty() { String::new() } else { format!("; {name}=\"{text}\"") }
-    };
-    let servers = settings.ice_servers.iter().flat_map(|server| {
-        let (user, secret) = (&server.username, &server.credential);
-        let kind = if user.is_empty() { "" } else { "password" };
-        let user = quoted("username", user);
-        let secret = quoted("credential", secret);
-        let kind = quoted("credential-type", kind);
-        server
-            .urls
-            .iter()
-            .map(move |url| format!("<{url}>; rel=\"ice-server\"{user}{secret}{kind}"))
-    });
-    servers.filter_map(|text| HeaderValue::try_from(text).ok()).collect()
 }
 
 /// Random bytes of the system. Without them nothing is safe.

@@ -158,6 +158,7 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
         joined,
         join,
         client,
+        ice_servers: Vec::new(),
         seed: [1, 2, 3, 4],
         now_ms: 0,
     }
