@@ -10,8 +10,8 @@
 //!   counted, as on a network. A peer that does not read costs only itself.
 //! - claims and ends of connections: must not be lost, and wait in the sender's backlog.
 //!
-//! [`connection`] is one connection's state, [`guests`] says how many there may be, [`waiting`] keeps
-//! what a peer is behind with. The sockets themselves belong to the program.
+//! [`connection`] is one connection's state, [`guests`] says how many there may be, [`waiting`]
+//! keeps what a peer is behind with. The sockets themselves belong to the program.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -112,7 +112,8 @@ mod tests {
         for (bytes, expect) in [
             (&[0x4f, 0xff, 0x07, 0xfd][..], NotTurn::TooLong { announced: 2052 }),
             (&[0, 1, 0xff, 0xfc], NotTurn::TooLong { announced: 65_552 }),
-            (b"GET / HTTP/1.1", NotTurn::Protocol),
+            // "G" could begin channel data.
+            (b"GET / HTTP/1.1", NotTurn::TooLong { announced: 21_540 }),
             (&[0x16, 3, 1, 2, 0], NotTurn::Protocol),
             (&[0x50, 0, 0, 0], NotTurn::Protocol),
         ] {

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use aws_lc_rs::hmac;
-use ringway_wire::stun::{Class, MessageType, StunView, StunWriter, TransactionId};
+use ringway_wire::stun::{BINDING, Class, MessageType, StunView, StunWriter, TransactionId};
 
 use super::attribute::*;
 use super::*;
 
 const SECRET: [u8; SECRET_BYTES] = *b"a secret that nobody can guess..";
-const USER: &str = "2000:PA_anna";
+const USER: &str = "5000:PA_anna";
 const MEDIA: &str = "203.0.113.1:7882";
 const SECOND_NS: u64 = 1_000_000_000;
 /// The first relayed address.
@@ -444,7 +444,10 @@ fn who_proves_nothing_gets_nothing() {
         let mut wrong = good.clone();
         wrong[bit / 8] ^= 1 << (bit % 8);
         if let Ok(answer) = world.send(anna, &wrong) {
-            assert!(matches!(answer.code(), 400 | 401 | 438), "bit {bit}: {}", answer.code());
+            // Where it came from may be asked by anybody.
+            let binding = answer.view().message_type().method == BINDING;
+            let refused = matches!(answer.code(), 400 | 401 | 438);
+            assert!(refused || binding, "bit {bit}: {}", answer.code());
         }
         assert_eq!(world.server.allocations(), 0, "bit {bit}");
     }
@@ -456,7 +459,7 @@ fn who_proves_nothing_gets_nothing() {
     // What was made stays under the user name that it was made with, however late.
     world.pass(550);
     world.ask(anna, REFRESH, &with(LIFETIME, &[0, 0, 0x0e, 0x10]));
-    world.pass(2000);
+    world.pass(3500);
     assert_eq!(world.ask(anna, REFRESH, &|_| {}).code(), 0);
     assert_eq!(world.ask(client(3), ALLOCATE, &udp).code(), 401);
 }

@@ -34,6 +34,20 @@ use crate::sockets::Sockets;
 
 type Answer = Result<Outcome, (Refusal, i32)>;
 
+/// What the gateway is asked by way of a shard.
+fn ask_gateway<S: Sockets>(command: &CallCommand, sockets: &mut S) -> Answer {
+    let done = match command {
+        CallCommand::Listen { tcp } => sockets.listen(*tcp).map(|tcp| Outcome::Listening { tcp }),
+        CallCommand::RelayTls { place, first, part } => {
+            let kept = sockets.keep_relay_tls(*place, *first, part.as_bytes());
+            kept.map(|()| Outcome::Accepted)
+        }
+        CallCommand::Relay(spec) => sockets.relay(spec).map(|()| Outcome::Accepted),
+        _ => return Err((Refusal::Invalid, 0)),
+    };
+    done.map_err(ports::refusal)
+}
+
 impl Calls {
     /// Carries out a command. The second is the number of a media socket that was opened.
     pub fn apply<S: Sockets>(
@@ -44,17 +58,8 @@ impl Calls {
     ) -> (Answer, Option<(crate::egress::SocketId, u16)>) {
         match command {
             CallCommand::OpenMedia { udp } => return self.open_media(udp, sockets),
-            CallCommand::Listen { tcp } => {
-                let listening = sockets.listen(tcp).map(|tcp| Outcome::Listening { tcp });
-                return (listening.map_err(ports::refusal), None);
-            }
-            CallCommand::RelayTls { place, first, part } => {
-                let kept = sockets.keep_relay_tls(place, first, part.as_bytes());
-                return (kept.map(|()| Outcome::Accepted).map_err(ports::refusal), None);
-            }
-            CallCommand::Relay(spec) => {
-                let relays = sockets.relay(&spec);
-                return (relays.map(|()| Outcome::Accepted).map_err(ports::refusal), None);
+            CallCommand::Listen { .. } | CallCommand::RelayTls { .. } | CallCommand::Relay(_) => {
+                return (ask_gateway(&command, sockets), None);
             }
             _ => {}
         }

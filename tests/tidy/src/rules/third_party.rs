@@ -37,7 +37,7 @@ const TABLE: &[Row] = &[
     Row {
         name: "aws-lc-rs",
         folders: &["dataplane/proto", "dataplane/dtls", "controlplane/server", "perf", "tests"],
-        reason: "cryptography of packets lives in one place, that of credentials where they are made",
+        reason: "cryptography of packets lives in one place, credentials where they are made",
     },
     Row {
         name: "aws-lc-sys",
