@@ -56,7 +56,7 @@ pub(crate) fn media_addresses(rtc: &Rtc) -> Result<MediaAddresses, AddressError>
     let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     let bind = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let (udp_ports, tcp_port) = (rtc.udp_ports(), rtc.tcp_port);
-    Ok(MediaAddresses { bind, udp_ports, tcp_port, advertised })
+    Ok(MediaAddresses { bind, udp_ports, tcp_port, advertised, relay: None })
 }
 
 fn own(names: &Names) -> Vec<IpAddr> {

@@ -2,6 +2,7 @@
 
 mod limit;
 mod room;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,6 +17,8 @@ use crate::names::Names;
 
 pub use limit::Limit;
 pub use room::{EnabledCodec, PlayoutDelay, Room, RoomConfiguration};
+pub(crate) use turn::read_closed;
+pub use turn::{ExternalTurn, Protocol, Turn, TurnError};
 
 /// Overrides the keys of the file: `KEY: SECRET`, one a line.
 const KEYS_VARIABLE: &str = "RINGWAY_KEYS";
@@ -54,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// Media of calls.
     pub rtc: Rtc,
+    /// Relays for clients whose networks let only some ports through.
+    pub turn: Turn,
     /// How rooms are made and end.
     pub room: Room,
     /// What clients of calls may bring.
@@ -82,6 +87,8 @@ pub struct Rtc {
     pub advertise_internal_ip: bool,
     /// STUN servers to ask, and for clients to use; `HOST:PORT`.
     pub stun_servers: Vec<String>,
+    /// TURN servers of others, for clients to use.
+    pub turn_servers: Vec<ExternalTurn>,
     /// Interfaces whose addresses clients are told.
     pub interfaces: Names,
     /// Tell clients the loopback address too.
@@ -125,6 +132,7 @@ impl Default for Config {
             metrics: MetricsAccess::default(),
             limits: Limits::default(),
             rtc: Rtc::default(),
+            turn: Turn::default(),
             room: Room::default(),
             limit: Limit::default(),
         }
@@ -142,6 +150,7 @@ impl Default for Rtc {
             use_external_ip: false,
             advertise_internal_ip: false,
             stun_servers: Vec::new(),
+            turn_servers: Vec::new(),
             interfaces: Names::default(),
             enable_loopback_candidate: false,
         }
@@ -189,6 +198,9 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Relays that cannot work.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
     /// Half of a pair.
     #[error("metrics needs both username and password, or neither")]
     HalfMetricsAccess,
@@ -252,6 +264,7 @@ impl Config {
             }
             None => config.read_key_file()?,
         }
+        config.rtc.turn_servers.iter_mut().try_for_each(ExternalTurn::read_secret)?;
         Ok(config)
     }
 
@@ -293,6 +306,8 @@ impl Config {
         self.rtc.check_ports()?;
         self.limit.check()?;
         self.room.check()?;
+        self.turn.check()?;
+        self.rtc.turn_servers.iter().try_for_each(ExternalTurn::check)?;
         let least = [
             ("limits.max_forwards", self.limits.max_forwards, 1),
             ("limits.max_destinations_per_forward", self.limits.max_destinations_per_forward, 1),
@@ -376,6 +391,9 @@ mod tests {
         check(&format!("{keys}rtc: {{port_range_start: 50000}}"), "set both");
         check(&format!("{keys}rtc: {{port_range_start: 9, port_range_end: 8}}"), "lower one first");
         check(&format!("{keys}rtc: {{port_range_start: 9, port_range_end: 9}}"), "");
+        check(&format!("{keys}turn: {{enabled: true, udp_port: 0}}"), "without a port");
+        check(&format!("{keys}rtc: {{turn_servers: [{{host: a}}]}}"), "host and port");
+        check(&format!("{keys}rtc: {{turn_servers: [{{hots: a}}]}}"), "did you mean \"host\"?");
         check(&format!("{keys}bind_addresses: []"), "bind_addresses is empty");
         check(&format!("{keys}bind_addresses: [here]"), "bind_addresses");
     }

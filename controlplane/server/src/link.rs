@@ -6,6 +6,7 @@
 
 mod calls;
 mod pages;
+mod relay;
 mod session;
 mod translate;
 mod translate_calls;
@@ -21,6 +22,7 @@ use tokio::time::sleep;
 
 pub use calls::{CallEnds, MediaAddresses, UdpPorts};
 pub use pages::{Delivered, Metric, Plane, Received, Shard};
+pub use relay::RelaySettings;
 
 /// Where the data plane listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = ringway_abi::DEFAULT_SOCKET;

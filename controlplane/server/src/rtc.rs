@@ -6,6 +6,7 @@
 
 pub mod hub;
 mod pace;
+pub mod relays;
 pub(crate) mod resource;
 mod socket;
 pub mod task;
@@ -20,10 +21,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::addresses::{AddressError, media_addresses};
-use crate::config::Config;
-use crate::link::CallEnds;
+use crate::config::{Config, TurnError};
+use crate::link::{CallEnds, RelaySettings};
 use crate::token::Tokens;
 use hub::Refused;
+use relays::{Relays, SECRET_BYTES};
 use ringway_signal::Settings;
 use ringway_signal::proto::IceServer;
 use std::sync::Arc;
@@ -39,12 +41,28 @@ const PLANE_NEWS_MAX: usize = 4096;
 /// what a participant costs.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
 
+/// Why there can be no calls.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody could send media here.
+    #[error(transparent)]
+    Addresses(#[from] AddressError),
+    /// Nobody could be relayed.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
+}
+
 /// Starts the task of the calls: what the link exchanges with it, and the way to it.
 ///
 /// # Errors
-/// The addresses for media cannot be found out.
-pub fn start(config: &Config) -> Result<(CallEnds, Rtc), AddressError> {
-    let media = media_addresses(&config.rtc)?;
+/// The addresses for media cannot be found out, or TLS of relays cannot be set up.
+pub fn start(config: &Config) -> Result<(CallEnds, Rtc), StartError> {
+    let mut media = media_addresses(&config.rtc)?;
+    let mut secret = [0; SECRET_BYTES];
+    getrandom::fill(&mut secret).expect("the system must have a random device");
+    let external = &config.rtc.turn_servers;
+    let relays = Relays::new(&config.turn, external, &secret, &media.advertised);
+    media.relay = RelaySettings::new(&config.turn, secret)?;
     let (news, plane) = mpsc::channel(PLANE_NEWS_MAX);
     let (commands, asks) = mpsc::unbounded_channel();
     let (facts, mut happened) = mpsc::unbounded_channel();
@@ -58,7 +76,7 @@ pub fn start(config: &Config) -> Result<(CallEnds, Rtc), AddressError> {
     settings.message_bytes = config.limit.signal_message_size_limit;
     let ends = Ends { plane, commands, facts };
     let (task, rtc) = RtcTask::new(settings, calls, tokens, ends);
-    tokio::spawn(task.run());
+    tokio::spawn(task.with_relays(relays).run());
     tokio::spawn(async move {
         while let Some(fact) = happened.recv().await {
             tracing::debug!(?fact, "something happened in a call");

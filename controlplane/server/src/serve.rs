@@ -7,7 +7,6 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::addresses::AddressError;
 use crate::app::{App, Shared, router};
 use crate::auth::Keys;
 use crate::config::Config;
@@ -28,9 +27,9 @@ pub enum ServeError {
     /// Nothing can be remembered.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nobody could send media here.
+    /// There can be no calls.
     #[error(transparent)]
-    Addresses(#[from] AddressError),
+    Calls(#[from] rtc::StartError),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(std::io::Error),

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use ringway_room::calls::Config;
+use ringway_server::config::Turn;
 use ringway_server::rtc::hub::{ConnectionId, Hub, Output, Visitor};
+use ringway_server::rtc::relays::Relays;
 use ringway_signal::Settings;
 use ringway_signal::client::Client;
 use ringway_signal::grants::Claims;
@@ -265,6 +267,34 @@ fn a_resumed_session_is_told_so_first() {
     assert!(matches!(heard[1], Hears::Update(_)) && matches!(heard[2], Hears::RoomUpdate(_)));
     assert!(stage.asks.iter().any(|ask| matches!(ask, Ask::RestartIce { .. })));
     assert_eq!(stage.hub.sessions(), 1);
+}
+
+#[test]
+fn credentials_of_relays_are_new_whenever_somebody_comes() {
+    let mut stage = Stage::new();
+    let turn = Turn { enabled: true, ..Turn::default() };
+    let address = "192.0.2.1".parse().unwrap();
+    stage.hub.set_relays(Relays::new(&turn, &[], &[7; 32], &[address]));
+    stage.join(OTHER, visitor("js_v0", "two"));
+    stage.after(10);
+    let heard = stage.take(OTHER);
+    stage.says(OTHER, answer_to(last_offer(&heard)));
+    let subscriber = stage.opened()[0];
+    stage.connected(subscriber);
+    let Some(Hears::Join(join)) = heard.into_iter().next() else { panic!() };
+    let sid = join.participant.unwrap().sid;
+    let [server] = &join.ice_servers[..] else { panic!("{:?}", join.ice_servers) };
+    assert_eq!(server.urls, ["turn:192.0.2.1:3478?transport=udp"]);
+    assert_eq!((&server.username, server.credential.len()), (&format!("300:{sid}"), 64));
+    stage.hub.handle_closed(stage.now_ms, OTHER);
+    stage.after(2000);
+    let again = ConnectionId(3);
+    let mut back = visitor("js_v0", "two");
+    back.join.reconnect = Some(ringway_signal::join::Reconnect { sid: sid.clone(), reason: 1 });
+    stage.join(again, back);
+    let Some(Hears::Reconnect(told)) = stage.take(again).into_iter().next() else { panic!() };
+    assert_eq!(told.ice_servers[0].username, format!("302:{sid}"));
+    assert_ne!(told.ice_servers[0].credential, server.credential);
 }
 
 #[test]

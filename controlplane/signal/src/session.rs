@@ -123,6 +123,8 @@ pub struct Start<'a> {
     pub client: Client,
     /// Tell the client only how to reach us over TCP, where it can.
     pub only_tcp: bool,
+    /// STUN and TURN servers for it.
+    pub ice_servers: Vec<livekit_protocol::IceServer>,
     /// From the system's random device.
     pub seed: [u64; 4],
     /// Now.
@@ -174,8 +176,9 @@ impl Session {
         let (now_ms, joined) = (start.now_ms, start.joined);
         let tracks = std::mem::take(&mut start.join.add_tracks);
         let offer = start.join.offer.take();
+        let ice_servers = std::mem::take(&mut start.ice_servers);
         let mut session = Self::build(start, None);
-        session.welcome(now_ms, joined);
+        session.welcome(now_ms, joined, ice_servers);
         for add in tracks {
             session.handle_add_track(add);
         }
@@ -248,10 +251,16 @@ impl Session {
         }
     }
 
-    fn welcome(&mut self, now_ms: u64, joined: &Joined) {
+    fn welcome(
+        &mut self,
+        now_ms: u64,
+        joined: &Joined,
+        ice_servers: Vec<livekit_protocol::IceServer>,
+    ) {
         let codecs = &self.settings.enabled_codecs;
         let permission = &joined.participant.permission;
         let mut response = self.settings.join_response(&self.client);
+        response.ice_servers = ice_servers;
         response.room = Some(translate::room(&joined.room, codecs));
         response.participant = Some(translate::participant(&joined.participant));
         response.other_participants =
@@ -273,6 +282,7 @@ impl Session {
         joined: &Joined,
         join: Join,
         client: Client,
+        ice_servers: Vec<livekit_protocol::IceServer>,
         world: &dyn World,
     ) {
         self.outputs.retain(|output| !matches!(output, Output::Respond(_) | Output::HangUp));
@@ -282,7 +292,8 @@ impl Session {
             return self.cut();
         }
         if self.client.takes_reconnect_response() {
-            let response = self.settings.reconnect_response(&self.client);
+            let mut response = self.settings.reconnect_response(&self.client);
+            response.ice_servers = ice_servers;
             self.respond(Message::Reconnect(response));
         }
         let departed = match &joined.admission {

@@ -27,7 +27,7 @@ pub struct Settings {
     pub node_id: String,
     /// Where this machine is.
     pub region: String,
-    /// STUN and TURN servers that clients shall use.
+    /// STUN servers, and others whose credentials are for everybody, that clients shall use.
     pub ice_servers: Vec<proto::IceServer>,
     /// `room.enabled_codecs`.
     pub enabled_codecs: Vec<proto::Codec>,
@@ -84,7 +84,6 @@ impl Settings {
     pub(crate) fn join_response(&self, client: &Client) -> proto::JoinResponse {
         proto::JoinResponse {
             server_version: SERVER_VERSION.to_owned(),
-            ice_servers: self.ice_servers.clone(),
             client_configuration: client.configuration(),
             server_region: self.region.clone(),
             ping_timeout: PING_TIMEOUT_S,
@@ -97,7 +96,6 @@ impl Settings {
 
     pub(crate) fn reconnect_response(&self, client: &Client) -> proto::ReconnectResponse {
         proto::ReconnectResponse {
-            ice_servers: self.ice_servers.clone(),
             client_configuration: client.configuration(),
             server_info: Some(self.server_info()),
             ..proto::ReconnectResponse::default()

@@ -15,7 +15,7 @@
 // The rkyv derives make public types whose fields have no documentation.
 #![allow(missing_docs)]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -49,6 +49,12 @@ pub const EXTENSION_KINDS: usize = 11;
 pub const LAYERS: usize = 3;
 /// Sources in one report of loudness.
 pub const LEVELS: usize = 8;
+/// Octets of what relays are made with in secret.
+pub const RELAY_SECRET_BYTES: usize = 32;
+/// Addresses that relays lead to.
+pub const RELAY_ADDRESSES: usize = 9;
+/// Part of a certificate or key in one command.
+pub const TLS_PART_BYTES: usize = 200;
 
 /// A few octets of text in fixed room.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +135,19 @@ pub enum CallCommand {
         /// Where; port 0 takes any.
         tcp: SocketAddr,
     },
+    /// A part of what TLS of relays is done with, in DER; for the next [`CallCommand::Relay`].
+    RelayTls {
+        /// 0 is the private key, 1 our certificate, then those that vouch for it. Parts of the same
+        /// place are joined.
+        place: u8,
+        /// Forget what was said before.
+        first: bool,
+        /// The part.
+        part: Text<TLS_PART_BYTES>,
+    },
+    /// Relay TURN clients to media ports, those of all shards: shard 0 alone is asked. Again:
+    /// change what is different.
+    Relay(RelaySpec),
     /// Answer ICE checks with these credentials, and DTLS as its server.
     OpenTransport {
         /// Which.
@@ -251,6 +270,29 @@ pub enum CallCommand {
         /// ms.
         linger_ms: u32,
     },
+}
+
+/// How TURN clients are relayed (RFC 8656).
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelaySpec {
+    /// What credentials are made from, [`RELAY_SECRET_BYTES`] long.
+    pub secret: Text<RELAY_SECRET_BYTES>,
+    /// The local address of all ports.
+    pub bind: IpAddr,
+    /// UDP port; 0 is none.
+    pub udp_port: u16,
+    /// TCP port; 0 is none.
+    pub tcp_port: u16,
+    /// Port of TLS over TCP; 0 is none.
+    pub tls_port: u16,
+    /// Somebody in front of that port has ended TLS already.
+    pub external_tls: bool,
+    /// First and last of the ports that clients get for their own, which are never opened.
+    pub relayed_ports: (u16, u16),
+    /// Relays of one user.
+    pub per_user: u16,
+    /// The addresses of this machine that clients are told, the best first.
+    pub addresses: [Option<IpAddr>; RELAY_ADDRESSES],
 }
 
 /// What a transport may do with data.

@@ -94,6 +94,7 @@ counters! {
     Counter DropShardLane "ringway_packets_dropped_total" ["reason" = "shard_lane"] "Packets dropped, by reason.";
     Counter DropTcpLane "ringway_packets_dropped_total" ["reason" = "tcp_lane"] "Packets dropped, by reason.";
     Counter DropTcpPeer "ringway_packets_dropped_total" ["reason" = "tcp_peer"] "Packets dropped, by reason.";
+    Counter DropTurn "ringway_packets_dropped_total" ["reason" = "turn"] "Packets dropped, by reason.";
     Counter GsoFallbacks "ringway_gso_fallbacks_total" "Runs refused by the kernel and sent again packet by packet.";
     Counter ReceiveStalls "ringway_receive_stalls_total" "Times the receive buffers ran out: packets then wait in their sockets.";
     Counter SocketOverflow "ringway_socket_overflow_total" "Datagrams the kernel dropped because a receive socket was full.";
@@ -115,6 +116,7 @@ counters! {
     Counter DataSlow "ringway_data_messages_dropped_total" ["reason" = "slow_receiver"] "Data messages not passed on, by reason.";
     Counter TcpRefused "ringway_tcp_refused_total" "TCP connections of calls that were closed: too many, or nobody knew them. Shard 0 tells for all.";
     Gauge TcpConnections "ringway_tcp_connections" "TCP connections of calls. Shard 0 tells for all.";
+    Gauge TurnAllocations "ringway_turn_allocations" "Relays of TURN clients. Shard 0 tells for all.";
     Gauge Forwards "ringway_forwards" "Forwards that live on this shard.";
     Gauge Destinations "ringway_destinations" "Destinations served by this shard.";
     Gauge BuffersFree "ringway_buffers_free" "Receive buffers that are free.";

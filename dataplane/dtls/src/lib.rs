@@ -21,7 +21,7 @@ mod fingerprint;
 mod session;
 mod srtp;
 
-pub use aws::{KeyKind, LibraryError};
+pub use aws::{KeyKind, LibraryError, md5};
 pub use context::{Config, Context, SetupError};
 pub use drops::{Drop, DropCounts};
 pub use event::{Connected, Event, Failure, SendError};

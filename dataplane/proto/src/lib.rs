@@ -1,4 +1,4 @@
-//! The protocol machines of one peer connection, sans-IO.
+//! The protocol machines of one peer connection, and the TURN server before them; sans-IO.
 #![forbid(unsafe_code)]
 
 pub mod cap;
@@ -11,4 +11,5 @@ pub mod rtx;
 pub mod sctp;
 pub mod srtp;
 pub mod transport;
+pub mod turn;
 pub mod twcc;

@@ -3,24 +3,27 @@
 //! TCP waits: for acknowledgements, for room, for readers. So no connection lives on a shard. The
 //! gateway's thread accepts, cuts the streams into packets (RFC 4571) and hands these to the shard
 //! that knows the peer; what a shard sends by TCP takes the lane back. A connection whose peer no
-//! shard knows yet is offered to all of them: the one that accepts its check claims it.
+//! shard knows yet is offered to all of them: the one that accepts its check claims it. What TURN
+//! clients send to a media port is such a connection, too, for the shard that has the port.
 //!
 //! - packets: lossy, in both directions. Full means that the other side is behind: dropped and
 //!   counted, as on a network. A peer that does not read costs only itself.
 //! - claims and ends of connections: must not be lost, and wait in the sender's backlog.
 //!
-//! [`connection`] is one connection's state, [`guests`] says how many there may be. The sockets
-//! themselves belong to the program.
+//! [`connection`] is one connection's state, [`guests`] says how many there may be, [`waiting`]
+//! keeps what a peer is behind with. The sockets themselves belong to the program.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use ringway_proto::turn::LinkId;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::egress::{Batch, Run, SCRATCH, SocketId};
 
 pub mod connection;
 pub mod guests;
+pub mod waiting;
 
 /// Packets under way in one direction between a shard and the gateway.
 const PACKETS: usize = 4096;
@@ -31,8 +34,16 @@ const OCTETS: usize = 1 << 20;
 /// Slots of sockets from here on are no sockets: they name connections.
 const CONNECTIONS: u32 = 1 << 31;
 
+/// The bit of a slot that tells links of relays from TCP connections.
+const LINK_BIT: u32 = 15;
+const _: () = assert!(LinkId::BITS == 16 + LINK_BIT);
+
+/// TCP connections at once: as many as there are slots that name no links.
+pub const MOST_CONNECTIONS: u32 = 1 << LINK_BIT;
+
 /// Names a connection for as long as it lives, and for some time nothing after that: slot and
-/// generation of the gateway's table, 16 bits of each.
+/// generation of the gateway's table, 16 bits of each. A connection is one of TCP, or what a TURN
+/// client sends to one of our addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u32);
 
@@ -40,6 +51,17 @@ impl ConnectionId {
     /// What runs to this connection have in place of a socket.
     pub fn socket(self) -> SocketId {
         SocketId::new(CONNECTIONS | (self.0 & 0xffff), self.0 >> 16)
+    }
+
+    /// Names a link of a relay, in the upper half of the slots.
+    pub fn of_link(link: LinkId) -> Self {
+        Self(link.0 >> LINK_BIT << 16 | 1 << LINK_BIT | link.0 & (1 << LINK_BIT) - 1)
+    }
+
+    /// The link that it names; `None` for TCP connections.
+    pub fn link(self) -> Option<LinkId> {
+        let named = self.0 & 1 << LINK_BIT != 0;
+        named.then_some(LinkId(self.0 >> 16 << LINK_BIT | self.0 & (1 << LINK_BIT) - 1))
     }
 
     /// The connection behind such a socket; `None` for real ones.
@@ -87,6 +109,11 @@ pub enum FromShard {
     Close {
         /// Which.
         connection: ConnectionId,
+    },
+    /// Media is received at this UDP port of the shard's.
+    Port {
+        /// Which.
+        port: u16,
     },
 }
 
@@ -247,6 +274,15 @@ mod tests {
             assert_eq!(ConnectionId::of_socket(id.socket()), Some(id));
         }
         assert_eq!(ConnectionId::of_socket(SocketId::new(70_000, 7)), None);
+    }
+
+    #[test]
+    fn links_are_told_from_tcp_connections() {
+        for number in [0, 1, 0x7fff, 0x8000, 0x1_2345, 0x7fff_ffff] {
+            let id = ConnectionId::of_link(LinkId(number));
+            assert_eq!(id.link(), Some(LinkId(number)), "{number:x}");
+        }
+        assert_eq!(ConnectionId(0xffff_7fff).link(), None);
     }
 
     #[test]

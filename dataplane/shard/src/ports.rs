@@ -64,6 +64,7 @@ pub(crate) fn refusal(error: OpenError) -> (Refusal, i32) {
         OpenError::InUse => (Refusal::PortInUse, 0),
         OpenError::NotAvailable => (Refusal::AddressNotAvailable, 0),
         OpenError::Denied => (Refusal::PermissionDenied, 0),
+        OpenError::Invalid => (Refusal::Invalid, 0),
         OpenError::TableFull => (Refusal::TableFull, 0),
         OpenError::Io(errno) => (Refusal::Io, errno),
     }

@@ -4,6 +4,8 @@
 
 use std::net::SocketAddr;
 
+use ringway_abi::call::RelaySpec;
+
 use crate::egress::SocketId;
 
 /// A socket that was opened.
@@ -26,6 +28,8 @@ pub enum OpenError {
     NotAvailable,
     /// The port needs a privilege.
     Denied,
+    /// What was asked for makes no sense.
+    Invalid,
     /// The engine's table of sockets is full.
     TableFull,
     /// Any other error of the kernel.
@@ -45,6 +49,16 @@ pub trait Sockets {
 
     /// Has the gateway listen for TCP connections here, and nowhere else; tells where it does.
     fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, OpenError>;
+
+    /// Keeps a part of what TLS of relays is done with, see `CallCommand::RelayTls`.
+    fn keep_relay_tls(&mut self, _place: u8, _first: bool, _part: &[u8]) -> Result<(), OpenError> {
+        Err(OpenError::NotAvailable)
+    }
+
+    /// Has the gateway relay TURN clients.
+    fn relay(&mut self, _spec: &RelaySpec) -> Result<(), OpenError> {
+        Err(OpenError::NotAvailable)
+    }
 
     /// Closes a socket. What is still on its way from it is dropped.
     fn close(&mut self, id: SocketId);

@@ -316,7 +316,7 @@ fn a_call_over_tcp() {
         let connected = CallEvent::Connected { transport: TRANSPORT, remote: remote(0), tcp: true };
         assert_eq!(world.events, [connected], "lite {lite}");
         let claim = FromShard::Claim { connection: connection(0), remote: remote(0) };
-        assert_eq!(world.told, [claim]);
+        assert_eq!(world.told, [FromShard::Port { port: 7882 }, claim]);
         world.listen_to_oneself();
         world.talk(0, 50);
         assert!(world.by_udp.is_empty(), "{:?}", world.by_udp);

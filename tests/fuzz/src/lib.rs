@@ -22,6 +22,7 @@ mod signal;
 mod sniff;
 mod srtp;
 mod stun;
+mod turn;
 
 pub use call::call;
 pub use descriptors::descriptors;
@@ -38,6 +39,7 @@ pub use signal::signal;
 pub use sniff::sniff;
 pub use srtp::srtp;
 pub use stun::stun;
+pub use turn::turn;
 
 /// A target: it panics when a promise is broken.
 pub type Target = fn(&[u8]);
@@ -59,4 +61,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sniff", sniff),
     ("srtp", srtp),
     ("stun", stun),
+    ("turn", turn),
 ];

@@ -83,6 +83,7 @@ pub(crate) fn start(joined: &Joined, single: bool) -> Start<'_> {
         join,
         client: Client { info },
         only_tcp: false,
+        ice_servers: Vec::new(),
         seed: [1; 4],
         now_ms: 0,
     }

@@ -101,7 +101,11 @@ async def join(url, token, single, options=None, connect=None):
     async def echo(call):
         return f"{call.caller_identity} said {call.payload}"
 
-    await room.connect(url, token, rtc.RoomOptions(single_peer_connection=single))
+    options = rtc.RoomOptions(single_peer_connection=single)
+    if (connect or {}).get("rtcConfig", {}).get("iceTransportPolicy") == "relay":
+        relay = rtc.IceTransportType.TRANSPORT_RELAY
+        options.rtc_config = rtc.RtcConfiguration(ice_transport_type=relay)
+    await room.connect(url, token, options)
     room.local_participant.register_rpc_method("echo", echo)
     return {"identity": room.local_participant.identity}
 

@@ -84,9 +84,21 @@ impl Member {
 
     /// Joins with further `options` of the client, such as `{"adaptiveStream": true}` of a tab.
     pub fn join_with(&self, stage: &Stage, path: Path, options: &Value) {
+        self.join_by(stage, path, options, &json!({}));
+    }
+
+    /// Joins so that media takes no way but a relay.
+    pub fn join_relayed(&self, stage: &Stage, path: Path) {
+        let relay = json!({ "rtcConfig": { "iceTransportPolicy": "relay" } });
+        self.join_by(stage, path, &json!({}), &relay);
+    }
+
+    fn join_by(&self, stage: &Stage, path: Path, options: &Value, connect: &Value) {
         let token = stage.token(&self.identity);
         let (url, single) = (stage.server.ws(), path == Path::V1);
-        let with = json!({ "url": url, "token": token, "single": single, "options": options });
+        let with = json!({
+            "url": url, "token": token, "single": single, "options": options, "connect": connect,
+        });
         self.ask("join", &with);
         if let Client::Tab(tab) = &self.client {
             // A client that is refused on one path may have taken the other.

@@ -43,7 +43,8 @@ pub fn is_elsewhere() -> bool {
 
 impl Server {
     /// Finds or starts the server; `address` is where its media goes, without one it looks itself.
-    pub fn start(address: Option<&str>, folder: &Path) -> Self {
+    /// `turn` is that section of our settings, on one line, or nothing.
+    pub fn start(address: Option<&str>, turn: &str, folder: &Path) -> Self {
         if let Ok(url) = env::var("RINGWAY_TEST_URL") {
             let variable = |name: &str| env::var(name).unwrap_or_else(|_| panic!("set {name}"));
             let (key, secret) = (variable("RINGWAY_TEST_KEY"), variable("RINGWAY_TEST_SECRET"));
@@ -65,7 +66,10 @@ impl Server {
                 let (udp_port, tcp_port) = (free_udp_pair(), free_tcp_port());
                 let rtc = format!("{{udp_port: {udp_port}, tcp_port: {tcp_port}{node_ip}}}");
                 // The page at `/` then needs nobody who pastes tokens.
-                let options = Options::default().controlplane("development", "true");
+                let mut options = Options::default().controlplane("development", "true");
+                if !turn.is_empty() {
+                    options = options.controlplane("turn", turn);
+                }
                 let appliance = Appliance::start(options.controlplane("rtc", &rtc));
                 (appliance.url(), Running::Ours { appliance: Box::new(RefCell::new(appliance)) })
             }
@@ -88,6 +92,16 @@ impl Server {
     /// the same over a restart of ICE. (A server elsewhere is not excused.)
     pub fn is_livekit(&self) -> bool {
         matches!(self.running, Running::LiveKit { .. })
+    }
+
+    /// The sum of a metric over all shards of ours.
+    ///
+    /// # Panics
+    /// When the server is somebody else's.
+    pub fn metric(&self, name: &str) -> f64 {
+        let answer = self.appliance().borrow().client().get("/metrics");
+        let samples = answer.body.lines().filter(|line| line.starts_with(name));
+        samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
     /// Kills our control plane, as `kill -9` does.

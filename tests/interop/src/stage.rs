@@ -30,10 +30,18 @@ pub struct Stage {
 /// # Panics
 /// When the test does.
 pub fn on(test: impl FnOnce(&Stage) + Send) {
+    on_with(|_| String::new(), test);
+}
+
+/// The same with a server whose section `turn` is what `turn` makes of its address.
+///
+/// # Panics
+/// When the test does.
+pub fn on_with(turn: impl FnOnce(&str) -> String + Send, test: impl FnOnce(&Stage) + Send) {
     // A test that failed has let go of everything, too.
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if is_elsewhere() || !rustix::process::geteuid().is_root() {
-        return test(&Stage::build(None));
+        return test(&Stage::build(None, &turn("127.0.0.1")));
     }
     let mut ran = false;
     namespace::inside(|| {
@@ -44,15 +52,15 @@ pub fn on(test: impl FnOnce(&Stage) + Send) {
         namespace::must(&["link", "set", "call0", "up"]);
         // libwebrtc asks which address it would reach the internet from.
         namespace::must(&["route", "add", "default", "dev", "call0"]);
-        test(&Stage::build(Some(ADDRESS)));
+        test(&Stage::build(Some(ADDRESS), &turn(ADDRESS)));
     });
     assert!(ran, "no network namespace: run this without root, over the machine's own network");
 }
 
 impl Stage {
-    fn build(address: Option<&str>) -> Self {
+    fn build(address: Option<&str>, turn: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("ringway-").tempdir().expect("a temp folder");
-        Self { server: Server::start(address, folder.path()), folder }
+        Self { server: Server::start(address, turn, folder.path()), folder }
     }
 
     /// Where logs go.

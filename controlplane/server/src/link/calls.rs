@@ -3,9 +3,10 @@
 //! When the data plane is joined it may have calls of a control plane that is gone. Their clients
 //! have to join anew, which they do by themselves once their signalling is back; until then the old
 //! transports go on for a while. Then every shard opens its sockets and the first one has TCP
-//! listened to. Only when all have is the rest of the server told that calls can be made.
+//! listened to and TURN clients relayed. Only when all have is the rest of the server told that
+//! calls can be made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ringway_abi::call as abi;
@@ -15,6 +16,7 @@ use ringway_signal::plane::{
 };
 use tokio::sync::mpsc;
 
+use super::relay::RelaySettings;
 use super::translate_calls as translate;
 use crate::rtc::task::PlaneNews;
 
@@ -37,6 +39,8 @@ pub struct MediaAddresses {
     pub tcp_port: u16,
     /// Addresses that clients are told, the best first.
     pub advertised: Vec<IpAddr>,
+    /// How TURN clients are relayed, if they are.
+    pub relay: Option<RelaySettings>,
 }
 
 /// Which UDP ports shards take, one each.
@@ -84,6 +88,8 @@ pub(super) struct Calls<'a> {
     portless: bool,
     /// The request for TCP, while it is not answered.
     listening: Option<u64>,
+    /// The requests for relays, while they are not answered.
+    relaying: HashSet<u64>,
     opened: Vec<ShardAddresses>,
     fingerprint: Option<Fingerprint>,
 }
@@ -102,6 +108,7 @@ impl<'a> Calls<'a> {
             tried: 0,
             portless: false,
             listening: None,
+            relaying: HashSet::new(),
             opened: vec![ShardAddresses::default(); usize::from(shards)],
             fingerprint: None,
         };
@@ -117,6 +124,12 @@ impl<'a> Calls<'a> {
             calls.listening = Some(request);
             let tcp = SocketAddr::new(media.bind, media.tcp_port);
             let call = abi::CallCommand::Listen { tcp };
+            commands.push((0, Command::Call { request, call }));
+        }
+        let relay = media.relay.iter();
+        for call in relay.flat_map(|relay| relay.commands(media.bind, &media.advertised)) {
+            let request = calls.number();
+            calls.relaying.insert(request);
             commands.push((0, Command::Call { request, call }));
         }
         (calls, commands)
@@ -194,6 +207,9 @@ impl<'a> Calls<'a> {
             self.listening = None;
             self.handle_listening(outcome);
             self.tell_opened().await;
+        } else if self.relaying.remove(&request) {
+            self.handle_relaying(outcome);
+            self.tell_opened().await;
         } else if let (Outcome::Refused { reason, .. }, Some(subject)) = (outcome, subject) {
             let reason = translate::refusal(reason);
             self.tell(PlaneNews::Said(PlaneEvent::Refused { subject, reason })).await;
@@ -247,12 +263,24 @@ impl<'a> Calls<'a> {
         }
     }
 
+    fn handle_relaying(&mut self, outcome: Outcome) {
+        let Outcome::Refused { reason, .. } = outcome else { return };
+        let ports = self.ends.media.relay.as_ref().map(RelaySettings::ports);
+        tracing::error!(
+            ?ports,
+            ?reason,
+            "no TURN: the data plane cannot open its ports; free them, or set others as \
+             `turn.udp_port`, `turn.tcp_port` and `turn.tls_port`"
+        );
+    }
+
     /// When all is open, calls can be made.
     async fn tell_opened(&mut self) {
         if self.opening.is_empty()
             && self.listening.is_none()
             // Rooms of a shard without a port would have no media.
             && !self.portless
+            && self.relaying.is_empty()
             && let Some(fingerprint) = self.fingerprint.clone()
         {
             let info = PlaneInfo { fingerprint, shards: self.opened.clone() };

@@ -21,11 +21,13 @@ use ringway_signal::client::Client;
 use ringway_signal::grants::Claims;
 use ringway_signal::join::Join;
 use ringway_signal::plane::{Ask, PlaneInfo};
+use ringway_signal::proto::IceServer;
 use ringway_signal::proto::signal_request::Message;
 use ringway_signal::translate::{self, join_of};
 use ringway_signal::wire::Outgoing;
 use ringway_signal::{Session, Settings, Start};
 
+use super::relays::Relays;
 pub use direct::{Created, DirectError};
 use index::Index;
 use only_tcp::OnlyTcp;
@@ -91,6 +93,7 @@ struct Member {
 pub struct Hub {
     calls: Calls,
     settings: Arc<Settings>,
+    relays: Relays,
     plane: Option<Arc<PlaneInfo>>,
     /// Nobody is let in any more.
     stopping: bool,
@@ -113,6 +116,7 @@ impl Hub {
         Self {
             calls: Calls::new(config, seed),
             settings: Arc::new(settings),
+            relays: Relays::default(),
             plane: None,
             stopping: false,
             members: HashMap::new(),
@@ -124,6 +128,19 @@ impl Hub {
             talking: VecDeque::new(),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Tells clients of these TURN servers, too.
+    pub fn set_relays(&mut self, relays: Relays) {
+        self.relays = relays;
+    }
+
+    /// STUN and TURN servers for a participant who comes now.
+    fn ice_servers(&self, now_ms: u64, participant: ParticipantSid) -> Vec<IceServer> {
+        let unix_s = (self.settings.unix_start_ms + now_ms) / 1000;
+        let mut servers = self.relays.of(&participant.to_string(), unix_s);
+        servers.extend_from_slice(&self.settings.ice_servers);
+        servers
     }
 
     /// The domain, for reading and for administrators; call [`Hub::settle`] after changing it.
@@ -169,16 +186,27 @@ impl Hub {
         let sid = joined.participant.sid;
         let known = self.members.contains_key(&sid);
         self.connect(sid, connection);
+        let ice_servers = self.ice_servers(now_ms, sid);
         if resumes && known {
             self.converse(sid, |session, view| {
-                session.handle_resumed(now_ms, &joined, join, client, view);
+                session.handle_resumed(now_ms, &joined, join, client, ice_servers, view);
             });
         } else {
             let settings = Arc::clone(&self.settings);
             let (room, identity) = (joined.room.sid.key(), &joined.participant.identity);
             let only_tcp = self.only_tcp.wants(now_ms, room, identity);
             let joined = &joined;
-            let start = Start { settings, plane, joined, join, client, only_tcp, seed, now_ms };
+            let start = Start {
+                settings,
+                plane,
+                joined,
+                join,
+                client,
+                only_tcp,
+                ice_servers,
+                seed,
+                now_ms,
+            };
             let session = Session::new(start);
             self.enter(sid, session, Some(connection));
             self.settle(now_ms);

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use ringway_signal::oneshot::{Direct, SDP_BYTES_MAX};
+use ringway_signal::proto::IceServer;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -136,10 +137,30 @@ async fn create(State(at): State<Endpoint>, request: Request) -> Result<Response
     headers.insert(ACCEPT_PATCH, HeaderValue::from_static(FRAGMENT));
     insert(headers, header::LOCATION, format!("{}/{}", at.path, created.participant));
     insert(headers, header::ETAG, format!("\"{}\"", created.answer.etag));
-    for link in at.rtc.ice_links() {
-        headers.append(header::LINK, link.clone());
+    for link in ice_links(&created.ice_servers) {
+        headers.append(header::LINK, link);
     }
     Ok(open_to_pages(response))
+}
+
+// RFC 9725 4.6: one header field per server.
+fn ice_links(servers: &[IceServer]) -> Vec<HeaderValue> {
+    let quoted = |name: &str, text: &str| {
+        let text = text.replace(['"', '\\'], "");
+        if text.is_empty() { String::new() } else { format!("; {name}=\"{text}\"") }
+    };
+    let servers = servers.iter().flat_map(|server| {
+        let (user, secret) = (&server.username, &server.credential);
+        let kind = if user.is_empty() { "" } else { "password" };
+        let user = quoted("username", user);
+        let secret = quoted("credential", secret);
+        let kind = quoted("credential-type", kind);
+        server
+            .urls
+            .iter()
+            .map(move |url| format!("<{url}>; rel=\"ice-server\"{user}{secret}{kind}"))
+    });
+    servers.filter_map(|text| HeaderValue::try_from(text).ok()).collect()
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::http::HeaderValue;
 use ringway_room::calls::{Config, Fact};
 use ringway_signal::Settings;
 use ringway_signal::oneshot::{Direct, OneShotAnswer};
@@ -18,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::hub::{ConnectionId, Created, DirectError, Hub, Output, Refused, Visitor};
+use super::relays::Relays;
 use crate::token::Tokens;
 
 /// Messages of all clients that may wait. More would be answered later than clients wait.
@@ -77,7 +77,6 @@ pub struct Rtc(Arc<Known>);
 struct Known {
     questions: mpsc::Sender<Question>,
     tokens: Arc<Tokens>,
-    ice_links: Vec<HeaderValue>,
     message_bytes: usize,
     next_connection: AtomicU64,
     /// How many tickets there are.
@@ -97,11 +96,6 @@ impl Rtc {
     /// The longest message of a client.
     pub fn message_bytes(&self) -> usize {
         self.0.message_bytes
-    }
-
-    /// STUN and TURN servers as `Link` headers name them.
-    pub fn ice_links(&self) -> &[HeaderValue] {
-        &self.0.ice_links
     }
 
     /// Lets somebody in.
@@ -272,7 +266,6 @@ impl RtcTask {
         let unix_start_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         settings.unix_start_ms = unix_start_ms;
         config.unix_start_ms = unix_start_ms;
-        let ice_links = ice_links(&settings);
         let message_bytes = settings.message_bytes;
         let task = Self {
             hub: Hub::new(settings, config, seed()),
@@ -288,8 +281,15 @@ impl RtcTask {
         let next_connection = AtomicU64::new(1);
         let (tickets, _) = watch::channel(0);
         let questions = sender;
-        let known = Known { questions, tokens, ice_links, message_bytes, next_connection, tickets };
+        let known = Known { questions, tokens, message_bytes, next_connection, tickets };
         (task, Rtc(Arc::new(known)))
+    }
+
+    /// Tells clients of these TURN servers, too.
+    #[must_use]
+    pub fn with_relays(mut self, relays: Relays) -> Self {
+        self.hub.set_relays(relays);
+        self
     }
 
     /// Runs until nobody can ask any more.
@@ -422,26 +422,6 @@ impl RtcTask {
             self.hub.handle_closed(self.now_ms(), connection);
         }
     }
-}
-
-// RFC 9725 4.6: one header field per server.
-fn ice_links(settings: &Settings) -> Vec<HeaderValue> {
-    let quoted = |name: &str, text: &str| {
-        let text = text.replace(['"', '\\'], "");
-        if text.is_empty() { String::new() } else { format!("; {name}=\"{text}\"") }
-    };
-    let servers = settings.ice_servers.iter().flat_map(|server| {
-        let (user, secret) = (&server.username, &server.credential);
-        let kind = if user.is_empty() { "" } else { "password" };
-        let user = quoted("username", user);
-        let secret = quoted("credential", secret);
-        let kind = quoted("credential-type", kind);
-        server
-            .urls
-            .iter()
-            .map(move |url| format!("<{url}>; rel=\"ice-server\"{user}{secret}{kind}"))
-    });
-    servers.filter_map(|text| HeaderValue::try_from(text).ok()).collect()
 }
 
 /// Random bytes of the system. Without them nothing is safe.

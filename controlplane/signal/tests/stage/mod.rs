@@ -159,6 +159,7 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
         join,
         client,
         only_tcp: false,
+        ice_servers: Vec::new(),
         seed: [1, 2, 3, 4],
         now_ms: 0,
     }

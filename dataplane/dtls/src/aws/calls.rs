@@ -223,6 +223,7 @@ functions! { CRYPTO_NAMES, env!("RINGWAY_AWS_LC_PREFIX");
     unsafe fn i2d_X509(certificate: &mut X509, out: *mut *mut u8) -> c_int;
     unsafe fn RAND_bytes(out: *mut u8, len: usize) -> c_int;
 
+    unsafe fn MD5(data: *const u8, len: usize, out: *mut u8) -> *mut u8;
     unsafe fn SHA1(data: *const u8, len: usize, out: *mut u8) -> *mut u8;
     unsafe fn SHA224(data: *const u8, len: usize, out: *mut u8) -> *mut u8;
     unsafe fn SHA256(data: *const u8, len: usize, out: *mut u8) -> *mut u8;

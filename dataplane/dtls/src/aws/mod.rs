@@ -19,4 +19,5 @@ pub use certificate::KeyKind;
 pub(crate) use connection::{Connection, Progress, Reading};
 pub(crate) use context::SharedContext;
 pub(crate) use digest::digest;
+pub use digest::md5;
 pub use error::LibraryError;

@@ -9,6 +9,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/md5.h>
 #include <openssl/nid.h>
 #include <openssl/pool.h>
 #include <openssl/rand.h>
@@ -106,6 +107,7 @@ int i2d_X509(X509 *certificate, uint8_t **out);
 int RAND_bytes(uint8_t *out, size_t len);
 
 // Digests.
+uint8_t *MD5(const uint8_t *data, size_t len, uint8_t out[16]);
 uint8_t *SHA1(const uint8_t *data, size_t len, uint8_t out[20]);
 uint8_t *SHA224(const uint8_t *data, size_t len, uint8_t out[28]);
 uint8_t *SHA256(const uint8_t *data, size_t len, uint8_t out[32]);

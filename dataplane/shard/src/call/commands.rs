@@ -27,12 +27,27 @@ use super::stream::Stream;
 use super::subscription::{Repair, Subscription};
 use super::{Calls, HISTORY_BLOCKS, MAX_DATAGRAM_BYTES, MediaSocket};
 use crate::clock::Now;
+use crate::gateway::FromShard;
 use crate::ports;
 use crate::shard::canonical;
 use crate::slab::SlotId;
 use crate::sockets::Sockets;
 
 type Answer = Result<Outcome, (Refusal, i32)>;
+
+/// What the gateway is asked by way of a shard.
+fn ask_gateway<S: Sockets>(command: &CallCommand, sockets: &mut S) -> Answer {
+    let done = match command {
+        CallCommand::Listen { tcp } => sockets.listen(*tcp).map(|tcp| Outcome::Listening { tcp }),
+        CallCommand::RelayTls { place, first, part } => {
+            let kept = sockets.keep_relay_tls(*place, *first, part.as_bytes());
+            kept.map(|()| Outcome::Accepted)
+        }
+        CallCommand::Relay(spec) => sockets.relay(spec).map(|()| Outcome::Accepted),
+        _ => return Err((Refusal::Invalid, 0)),
+    };
+    done.map_err(ports::refusal)
+}
 
 impl Calls {
     /// Carries out a command. The second is the number of a media socket that was opened.
@@ -44,14 +59,16 @@ impl Calls {
     ) -> (Answer, Option<(crate::egress::SocketId, u16)>) {
         match command {
             CallCommand::OpenMedia { udp } => return self.open_media(udp, sockets),
-            CallCommand::Listen { tcp } => {
-                let listening = sockets.listen(tcp).map(|tcp| Outcome::Listening { tcp });
-                return (listening.map_err(ports::refusal), None);
+            CallCommand::Listen { .. } | CallCommand::RelayTls { .. } | CallCommand::Relay(_) => {
+                return (ask_gateway(&command, sockets), None);
             }
             _ => {}
         }
         let answer = match command {
-            CallCommand::OpenMedia { .. } | CallCommand::Listen { .. } => Err(Refusal::Invalid),
+            CallCommand::OpenMedia { .. }
+            | CallCommand::Listen { .. }
+            | CallCommand::RelayTls { .. }
+            | CallCommand::Relay(_) => Err(Refusal::Invalid),
             CallCommand::OpenTransport { transport, local, lite } => {
                 self.open_transport(now, transport, &local, lite)
             }
@@ -129,6 +146,9 @@ impl Calls {
                 let (id, address) = (opened.id, opened.address);
                 let number = self.sockets.len() as u16;
                 self.sockets.push(MediaSocket { id, address, ipv6: address.is_ipv6() });
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.say(FromShard::Port { port: address.port() });
+                }
                 (Ok(Outcome::Media { udp: address, fingerprint }), Some((id, number)))
             }
             Err(error) => (Err(ports::refusal(error)), None),

@@ -2,14 +2,12 @@
 
 use std::net::SocketAddr;
 
-use ringway_proto::framing::{FRAME_HEADER_BYTES, FrameReader, FrameTooLong, frame_header};
+use ringway_proto::framing::{FrameReader, FrameTooLong, frame_header};
 use ringway_wire::sniff::{Protocol, sniff};
 
 use super::guests::STRANGER_NS;
+use super::waiting::Waiting;
 
-/// Octets that wait for a peer that reads slowly, besides those that the kernel keeps. Raised: its
-/// media is older when it comes. Lowered: a key frame is lost on the way to a healthy one.
-const WAITING_BYTES: usize = 128 * 1024;
 /// Messages of a stranger that are offered to the shards. Each costs all of them a check.
 const STRANGER_MESSAGES: u8 = 8;
 
@@ -45,8 +43,7 @@ pub struct Connection {
     since_ns: u64,
     offered: u8,
     reader: FrameReader,
-    waiting: Vec<u8>,
-    written: usize,
+    waiting: Waiting,
 }
 
 impl Connection {
@@ -58,8 +55,7 @@ impl Connection {
             since_ns: now_ns,
             offered: 0,
             reader: FrameReader::new(),
-            waiting: Vec::new(),
-            written: 0,
+            waiting: Waiting::default(),
         }
     }
 
@@ -107,33 +103,17 @@ impl Connection {
 
     /// Takes a packet to be sent; `false`: it was dropped, as too much waits already.
     pub fn queue(&mut self, packet: &[u8]) -> bool {
-        let Some(header) = frame_header(packet) else { return false };
-        let waiting = self.waiting.len() - self.written;
-        if waiting + FRAME_HEADER_BYTES + packet.len() > WAITING_BYTES {
-            return false;
-        }
-        if self.written > 0 && self.written >= waiting {
-            self.waiting.drain(..self.written);
-            self.written = 0;
-        }
-        self.waiting.extend_from_slice(&header);
-        self.waiting.extend_from_slice(packet);
-        true
+        frame_header(packet).is_some_and(|header| self.waiting.queue(&[&header, packet]))
     }
 
     /// What is to be written next.
     pub fn unwritten(&self) -> &[u8] {
-        self.waiting.get(self.written..).unwrap_or(&[])
+        self.waiting.unwritten()
     }
 
     /// So much of it was.
     pub fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
-        if self.written >= self.waiting.len() {
-            self.written = 0;
-            // A peer that reads well costs nothing between its packets.
-            self.waiting = Vec::new();
-        }
+        self.waiting.wrote(bytes);
     }
 }
 
@@ -201,26 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_has_a_bound_and_stays_in_order() {
+    fn packets_that_have_no_frame_are_dropped() {
         let mut connection = stranger();
-        let mut expect = Vec::new();
-        let mut seen = Vec::new();
-        let mut dropped = 0;
-        for round in 0..2000_usize {
-            let packet = vec![round as u8; 1 + round % 1200];
-            match connection.queue(&packet) {
-                true => expect.extend(framed(&packet)),
-                false => dropped += 1,
-            }
-            let part = connection.unwritten().len().min(300);
-            seen.extend_from_slice(&connection.unwritten()[..part]);
-            connection.wrote(part);
-            assert!(connection.waiting.capacity() <= 4 * WAITING_BYTES);
-        }
-        assert!(dropped > 100, "{dropped} dropped");
-        seen.extend_from_slice(connection.unwritten());
-        connection.wrote(connection.unwritten().len());
-        assert_eq!((seen == expect, connection.waiting.capacity()), (true, 0));
+        assert!(connection.queue(&[1, 2, 3]));
         assert!(!connection.queue(&[]) && !connection.queue(&vec![0; 70_000]));
+        assert_eq!(connection.unwritten(), [0, 3, 1, 2, 3]);
     }
 }

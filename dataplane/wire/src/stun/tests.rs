@@ -93,6 +93,23 @@ fn responses_of_rfc_5769() {
 }
 
 #[test]
+fn attributes_end_at_the_integrity() {
+    let request = bytes(REQUEST);
+    let view = StunView::parse(&request).expect("a valid message");
+    let kinds: Vec<u16> = view.attributes().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, [0x8022, 0x0024, 0x8029, 0x0006]);
+    let mut out = [0; 64];
+    let address: SocketAddr = "192.0.2.1:32853".parse().expect("an address");
+    let mut writer = StunWriter::new(&mut out, view.message_type(), view.transaction());
+    let len = writer.address(0x0012, address).attribute(0x0013, &[1, 2, 3]).finish();
+    let view = StunView::parse(&out[..len.expect("room")]).expect("a valid message");
+    let [(0x0012, peer), (0x0013, [1, 2, 3])] = view.attributes().collect::<Vec<_>>()[..] else {
+        panic!("other attributes")
+    };
+    assert_eq!(view.plain_address(peer), Some(address));
+}
+
+#[test]
 fn long_term_attributes_are_unknown_here() {
     let request = bytes(REQUEST_LONG_TERM);
     let view = StunView::parse(&request).expect("a valid message");

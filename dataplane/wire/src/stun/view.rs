@@ -224,6 +224,23 @@ impl<'a> StunView<'a> {
         self.unknown.get(..self.unknown_count).unwrap_or_default()
     }
 
+    /// Type and value of every attribute before MESSAGE-INTEGRITY, known here or not.
+    pub fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
+        let mut rest = self.bytes.get(HEADER_BYTES..).unwrap_or(&[]);
+        std::iter::from_fn(move || {
+            // All lengths were checked.
+            let (kind, value, behind) = split_attribute(rest)?;
+            rest = behind;
+            (kind != MESSAGE_INTEGRITY && kind != FINGERPRINT).then_some((kind, value))
+        })
+        .fuse()
+    }
+
+    /// Makes the value of an attribute of the form of XOR-MAPPED-ADDRESS plain.
+    pub fn plain_address(&self, value: &[u8]) -> Option<SocketAddr> {
+        address::decode(value, &self.transaction)
+    }
+
     /// What MESSAGE-INTEGRITY signs, if there is one.
     pub fn signed(&self) -> Option<Signed<'a>> {
         let at = self.integrity_at?;

@@ -65,7 +65,8 @@ impl<'a> StunWriter<'a> {
         self.out.get_mut(at..at + length)
     }
 
-    fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+    /// An attribute of any type.
+    pub fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         if let Some(space) = self.reserve(kind, value.len()) {
             space.copy_from_slice(value);
         }
@@ -104,8 +105,13 @@ impl<'a> StunWriter<'a> {
 
     /// XOR-MAPPED-ADDRESS: where the request came from.
     pub fn mapped_address(&mut self, address: SocketAddr) -> &mut Self {
+        self.address(XOR_MAPPED_ADDRESS, address)
+    }
+
+    /// An attribute of any type whose value has the form of XOR-MAPPED-ADDRESS.
+    pub fn address(&mut self, kind: u16, address: SocketAddr) -> &mut Self {
         let (value, length) = address::encode(address, &self.transaction);
-        self.attribute(XOR_MAPPED_ADDRESS, &value[..length])
+        self.attribute(kind, &value[..length])
     }
 
     /// ERROR-CODE; `code` is 300–699.

@@ -83,6 +83,7 @@ fn loss_is_repaired_on_every_shard() {
             held_ns: 4_000_000,
             delay_ns: 10_000_000,
             jitter_ns: 10_000_000,
+            ..Path::PERFECT
         };
         let coding = if seed < 3 { Coding::Vp8 } else { Coding::H264 };
         let mut meeting = watched(seed, path, coding, 2);

@@ -36,8 +36,8 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "aws-lc-rs",
-        folders: &["dataplane/proto", "dataplane/dtls", "perf", "tests"],
-        reason: "cryptography of packets lives in one place",
+        folders: &["dataplane/proto", "dataplane/dtls", "controlplane/server", "perf", "tests"],
+        reason: "cryptography of packets lives in one place, credentials where they are made",
     },
     Row {
         name: "aws-lc-sys",

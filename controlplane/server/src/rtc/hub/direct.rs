@@ -5,18 +5,21 @@ use std::sync::Arc;
 use ringway_room::calls::{DisconnectReason, ParticipantSid, Refusal, Request};
 use ringway_signal::client::PROTOCOL;
 use ringway_signal::oneshot::{Direct, OneShotAnswer, OneShotError, announcements, parse_offer};
+use ringway_signal::proto::IceServer;
 use ringway_signal::translate::join_of;
 use ringway_signal::{Session, Start};
 
 use super::{Hub, Refused, Visitor};
 
 /// A session that has begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Created {
     /// Names it from now on.
     pub participant: ParticipantSid,
     /// What goes back.
     pub answer: OneShotAnswer,
+    /// STUN and TURN servers for the client.
+    pub ice_servers: Vec<IceServer>,
 }
 
 /// Why a request about a session is refused.
@@ -87,8 +90,19 @@ impl Hub {
         let sid = joined.participant.sid;
         let settings = Arc::clone(&self.settings);
         let obs = client.is_obs();
-        let (joined, only_tcp) = (&joined, false);
-        let start = Start { settings, plane, joined, join, client, only_tcp, seed, now_ms };
+        let ice_servers = self.ice_servers(now_ms, sid);
+        let joined = &joined;
+        let start = Start {
+            settings,
+            plane,
+            joined,
+            join,
+            client,
+            only_tcp: false,
+            ice_servers: Vec::new(),
+            seed,
+            now_ms,
+        };
         self.enter(sid, Session::one_shot(start, direct), None);
         if direct == Direct::Whip {
             let tracks = announcements(&parsed, obs);
@@ -102,7 +116,7 @@ impl Hub {
         }
         self.settle(now_ms);
         let answer = answer.ok_or(DirectError::NotFound)??;
-        Ok(Created { participant: sid, answer })
+        Ok(Created { participant: sid, answer, ice_servers })
     }
 
     /// The session of a participant, if it is also that identity's.

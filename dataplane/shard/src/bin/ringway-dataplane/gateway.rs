@@ -1,8 +1,12 @@
-//! The gateway: the one thread that owns the TCP connections of calls.
+//! The gateway: the one thread that owns the TCP connections of calls, and all sockets of TURN.
 //!
 //! It sleeps in `epoll` until a connection has something, or a shard rings. What connections say is
 //! cut into packets and goes to shards; what shards say is written, as far as the peer reads. What
-//! may be connected and what a connection's bytes mean is in the library.
+//! may be connected and what a connection's bytes mean is in the library. TURN is [`relay`]'s.
+
+pub(crate) mod desk;
+mod relay;
+mod stream;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +21,7 @@ use anyhow::Context;
 use ringway_abi::counters::Counter;
 use ringway_shard::gateway::connection::{Connection, To};
 use ringway_shard::gateway::guests::Guests;
-use ringway_shard::gateway::{ConnectionId, FromShard, GatewayEnd, ToShard};
+use ringway_shard::gateway::{ConnectionId, FromShard, GatewayEnd, MOST_CONNECTIONS, ToShard};
 use ringway_shard::shard::{Counters, canonical};
 use ringway_shard::slab::{Slab, SlotId};
 use ringway_shard::sockets::OpenError;
@@ -25,12 +29,12 @@ use ringway_uring::{listen, new_bell, ring_bell, tune};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::time::Timespec;
 
+use self::desk::{Desk, Opening};
+use self::relay::{Relay, Surroundings};
 use crate::clocks;
 use crate::kernel::bind_error;
 use crate::shards::Together;
 
-/// Connections at once; their names have 16 bits for the slot.
-const CONNECTIONS: u32 = 1 << 16;
 /// How often strangers are looked at, and a listener that was let alone is taken up again.
 const SWEEP: Duration = Duration::from_secs(1);
 /// How soon a shard that is behind is tried again.
@@ -59,6 +63,9 @@ pub(crate) struct Bell {
     refused: AtomicU64,
     lane_drops: AtomicU64,
     peer_drops: AtomicU64,
+    /// Relays of TURN clients that there are, and packets of theirs that went nowhere.
+    allocations: AtomicU64,
+    turn_drops: AtomicU64,
 }
 
 impl Bell {
@@ -70,6 +77,8 @@ impl Bell {
             refused: AtomicU64::new(0),
             lane_drops: AtomicU64::new(0),
             peer_drops: AtomicU64::new(0),
+            allocations: AtomicU64::new(0),
+            turn_drops: AtomicU64::new(0),
         })
     }
 
@@ -89,10 +98,12 @@ impl Bell {
     /// What it has counted since the last call goes to a shard's counters.
     pub(crate) fn report(&self, counters: &mut Counters) {
         counters.set(Counter::TcpConnections, self.connections.load(Ordering::Relaxed));
+        counters.set(Counter::TurnAllocations, self.allocations.load(Ordering::Relaxed));
         for (tally, counter) in [
             (&self.refused, Counter::TcpRefused),
             (&self.lane_drops, Counter::DropTcpLane),
             (&self.peer_drops, Counter::DropTcpPeer),
+            (&self.turn_drops, Counter::DropTurn),
         ] {
             if tally.load(Ordering::Relaxed) > 0 {
                 counters.add(counter, tally.swap(0, Ordering::Relaxed));
@@ -104,6 +115,8 @@ impl Bell {
 /// Where shards bring listeners.
 pub(crate) struct Reception {
     listeners: Sender<TcpListener>,
+    /// Where they bring what relays need.
+    pub(crate) desk: Desk,
     together: Arc<Together>,
     /// What was asked for last, and where it listens.
     listening: Option<(SocketAddr, SocketAddr)>,
@@ -142,6 +155,8 @@ pub(crate) struct Gateway {
     exhausted: bool,
     guests: Slab<Guest>,
     limits: Guests,
+    relay: Relay,
+    openings: Receiver<Opening>,
     /// Connections with something new to write.
     dirty: Vec<SlotId>,
     octets: Box<[u8]>,
@@ -159,8 +174,10 @@ impl Gateway {
         epoll::add(&epoll, bell, EventData::new_u64(BELL), EventFlags::IN)
             .context("cannot listen to the bell of TCP")?;
         let (sender, listeners) = channel();
+        let (desk, openings) = Desk::new(together.clone());
+        let listening = None;
         let reception =
-            Reception { listeners: sender, together: together.clone(), listening: None };
+            Reception { listeners: sender, desk, together: together.clone(), listening };
         let gateway = Self {
             epoll,
             together,
@@ -168,8 +185,10 @@ impl Gateway {
             listeners,
             listener: None,
             exhausted: false,
-            guests: Slab::new(CONNECTIONS),
-            limits: Guests::new(CONNECTIONS),
+            guests: Slab::new(MOST_CONNECTIONS),
+            limits: Guests::new(MOST_CONNECTIONS),
+            relay: Relay::new()?,
+            openings,
             dirty: Vec::new(),
             octets: vec![0; READ_BYTES].into(),
             next_sweep_ns: 0,
@@ -197,12 +216,18 @@ impl Gateway {
             if let Some(listener) = self.listeners.try_iter().last() {
                 self.take_listener(listener);
             }
+            while let Ok(opening) = self.openings.try_recv() {
+                let (relay, mut around) = self.relay(now_ns);
+                relay.open(&mut around, opening);
+            }
             for shard in 0..self.ends.len() {
-                self.hear(shard as u16);
+                self.hear(now_ns, shard as u16);
             }
             while let Some(id) = self.dirty.pop() {
                 self.write(id);
             }
+            let (relay, mut around) = self.relay(now_ns);
+            relay.flush(&mut around);
             if now_ns >= self.next_sweep_ns {
                 self.sweep(now_ns);
             }
@@ -220,7 +245,8 @@ impl Gateway {
         } else if self.ends.iter().any(GatewayEnd::has_backlog) {
             Some(BEHIND)
         } else {
-            (self.limits.has_strangers() || self.exhausted).then_some(SWEEP)
+            let sweeps = self.limits.has_strangers() || self.relay.is_busy();
+            (sweeps || self.exhausted).then_some(SWEEP)
         };
         let wait = wait.map(|wait| Timespec {
             tv_sec: wait.as_secs() as i64,
@@ -241,6 +267,10 @@ impl Gateway {
                 let _ = rustix::io::read(&self.together.gateway.bell, &mut [0; 8]);
             }
             LISTENER => self.accept(now_ns),
+            number if Relay::owns(number) => {
+                let (relay, mut around) = self.relay(now_ns);
+                relay.handle_event(&mut around, number, flags);
+            }
             number => {
                 let Some(id) = self.find(ConnectionId(number as u32)) else { return };
                 if flags.contains(EventFlags::OUT) {
@@ -339,12 +369,24 @@ impl Gateway {
     }
 
     /// Takes what a shard said.
-    fn hear(&mut self, shard: u16) {
+    fn hear(&mut self, now_ns: u64, shard: u16) {
         let mut packet = [0; PACKET_BYTES];
         self.ends[usize::from(shard)].push_backlog();
         for _ in 0..SHARD_PACKETS {
             let Some((said, len)) = self.ends[usize::from(shard)].take(&mut packet) else { return };
+            let link = match said {
+                FromShard::Port { .. } => true,
+                FromShard::Packet { connection }
+                | FromShard::Claim { connection, .. }
+                | FromShard::Close { connection } => connection.link().is_some(),
+            };
+            if link {
+                let (relay, mut around) = self.relay(now_ns);
+                relay.hear(&mut around, shard, said, packet.get(..len).unwrap_or(&[]));
+                continue;
+            }
             match said {
+                FromShard::Port { .. } => {}
                 FromShard::Packet { connection } => {
                     let Some(id) = self.find(connection) else { continue };
                     let Some(guest) = self.guests.get_mut(id) else { continue };
@@ -426,6 +468,8 @@ impl Gateway {
             let _ = epoll::modify(&self.epoll, listener, data, EventFlags::IN);
             self.exhausted = false;
         }
+        let (relay, mut around) = self.relay(now_ns);
+        relay.sweep(&mut around);
         if !self.limits.has_strangers() {
             return;
         }
@@ -436,6 +480,13 @@ impl Gateway {
             self.together.gateway.refused.fetch_add(1, Ordering::Relaxed);
             self.close(id);
         }
+    }
+
+    /// TURN, and what it works with.
+    fn relay(&mut self, now_ns: u64) -> (&mut Relay, Surroundings<'_>) {
+        let Self { relay, epoll, ends, octets, together, .. } = self;
+        let tallies = &together.gateway;
+        (relay, Surroundings { now_ns, epoll, ends, octets, tallies })
     }
 
     fn wake_shards(&mut self) {
@@ -475,3 +526,7 @@ fn is_exhausted(error: &io::Error) -> bool {
 #[cfg(test)]
 #[path = "gateway_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "gateway/relay_tests.rs"]
+mod relay_tests;

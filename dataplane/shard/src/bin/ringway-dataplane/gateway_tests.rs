@@ -12,21 +12,22 @@ use ringway_shard::gateway::{ConnectionId, FromShard, ShardEnd, ToShard, pair};
 use ringway_shard::shard::Counters;
 use ringway_uring::new_bell;
 
-use super::{Bell, Gateway};
+use super::{Bell, Gateway, Reception};
 use crate::shards::Together;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Stage {
-    together: Arc<Together>,
-    shards: Vec<ShardEnd>,
+pub(super) struct Stage {
+    pub(super) together: Arc<Together>,
+    pub(super) shards: Vec<ShardEnd>,
+    pub(super) reception: Reception,
     address: SocketAddr,
     thread: Option<JoinHandle<()>>,
     counters: Counters,
 }
 
 impl Stage {
-    fn new(shards: usize) -> Self {
+    pub(super) fn new(shards: usize) -> Self {
         let together = Arc::new(Together {
             bells: (0..shards).map(|_| new_bell().unwrap()).collect(),
             asleep: (0..shards).map(|_| AtomicBool::new(false)).collect(),
@@ -40,7 +41,7 @@ impl Stage {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let address = reception.listen(any).unwrap();
         assert_eq!(reception.listen(any), Ok(address));
-        Self { together, shards, address, thread, counters: Counters::default() }
+        Self { together, shards, reception, address, thread, counters: Counters::default() }
     }
 
     fn connect(&self) -> TcpStream {
@@ -50,13 +51,13 @@ impl Stage {
     }
 
     /// The next thing that a shard hears.
-    fn hear(&mut self, shard: usize) -> (ToShard, Vec<u8>) {
+    pub(super) fn hear(&mut self, shard: usize) -> (ToShard, Vec<u8>) {
         let mut out = [0; 2048];
         let (said, len) = until(|| self.shards[shard].take(&mut out));
         (said, out[..len].to_vec())
     }
 
-    fn say(&mut self, shard: usize, what: FromShard) {
+    pub(super) fn say(&mut self, shard: usize, what: FromShard) {
         self.shards[shard].say(what);
         self.together.gateway.wake();
     }
@@ -72,7 +73,7 @@ impl Stage {
         (client, connection)
     }
 
-    fn count(&mut self, counter: Counter) -> u64 {
+    pub(super) fn count(&mut self, counter: Counter) -> u64 {
         self.together.gateway.report(&mut self.counters);
         self.counters.get(counter)
     }
@@ -87,7 +88,7 @@ impl Drop for Stage {
     }
 }
 
-fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+pub(super) fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -103,7 +104,7 @@ fn framed(packet: &[u8]) -> Vec<u8> {
 }
 
 /// A STUN message as far as its first bytes tell.
-fn check() -> Vec<u8> {
+pub(super) fn check() -> Vec<u8> {
     let mut message = vec![0; 20];
     message[1] = 1;
     message[4..8].copy_from_slice(&[0x21, 0x12, 0xa4, 0x42]);
@@ -119,7 +120,7 @@ fn read_frame(client: &mut TcpStream) -> Vec<u8> {
 }
 
 /// Whether the other side has closed: without a word, or with a reset as it had more to read.
-fn is_closed(client: &mut TcpStream) -> bool {
+pub(super) fn is_closed(client: &mut TcpStream) -> bool {
     match client.read(&mut [0; 16]) {
         Ok(read) => read == 0,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,

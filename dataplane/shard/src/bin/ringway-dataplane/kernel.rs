@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ringway_abi::call::RelaySpec;
 use ringway_shard::sockets::{OpenError, Opened, Sockets};
 use ringway_uring::{BindError, Engine, SocketId, SocketOptions, bind};
 use std::net::UdpSocket;
@@ -34,6 +35,16 @@ impl Sockets for Kernel<'_> {
     fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, OpenError> {
         let reception = self.reception.as_mut().ok_or(OpenError::NotAvailable)?;
         reception.listen(address)
+    }
+
+    fn keep_relay_tls(&mut self, place: u8, first: bool, part: &[u8]) -> Result<(), OpenError> {
+        let reception = self.reception.as_mut().ok_or(OpenError::NotAvailable)?;
+        reception.desk.keep_tls(place, first, part)
+    }
+
+    fn relay(&mut self, spec: &RelaySpec) -> Result<(), OpenError> {
+        let reception = self.reception.as_mut().ok_or(OpenError::NotAvailable)?;
+        reception.desk.open(spec, self.options)
     }
 
     fn close(&mut self, id: SocketId) {
