@@ -96,7 +96,6 @@ impl Desk {
         };
         let [udp, tcp, tls] = [spec.udp_port, spec.tcp_port, spec.tls_port]
             .map(|port| (port != 0).then_some(SocketAddr::new(spec.bind, port)));
-        let listener = |address| Ok(listen(address).map_err(bind_error)?.listener);
         let opening = Opening {
             config,
             udp: change(self.open[0], udp, |address| {
@@ -148,6 +147,10 @@ fn config_of(spec: &RelaySpec) -> Option<TurnConfig> {
         ports: (first, last),
         per_user: spec.per_user.into(),
     })
+}
+
+fn listener(address: SocketAddr) -> Result<TcpListener, OpenError> {
+    Ok(listen(address).map_err(bind_error)?.listener)
 }
 
 fn change<T>(

@@ -57,7 +57,7 @@ fn bring_keys(stage: &mut Stage) {
     let key = PrivateKeyDer::from_pem_slice(KEY).unwrap();
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).unwrap();
     let mut first = true;
-    for (place, whole) in [key.secret_der(), &certificate].into_iter().enumerate() {
+    for (place, whole) in [key.secret_der(), certificate.as_ref()].into_iter().enumerate() {
         for part in whole.chunks(TLS_PART_BYTES) {
             stage.reception.desk.keep_tls(place as u8, first, part).unwrap();
             first = false;
@@ -112,7 +112,7 @@ impl Line {
 
     fn send(&mut self, message: &[u8]) {
         match self {
-            Self::Udp(socket) => drop(socket.send(message).unwrap()),
+            Self::Udp(socket) => assert_eq!(socket.send(message).unwrap(), message.len()),
             Self::Stream(stream, _) => stream.write_all(message).unwrap(),
         }
     }
