@@ -4,9 +4,9 @@
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
 //! subscriber. Where a source's subscribers are on several shards, [`mirror`] brings its packets to
-//! the others over [`lanes`]. [`data`] passes messages of data channels on. [`rtcp`] is the way back, [`tcp`] the
-//! way of peers that cannot use UDP. [`upkeep`] does what is due, [`commands`] what the control
-//! plane asks.
+//! the others over [`lanes`]. [`data`] passes messages of data channels on. [`rtcp`] is the way
+//! back, [`tcp`] the way of peers that cannot use UDP. [`upkeep`] does what is due, [`commands`]
+//! what the control plane asks.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.
