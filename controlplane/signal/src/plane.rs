@@ -2,8 +2,10 @@
 //! server's `link` translates these.
 //!
 //! Every shard has its own transports, and what comes in and goes out over them; a route may send
-//! what comes in on another shard. Keys are random and never 0. Whoever sends an [`Ask`] numbers it; the answer comes as a
-//! [`PlaneEvent::Refused`] if it was not carried out.
+//! what comes in on another shard. Keys are random and never 0.
+//!
+//! Whoever sends an [`Ask`] numbers it; the answer comes as a [`PlaneEvent::Refused`] if it was not
+//! carried out.
 
 use std::net::SocketAddr;
 

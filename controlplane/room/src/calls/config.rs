@@ -38,8 +38,8 @@ pub struct Config {
     /// `video.codec_regression_threshold`: in rooms with fewer participants a track whose publisher
     /// leaves it to us is sent in its backup codec only, once somebody needs that; 0 is all rooms.
     pub codec_regression_threshold: usize,
-    /// Participants of one room that one shard serves before newcomers go to another; 0 is no limit.
-    /// Ours.
+    /// Participants of one room that one shard serves before newcomers go to another; 0 is no
+    /// limit. Ours.
     pub participants_per_shard: u32,
     /// `limit`: sizes and numbers that clients may not exceed.
     pub limits: CallLimits,

@@ -3,7 +3,7 @@
 //! A source comes in on the shard of its publisher, its *home*. A shard that serves subscribers of
 //! it has a *mirror*: a stream like any other, with a history and routes of its own, but what comes
 //! in is what the home hands over, opened already. So a packet crosses a lane once per shard,
-//! whoever many subscribers that has, and what they ask for again is answered where they are.
+//! however many subscribers that has, and what they ask for again is answered where they are.
 //!
 //! A mirror begins with its first route and ends soon after its last. It asks the home again and
 //! again to go on; a home forgets who falls silent, and neither waits for the other.
@@ -15,6 +15,7 @@ use ringway_proto::history::Place;
 use ringway_sfu::call::MAX_LAYERS;
 use ringway_sfu::call::format::{Format, Formats};
 use ringway_sfu::call::prepared::StreamId;
+use ringway_sfu::call::route::Resend;
 use ringway_sfu::call::source::{Source, SourceKind};
 use ringway_sfu::report::SourceReport;
 use ringway_wire::extension::{ExtensionKind, ExtensionMap};
@@ -262,8 +263,7 @@ impl Calls {
         let stream = streams.get(id).filter(|stream| !stream.mirrors.is_empty())?;
         let session = sessions.get(stream.session)?;
         let prepared = &packet.prepared;
-        let store = stream.stores.get(usize::from(packet.layer))?;
-        let octets = store.history.as_ref()?.get(pool, prepared.sequence)?;
+        let octets = stream.kept(pool, packet.layer, prepared.sequence)?;
         for mirror in &stream.mirrors {
             let head = Head {
                 mirror: mirror.id,
@@ -295,8 +295,7 @@ impl Calls {
         if stream.source.stream(layer) != Some(numbering) {
             return None;
         }
-        let store = stream.stores.get(usize::from(layer))?;
-        let octets = store.history.as_ref()?.get(&self.pool, sequence)?;
+        let octets = stream.kept(&self.pool, layer, sequence)?;
         let (formats, extensions) = stream.meanings(&self.sessions)?;
         let (codec, clock_hz) = formats.media(RtpView::parse(octets).ok()?.payload_type())?;
         let head = Head {
@@ -428,13 +427,13 @@ impl Calls {
     }
 
     /// Asks the home for a packet that did not come over the lane.
-    pub(super) fn ask_again(&mut self, id: SlotId, layer: u8, sequence: u16) {
-        let Some(stream) = self.streams.get(id) else { return };
-        let Some(mirrored) = &stream.mirrored else { return };
-        if let Some(numbering) = mirrored.numberings.get(usize::from(layer)) {
-            let word = Word::Again { source: stream.key, stream: *numbering, sequence };
-            self.others.say(mirrored.home, word);
-        }
+    pub(super) fn ask_again(&mut self, id: SlotId, resend: &Resend) -> Option<()> {
+        let stream = self.streams.get(id)?;
+        let mirrored = stream.mirrored.as_ref()?;
+        let numbering = *mirrored.numberings.get(usize::from(resend.layer()))?;
+        let sequence = resend.sequence;
+        let word = Word::Again { source: stream.key, stream: numbering, sequence };
+        self.others.say(mirrored.home, word).then_some(())
     }
 
     /// Takes a packet that a home handed over.

@@ -263,7 +263,8 @@ impl Calls {
         if !subscription.resends.allow(now.mono_ns, sequence) {
             return None;
         }
-        let stream = self.streams.get(subscription.stream)?;
+        let id = subscription.stream;
+        let stream = self.streams.get(id)?;
         let (formats, extensions) = stream.meanings(&self.sessions)?;
         if subscription.route.pause().any() {
             // Whoever wants nothing lacks nothing; it begins again with a key frame.
@@ -274,11 +275,8 @@ impl Calls {
             // Another numbering has begun: the history may hold another packet under that number.
             return None;
         }
-        let store = stream.stores.get(usize::from(resend.layer()))?;
-        let Some(bytes) = store.history.as_ref()?.get(&self.pool, resend.sequence) else {
-            let (stream, layer, sequence) = (subscription.stream, resend.layer(), resend.sequence);
-            self.ask_again(stream, layer, sequence);
-            return None;
+        let Some(bytes) = stream.kept(&self.pool, resend.layer(), resend.sequence) else {
+            return self.ask_again(id, &resend);
         };
         let view = RtpView::parse(bytes).ok()?;
         let format = formats.media(view.payload_type())?;

@@ -113,6 +113,16 @@ impl Stream {
         self.pads.as_ref().map_or(0, |pads| pads[usize::from(sequence) % AUDIO_PACKETS])
     }
 
+    /// The packet of `layer` that came under `sequence`, if it is still kept.
+    pub(super) fn kept<'a>(
+        &self,
+        pool: &'a HistoryPool,
+        layer: u8,
+        sequence: u16,
+    ) -> Option<&'a [u8]> {
+        self.stores.get(usize::from(layer))?.history.as_ref()?.get(pool, sequence)
+    }
+
     /// Keeps a packet that came under `sequence`, to be sent from there now and again later;
     /// `false` where there is no memory left.
     pub(super) fn keep(
