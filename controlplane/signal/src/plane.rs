@@ -21,6 +21,16 @@ pub struct SourceKey(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteKey(pub u64);
 
+/// Names a data track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DataTrackKey(pub u64);
+
+impl From<&ringway_room::calls::DataTrackSid> for DataTrackKey {
+    fn from(sid: &ringway_room::calls::DataTrackSid) -> Self {
+        Self(sid.key())
+    }
+}
+
 /// What is asked of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -99,6 +109,24 @@ pub enum Ask {
     },
     /// Let a transport carry the participant's data, or change what it may.
     SetData(Box<SetData>),
+    /// Packets of the client's with this handle belong to a data track, or to none any more.
+    SetDataTrack {
+        /// Over which transport.
+        transport: TransportKey,
+        /// The client's name of it.
+        handle: u16,
+        /// Which.
+        track: Option<DataTrackKey>,
+    },
+    /// Send a data track to the client under this handle, or no longer send what has it.
+    SetDataRoute {
+        /// Over which transport.
+        transport: TransportKey,
+        /// What the packets say.
+        handle: u16,
+        /// Which.
+        track: Option<DataTrackKey>,
+    },
     /// Send kept reliable messages of a participant again.
     ReplayData {
         /// To whom.
@@ -129,6 +157,8 @@ pub struct SetData {
     pub agent: bool,
     /// It gets metrics.
     pub metrics: bool,
+    /// Others do not learn who it is.
+    pub hidden: bool,
     /// Who opens the channels.
     pub opening: DataOpening,
 }
@@ -314,6 +344,13 @@ pub enum PlaneEvent {
         /// The loudest first.
         speakers: Vec<Level>,
     },
+    /// The number of a client's last reliable message, some time after it has come.
+    DataHeard {
+        /// Over which transport.
+        transport: TransportKey,
+        /// The number.
+        sequence: u32,
+    },
     /// How well media travelled in the last 5 s.
     Quality(Vec<Travelled>),
     /// A command was not carried out.
@@ -370,7 +407,9 @@ impl Ask {
             | Self::RestartIce { transport, .. }
             | Self::CloseTransport { transport }
             | Self::SetMedia { transport, .. } => Subject::Transport(*transport),
-            Self::ReplayData { transport, .. } => Subject::Transport(*transport),
+            Self::ReplayData { transport, .. }
+            | Self::SetDataTrack { transport, .. }
+            | Self::SetDataRoute { transport, .. } => Subject::Transport(*transport),
             Self::SetData(set) => Subject::Transport(set.transport),
             Self::AddSource(add) => Subject::Source(add.source),
             Self::SetSource { source, .. } | Self::RemoveSource { source } => {

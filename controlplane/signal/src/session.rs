@@ -271,7 +271,8 @@ impl Session {
             return self.cut();
         }
         if self.client.takes_reconnect_response() {
-            let response = self.settings.reconnect_response(&self.client);
+            let mut response = self.settings.reconnect_response(&self.client);
+            response.last_message_seq = self.last_message();
             self.respond(Message::Reconnect(response));
         }
         let departed = match &joined.admission {
@@ -288,6 +289,7 @@ impl Session {
         self.respond(Message::Update(update));
         let room = translate::room(&joined.room, &self.settings.enabled_codecs);
         self.respond(Message::RoomUpdate(livekit_protocol::RoomUpdate { room: Some(room) }));
+        self.repeat_data_handles();
         self.restart_subscriber(now_ms);
         if let Some(state) = join.sync_state {
             self.handle_sync_state(&state);

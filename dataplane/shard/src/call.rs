@@ -3,7 +3,8 @@
 //! The street of a packet: [`ingress`] finds the connection by address (or the ufrag of a check),
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
-//! subscriber. [`data`] passes messages of data channels on. [`rtcp`] is the way back, [`tcp`] the
+//! subscriber. [`data`] passes messages of data channels on, [`data_tracks`]
+//! packets of data tracks. [`rtcp`] is the way back, [`tcp`] the
 //! way of peers that cannot use UDP. [`upkeep`] does what is due, [`commands`] what the control
 //! plane asks.
 //!
@@ -27,6 +28,8 @@ use crate::slab::{Slab, SlotId};
 mod blanks;
 mod commands;
 mod data;
+mod data_end;
+mod data_tracks;
 mod handshakes;
 mod ingress;
 mod outlet;
@@ -103,6 +106,7 @@ pub struct Calls {
     subscription_of: HashMap<u64, SlotId>,
     rooms: HashMap<u64, Room>,
     data: data::Data,
+    data_tracks: data_tracks::DataTracks,
     pool: HistoryPool,
     events: VecDeque<CallEvent>,
     /// Sessions with something of their own to send.
@@ -163,6 +167,7 @@ impl Calls {
             subscription_of: HashMap::new(),
             rooms: HashMap::new(),
             data: data::Data::default(),
+            data_tracks: data_tracks::DataTracks::default(),
             pool: HistoryPool::new(0),
             events: VecDeque::new(),
             dirty: Vec::new(),

@@ -45,6 +45,16 @@ pub(super) fn asks(ask: &Ask) -> Option<Vec<abi::CallCommand>> {
         }
         Ask::RemoveRoute { route } => abi::CallCommand::RemoveRoute { route: route.0 },
         Ask::SetData(set) => return data(set),
+        Ask::SetDataTrack { transport, handle, track } => abi::CallCommand::SetDataTrack {
+            transport: transport.0,
+            handle: *handle,
+            track: track.map_or(0, |track| track.0),
+        },
+        Ask::SetDataRoute { transport, handle, track } => abi::CallCommand::SetDataRoute {
+            transport: transport.0,
+            handle: *handle,
+            track: track.map_or(0, |track| track.0),
+        },
         Ask::ReplayData { transport, publisher, after } => abi::CallCommand::ReplayData {
             transport: transport.0,
             publisher: abi::Text::new(publisher.as_bytes())?,
@@ -66,6 +76,7 @@ fn data(set: &SetData) -> Option<Vec<abi::CallCommand>> {
         (set.delivers, abi::data_rights::DELIVER),
         (set.agent, abi::data_rights::AGENT),
         (set.metrics, abi::data_rights::METRICS),
+        (set.hidden, abi::data_rights::HIDDEN),
     ];
     commands.push(abi::CallCommand::SetData(abi::DataSpec {
         transport,
@@ -272,6 +283,9 @@ pub(super) fn event(event: abi::CallEvent) -> PlaneEvent {
                 })
                 .collect(),
         },
+        abi::CallEvent::DataHeard { transport, sequence } => {
+            PlaneEvent::DataHeard { transport: TransportKey(transport), sequence }
+        }
         abi::CallEvent::Quality { subject, expected, lost, jitter_us, rtt_us } => {
             let subject = match subject {
                 abi::Subject::Source(source) => Subject::Source(SourceKey(source)),

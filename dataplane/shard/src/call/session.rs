@@ -10,7 +10,7 @@ use ringway_wire::extension::{ExtensionKind, ExtensionMap, Located};
 use ringway_wire::extension_value::read_transport_sequence;
 use ringway_wire::rtp::RtpView;
 
-use super::data::DataEnd;
+use super::data_end::DataEnd;
 use super::spent::Spent;
 use crate::clock::Now;
 use crate::egress::{SocketId, Target};
