@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod data;
 mod descriptors;
 mod dtls;
 mod extensions;
@@ -17,6 +18,7 @@ mod join_request;
 mod region;
 mod rtcp;
 mod rtp;
+mod sctp;
 mod sdp;
 mod signal;
 mod sniff;
@@ -24,6 +26,7 @@ mod srtp;
 mod stun;
 
 pub use call::call;
+pub use data::data;
 pub use descriptors::descriptors;
 pub use dtls::dtls;
 pub use extensions::extensions;
@@ -33,6 +36,7 @@ pub use join_request::join_request;
 pub use region::region;
 pub use rtcp::rtcp;
 pub use rtp::rtp;
+pub use sctp::sctp;
 pub use sdp::sdp;
 pub use signal::signal;
 pub use sniff::sniff;
@@ -45,6 +49,7 @@ pub type Target = fn(&[u8]);
 /// Every target by the name of its corpus folder.
 pub const TARGETS: &[(&str, Target)] = &[
     ("call", call),
+    ("data", data),
     ("descriptors", descriptors),
     ("dtls", dtls),
     ("extensions", extensions),
@@ -54,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("region", region),
     ("rtcp", rtcp),
     ("rtp", rtp),
+    ("sctp", sctp),
     ("sdp", sdp),
     ("signal", signal),
     ("sniff", sniff),

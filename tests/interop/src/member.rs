@@ -7,6 +7,7 @@ use ringway_system::patience::until;
 use serde_json::{Value, json};
 
 use crate::browser::Tab;
+use crate::pass::Pass;
 use crate::peer::Peer;
 use crate::show::{Seen, Sent, Show};
 use crate::stage::Stage;
@@ -84,7 +85,16 @@ impl Member {
 
     /// Joins with further `options` of the client, such as `{"adaptiveStream": true}` of a tab.
     pub fn join_with(&self, stage: &Stage, path: Path, options: &Value) {
-        let token = stage.token(&self.identity);
+        self.join_by(stage, path, options, &stage.token(&self.identity));
+    }
+
+    /// Joins as an agent.
+    pub fn join_as_agent(&self, stage: &Stage, path: Path) {
+        let pass = Pass::new(&stage.room(), &self.identity).of_kind("agent");
+        self.join_by(stage, path, &json!({}), &stage.server.sign(&pass));
+    }
+
+    fn join_by(&self, stage: &Stage, path: Path, options: &Value, token: &str) {
         let (url, single) = (stage.server.ws(), path == Path::V1);
         let with = json!({ "url": url, "token": token, "single": single, "options": options });
         self.ask("join", &with);
@@ -191,7 +201,11 @@ impl Member {
         })
     }
 
-    fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    /// Waits until `look` finds something.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let mut asked: Option<Instant> = None;
         until(PATIENCE, what, || {
             if asked.is_some_and(|at| at.elapsed() < ASK_EVERY) {
