@@ -79,7 +79,7 @@ pub enum DataPacketError {
     /// Not Protobuf, or more fields than any honest sender has.
     #[error("a data packet that is not well formed")]
     Malformed,
-    /// No content, several, or one that no client may send.
+    /// No content, several kinds of it, or one that no client may send.
     #[error("a data packet without a content that clients may send")]
     Content,
     /// More destinations than [`DESTINATIONS`].
@@ -157,7 +157,8 @@ impl<'a> DataPacketView<'a> {
                 (1, Value::Number(_)) => {}
                 (number, Value::Bytes(value)) if number < 32 => {
                     let found = Content::of(number).ok_or(DataPacketError::Content)?;
-                    if content.replace(found).is_some() {
+                    // The same once more is merged into the first: so ours are made.
+                    if content.replace((number, found)).is_some_and(|(one, _)| one != number) {
                         return Err(DataPacketError::Content);
                     }
                     match number {
@@ -170,7 +171,7 @@ impl<'a> DataPacketView<'a> {
                 _ => {}
             }
         }
-        view.content = content.ok_or(DataPacketError::Content)?;
+        (_, view.content) = content.ok_or(DataPacketError::Content)?;
         Ok(view)
     }
 
