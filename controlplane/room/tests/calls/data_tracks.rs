@@ -66,7 +66,7 @@ fn a_track_that_is_not_valid_is_refused_with_its_reason() {
     check(ann, track(1, "b"), RequestReason::DuplicateHandle);
     check(ann, track(2, "a"), RequestReason::DuplicateName);
     let custom = |name: &str| Some(DataEncoding::Custom(name.to_owned()));
-    let encoded = |name| PublishDataTrack { frame_encoding: custom(name), ..track(2, "b") };
+    let encoded = |name: &str| PublishDataTrack { frame_encoding: custom(name), ..track(2, "b") };
     check(ann, encoded(""), RequestReason::InvalidRequest);
     check(ann, encoded(&"x".repeat(33)), RequestReason::InvalidRequest);
     let schema = Some(DataSchema { name: String::new(), encoding: None });
