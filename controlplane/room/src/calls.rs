@@ -15,6 +15,7 @@
 
 mod client;
 mod config;
+mod data_track;
 mod effect;
 mod grants;
 mod join;
@@ -33,6 +34,7 @@ mod turn;
 
 pub use client::{ClientInfo, Sdk};
 pub use config::{CallLimits, Config};
+pub use data_track::{DataEncoding, DataSchema, DataTrackHandle, DataTrackInfo, PublishDataTrack};
 pub use effect::{Effect, Fact};
 pub use grants::{Attributes, Grants, Permission, TokenClaims};
 pub use join::{Admission, Join, Joined, Reconnect, Refusal};
@@ -54,7 +56,7 @@ pub use track::{
     TrackCodec, TrackInfo, TrackKind, TrackSource, VideoLayer, VideoQuality,
 };
 
-pub use crate::id::{ParticipantSid, RoomSid, TrackSid};
+pub use crate::id::{DataTrackSid, ParticipantSid, RoomSid, TrackSid};
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};

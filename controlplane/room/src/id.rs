@@ -140,6 +140,10 @@ id! {
     /// Names one publication of a track.
     TrackSid "TR_"
 }
+id! {
+    /// Names one publication of a data track.
+    DataTrackSid "DTR_"
+}
 
 #[cfg(test)]
 mod tests {

@@ -478,3 +478,70 @@ fn who_wishes_for_tcp_is_told_of_nothing_else() {
         assert_eq!(tells(&last_offer(&heard).sdp), (true, true));
     }
 }
+
+/// A data track of the browser over one connection comes to the one over two; then the browser may
+/// not send data any more.
+#[test]
+fn a_data_track() {
+    let mut stage = Stage::new();
+    stage.join(JS, visitor("js_v1", "one"));
+    let single = stage.opened()[0];
+    stage.connected(single);
+    stage.join(OTHER, visitor("js_v0", "two"));
+    stage.after(10);
+    let heard = stage.take(OTHER);
+    stage.says(OTHER, answer_to(last_offer(&heard)));
+    let subscriber = stage.opened()[1];
+    stage.connected(subscriber);
+    let wish = proto::PublishDataTrackRequest {
+        pub_handle: 4,
+        name: "place".into(),
+        ..Default::default()
+    };
+    stage.says(JS, Says::PublishDataTrackRequest(wish));
+    let published = stage.take(JS).into_iter().find_map(|message| match message {
+        Hears::PublishDataTrackResponse(response) => response.info,
+        _ => None,
+    });
+    let track_sid = published.expect("it is published").sid;
+    let update = proto::update_data_subscription::Update {
+        track_sid: track_sid.clone(),
+        subscribe: true,
+        options: None,
+    };
+    let updates = proto::UpdateDataSubscription { updates: vec![update] };
+    stage.says(OTHER, Says::UpdateDataSubscription(updates));
+    let handles = stage.take(OTHER).into_iter().find_map(|message| match message {
+        Hears::DataTrackSubscriberHandles(told) => Some(told.sub_handles),
+        _ => None,
+    });
+    let handles = handles.expect("it is told");
+    assert_eq!(handles[&1].track_sid, track_sid);
+    let from = stage.asks.iter().find_map(|ask| match ask {
+        Ask::SetDataTrack { transport, handle: 4, track } => Some((*transport, *track)),
+        _ => None,
+    });
+    let to = stage.asks.iter().find_map(|ask| match ask {
+        Ask::SetDataRoute { transport, handle: 1, track } => Some((*transport, *track)),
+        _ => None,
+    });
+    let (Some((from, track)), Some((to, same))) = (from, to) else { panic!("{:?}", stage.asks) };
+    assert_eq!((from, to, track), (single, subscriber, same));
+    // Forbidden by an administrator.
+    stage.asks.clear();
+    let one = stage.hub.calls().get_participant("r", "one").expect("is there");
+    let mut permission = one.permission.clone();
+    permission.can_publish_data = false;
+    let permission = Some(permission);
+    let update = ringway_room::calls::UpdateParticipant { permission, ..Default::default() };
+    stage.hub.calls().update_participant(stage.now_ms, "r", "one", update).expect("changed");
+    stage.hub.settle(stage.now_ms);
+    stage.look();
+    let forbids = |ask: &Ask| match ask {
+        Ask::SetData(set) => set.transport == single && !set.publishes,
+        _ => false,
+    };
+    assert!(stage.asks.iter().any(forbids), "{:?}", stage.asks);
+    let ends = |ask: &Ask| matches!(ask, Ask::SetDataTrack { track: None, .. });
+    assert!(stage.asks.iter().any(ends), "{:?}", stage.asks);
+}

@@ -25,6 +25,16 @@ pub struct SourceKey(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteKey(pub u64);
 
+/// Names a data track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DataTrackKey(pub u64);
+
+impl From<&ringway_room::calls::DataTrackSid> for DataTrackKey {
+    fn from(sid: &ringway_room::calls::DataTrackSid) -> Self {
+        Self(sid.key())
+    }
+}
+
 /// What is asked of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -110,6 +120,24 @@ pub enum Ask {
         /// bits/s; `None`: as wide as it is.
         bps: Option<u64>,
     },
+    /// Packets of the client's with this handle belong to a data track, or to none any more.
+    SetDataTrack {
+        /// Over which transport.
+        transport: TransportKey,
+        /// The client's name of it.
+        handle: u16,
+        /// Which.
+        track: Option<DataTrackKey>,
+    },
+    /// Send a data track to the client under this handle, or no longer send what has it.
+    SetDataRoute {
+        /// Over which transport.
+        transport: TransportKey,
+        /// What the packets say.
+        handle: u16,
+        /// Which.
+        track: Option<DataTrackKey>,
+    },
     /// Send kept reliable messages of a participant again.
     ReplayData {
         /// To whom.
@@ -140,6 +168,8 @@ pub struct SetData {
     pub agent: bool,
     /// It gets metrics.
     pub metrics: bool,
+    /// Others do not learn who it is.
+    pub hidden: bool,
     /// Who opens the channels.
     pub opening: DataOpening,
 }
@@ -333,6 +363,13 @@ pub enum PlaneEvent {
         /// The loudest first.
         speakers: Vec<Level>,
     },
+    /// The number of a client's last reliable message, some time after it has come.
+    DataHeard {
+        /// Over which transport.
+        transport: TransportKey,
+        /// The number.
+        sequence: u32,
+    },
     /// How well media travelled in the last 5 s.
     Quality(Vec<Travelled>),
     /// A command was not carried out.
@@ -390,7 +427,9 @@ impl Ask {
             | Self::CloseTransport { transport }
             | Self::SetMedia { transport, .. }
             | Self::LimitBandwidth { transport, .. } => Subject::Transport(*transport),
-            Self::ReplayData { transport, .. } => Subject::Transport(*transport),
+            Self::ReplayData { transport, .. }
+            | Self::SetDataTrack { transport, .. }
+            | Self::SetDataRoute { transport, .. } => Subject::Transport(*transport),
             Self::SetData(set) => Subject::Transport(set.transport),
             Self::AddSource(add) => Subject::Source(add.source),
             Self::SetSource { source, .. } | Self::RemoveSource { source } => {

@@ -294,6 +294,7 @@ impl Session {
         if self.client.takes_reconnect_response() {
             let mut response = self.settings.reconnect_response(&self.client);
             response.ice_servers = ice_servers;
+            response.last_message_seq = self.last_message();
             self.respond(Message::Reconnect(response));
         }
         let departed = match &joined.admission {
@@ -310,6 +311,7 @@ impl Session {
         self.respond(Message::Update(update));
         let room = translate::room(&joined.room, &self.settings.enabled_codecs);
         self.respond(Message::RoomUpdate(livekit_protocol::RoomUpdate { room: Some(room) }));
+        self.repeat_data_handles();
         self.restart_subscriber(now_ms);
         if let Some(state) = join.sync_state {
             self.handle_sync_state(&state);

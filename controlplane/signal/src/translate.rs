@@ -7,5 +7,6 @@ mod request;
 
 pub use claims::{join_of, token_claims};
 pub use info::{participant, room, track};
+pub(crate) use notice::data_handles;
 pub use notice::{leave, respond};
-pub(crate) use request::{BadTrack, Translated, add_track, request};
+pub(crate) use request::{BadTrack, Translated, add_track, data_subscription, request};

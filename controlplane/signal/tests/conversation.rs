@@ -4,8 +4,8 @@
 mod stage;
 
 use ringway_room::calls::{
-    DisconnectReason, LeaveAction, MediaPublished, Notice, Request, SubscriptionError, TrackKind,
-    VideoQuality,
+    DataEncoding, DataTrackHandle, DataTrackInfo, DataTrackSid, DisconnectReason, Encryption,
+    LeaveAction, MediaPublished, Notice, Request, SubscriptionError, TrackKind, VideoQuality,
 };
 use ringway_signal::join::Join;
 use ringway_signal::plane::{Ask, Codec, Layer};
@@ -466,6 +466,65 @@ fn a_session_is_resumed() {
     let track = proto::TrackInfo { sid: track_sid(4).to_string(), ..Default::default() };
     let published = proto::TrackPublishedResponse { cid: "x".into(), track: Some(track) };
     let state = proto::SyncState { publish_tracks: vec![published], ..Default::default() };
+    assert_eq!(stage.says(Says::SyncState(state)).kinds(), "<Leave @Leave !HangUp");
+}
+
+#[test]
+fn data_tracks_are_published_and_received() {
+    let mut stage = v0();
+    stage.after(10);
+    let answer = description(1, "efgh", "active", &[DATA]);
+    stage.says(Says::Answer(sd("answer", 1, answer)));
+    let wish = proto::PublishDataTrackRequest {
+        pub_handle: 3,
+        name: "place".into(),
+        ..Default::default()
+    };
+    assert_eq!(stage.says(Says::PublishDataTrackRequest(wish)).kinds(), "@PublishDataTrack");
+    let sid = DataTrackSid::from_random([3; 12]);
+    let info = std::sync::Arc::new(DataTrackInfo {
+        sid,
+        handle: 3,
+        name: "place".into(),
+        encryption: Encryption::None,
+        frame_encoding: Some(DataEncoding::Custom("cbor".into())),
+        schema: None,
+    });
+    // The plane hears of it once the connection that carries it is open.
+    let said = stage.is_told(Notice::DataTrackPublished(std::sync::Arc::clone(&info)));
+    assert_eq!(said.kinds(), "<PublishDataTrackResponse");
+    let offer = description(1, "abcd", "actpass", &[DATA]);
+    let said = stage.says(Says::Offer(sd("offer", 1, offer)));
+    assert!(said.kinds().contains("#SetData #SetDataTrack"), "{}", said.kinds());
+    let handle = DataTrackHandle {
+        handle: 9,
+        track: sid,
+        publisher: stage::participant(2),
+        publisher_identity: "other".into(),
+    };
+    let handles: std::sync::Arc<[_]> = [handle].into();
+    let said = stage.is_told(Notice::DataTrackHandles(std::sync::Arc::clone(&handles)));
+    assert_eq!(said.kinds(), "<DataTrackSubscriberHandles #SetDataRoute");
+    assert!(stage.is_told(Notice::DataTrackHandles(handles)).plane.is_empty());
+    // A client that resumes is told again, and how far it was heard.
+    let Ask::SetDataTrack { transport, .. } =
+        stage.is_told(Notice::DataTrackUnpublished(info)).plane[0]
+    else {
+        panic!()
+    };
+    stage.session.handle_heard(transport, 41);
+    let joined = stage::joined();
+    stage.session.handle_resumed(99, &joined, Join::default(), client("chrome", 17), &stage.around);
+    let said = stage.said();
+    let Hears::Reconnect(response) = &said.client[0] else { panic!() };
+    assert_eq!(response.last_message_seq, 41);
+    assert!(said.kinds().contains("<DataTrackSubscriberHandles"));
+    let said = stage.is_told(Notice::DataTrackHandles([].into()));
+    assert_eq!(said.kinds(), "<DataTrackSubscriberHandles #SetDataRoute");
+    // A client that believes in a data track that nobody knows must begin anew.
+    let info = proto::DataTrackInfo { sid: sid.to_string(), ..Default::default() };
+    let published = proto::PublishDataTrackResponse { info: Some(info) };
+    let state = proto::SyncState { publish_data_tracks: vec![published], ..Default::default() };
     assert_eq!(stage.says(Says::SyncState(state)).kinds(), "<Leave @Leave !HangUp");
 }
 

@@ -26,6 +26,9 @@ pub type SourceKey = u64;
 /// Names media that goes out.
 pub type RouteKey = u64;
 
+/// Names a data track.
+pub type DataTrackKey = u64;
+
 /// The longest user name fragment; browsers use 4 to 16. RFC 8445 allows 256, which nobody sends.
 pub const UFRAG_BYTES: usize = 32;
 /// The longest ICE password; browsers use 22 to 32.
@@ -247,6 +250,24 @@ pub enum CallCommand {
     },
     /// Let a transport carry a participant's data, or change what it may.
     SetData(DataSpec),
+    /// Packets of the peer's with this handle belong to a data track.
+    SetDataTrack {
+        /// Over which transport; it may carry data already.
+        transport: TransportKey,
+        /// What its packets say.
+        handle: u16,
+        /// Which; 0 is none any more.
+        track: DataTrackKey,
+    },
+    /// Send a data track under this handle; it need not be there yet.
+    SetDataRoute {
+        /// Over which transport; it may carry data already.
+        transport: TransportKey,
+        /// What the packets shall say.
+        handle: u16,
+        /// Which; 0 is none any more.
+        track: DataTrackKey,
+    },
     /// Send kept reliable messages of a participant again, those after a number.
     ReplayData {
         /// To whom.
@@ -320,6 +341,8 @@ pub mod data_rights {
     pub const AGENT: u8 = 4;
     /// It gets metrics.
     pub const METRICS: u8 = 8;
+    /// Others do not learn who it is.
+    pub const HIDDEN: u8 = 16;
 }
 
 /// Who opens data channels.
@@ -567,6 +590,13 @@ pub enum CallEvent {
         count: u8,
         /// The loudest first.
         levels: [Level; LEVELS],
+    },
+    /// The number of a peer's last reliable message, told within a second of its change.
+    DataHeard {
+        /// Which.
+        transport: TransportKey,
+        /// The number.
+        sequence: u32,
     },
     /// How well media travelled lately.
     Quality {

@@ -114,6 +114,9 @@ counters! {
     Counter DataForbidden "ringway_data_messages_dropped_total" ["reason" = "forbidden"] "Data messages not passed on, by reason.";
     Counter DataRepeated "ringway_data_messages_dropped_total" ["reason" = "repeated"] "Data messages not passed on, by reason.";
     Counter DataSlow "ringway_data_messages_dropped_total" ["reason" = "slow_receiver"] "Data messages not passed on, by reason.";
+    Counter DataNoTrack "ringway_data_messages_dropped_total" ["reason" = "no_track"] "Data messages not passed on, by reason.";
+    Counter DataHeld "ringway_data_senders_held_total" "Times a sender of data was made to wait because it sent too much.";
+    Counter DataEnded "ringway_data_associations_ended_total" "SCTP associations that ended before their transport did.";
     Counter TcpRefused "ringway_tcp_refused_total" "TCP connections of calls that were closed: too many, or nobody knew them. Shard 0 tells for all.";
     Gauge TcpConnections "ringway_tcp_connections" "TCP connections of calls. Shard 0 tells for all.";
     Gauge TurnAllocations "ringway_turn_allocations" "Relays of TURN clients. Shard 0 tells for all.";

@@ -2,9 +2,11 @@
 //! comes in, what DTLS shall seal comes out. The only file that knows which SCTP this is.
 //!
 //! An association lives and dies on its shard; it is not `Send`. Its bounds: what waits to be sent
-//! is refused beyond [`SEND_BYTES`], fragments that make no message end the association, stream
-//! ids above [`STREAM_ID_MAX`] are not let in, and every message is taken out at once.
+//! is refused beyond [`PLAIN_BYTES`], or [`MOST_BYTES`] where the caller has memory to spare and
+//! the peer goes on acknowledging; fragments that make no message end the association, stream ids
+//! above [`STREAM_ID_MAX`] are not let in. Messages that the caller does not take close the window.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use dcsctp::api::{
@@ -14,12 +16,18 @@ use dcsctp::api::{
 
 /// The highest stream id. Browsers count from 0; LiveKit's negotiated channels begin at 100.
 pub const STREAM_ID_MAX: u16 = 1_023;
-/// The longest message, bytes.
+/// The longest message that SCTP takes, bytes.
 pub const MESSAGE_BYTES: usize = 262_144;
-/// What may wait for one peer, bytes. Raised: slow peers cost memory; lowered: they lose messages.
-pub const SEND_BYTES: usize = 1_000_000;
-/// The same for one channel.
-const CHANNEL_BYTES: usize = 512_000;
+/// What may wait for one peer on one channel, bytes. Raised: slow peers cost memory; lowered: they
+/// lose messages.
+pub const PLAIN_BYTES: usize = 512_000;
+/// The same for reliable messages while memory is to spare. Raised: files arrive over slower lines;
+/// lowered: they break where the sender's line is faster than the receiver's.
+pub const MOST_BYTES: usize = 16_000_000;
+/// Reliable messages that may wait: SCTP's lists cost more than in proportion.
+const WAITING: usize = 8_192;
+/// A peer that has acknowledged nothing for so long gets no more than [`PLAIN_BYTES`].
+const PROGRESS_NS: u64 = 5_000_000_000;
 /// Window for what comes in: the longest message must fit into 90 % of it.
 const WINDOW_BYTES: usize = 400_000;
 /// DATA chunks that may be there without having become a message. A full message of usual chunks
@@ -29,6 +37,8 @@ const CHUNKS: u32 = 4_096;
 const CHUNKS_FORGOTTEN: u32 = 64;
 /// How long a message of a lossy channel may wait: without it queued ones arrive seconds late.
 const LOSSY_LIFETIME: Duration = Duration::from_millis(300);
+/// The same for packets of data tracks: LiveKit's `datachannel_data_track_target_latency`.
+const TRACK_LIFETIME: Duration = Duration::from_millis(100);
 /// Channels of one association. Raised: a peer makes us remember more; lowered: the test clients of
 /// other servers, which open some of their own, are refused.
 const CHANNELS: usize = 32;
@@ -125,6 +135,13 @@ pub struct Association {
     forgotten_ns: u64,
     opened: bool,
     ended: bool,
+    /// Messages are not taken: what would be too much is thrown away, for SCTP to repeat.
+    held: bool,
+    /// Lengths of reliable messages that are not wholly sent, the oldest first, and their sum.
+    waiting: VecDeque<usize>,
+    waiting_bytes: usize,
+    /// When that became less.
+    progress_ns: u64,
     /// Packets that were thrown away before they could do harm.
     refused: u64,
 }
@@ -145,8 +162,8 @@ impl Association {
         let options = Options {
             max_message_size: MESSAGE_BYTES,
             max_receiver_window_buffer_size: WINDOW_BYTES,
-            max_send_buffer_size: SEND_BYTES,
-            per_stream_send_queue_limit: CHANNEL_BYTES,
+            max_send_buffer_size: MOST_BYTES + 3 * PLAIN_BYTES,
+            per_stream_send_queue_limit: MOST_BYTES,
             announced_maximum_incoming_streams: STREAM_ID_MAX + 1,
             announced_maximum_outgoing_streams: STREAM_ID_MAX + 1,
             rto_min: Duration::from_millis(100),
@@ -163,6 +180,10 @@ impl Association {
             forgotten_ns: now_ns,
             opened: false,
             ended: false,
+            held: false,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            progress_ns: now_ns,
             refused: 0,
         };
         if opening != Opening::Peer {
@@ -186,7 +207,13 @@ impl Association {
         self.note_state();
     }
 
-    /// The next message. To be called until there is none, after every packet.
+    /// Whether messages will be taken out. While they are not, the peer's window closes: it waits,
+    /// and what it has sent already stays within the window's bounds.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// The next message. To be called until there is none, after every packet, unless held.
     pub fn poll_message(&mut self) -> Option<Incoming> {
         while let Some(message) = self.socket.get_next_message() {
             self.note_delivered(message.payload.len());
@@ -240,20 +267,40 @@ impl Association {
         }
     }
 
-    /// Sends a message.
+    /// Sends a message. `spare`: there is memory for more than [`PLAIN_BYTES`].
     ///
     /// # Errors
     /// It is not taken: nothing of it is sent.
-    pub fn send(&mut self, now_ns: u64, label: Label, payload: &[u8]) -> Result<(), SendRefused> {
+    pub fn send(
+        &mut self,
+        now_ns: u64,
+        label: Label,
+        payload: &[u8],
+        spare: bool,
+    ) -> Result<(), SendRefused> {
         let usable = |channel: &&Channel| channel.label == Some(label) && channel.open;
         let id = self.channels.iter().find(usable).map(|channel| channel.id);
         let id = id.filter(|_| self.is_connected()).ok_or(SendRefused::Closed)?;
         self.advance(now_ns);
+        let buffered = self.socket.buffered_amount(StreamId(id));
+        let reliable = label == Label::Reliable;
+        if reliable {
+            self.note_sent(now_ns, buffered);
+        }
+        let moves = now_ns.saturating_sub(self.progress_ns) < PROGRESS_NS;
+        let most = if reliable && spare && moves { MOST_BYTES } else { PLAIN_BYTES };
+        if buffered + payload.len() > most || reliable && self.waiting.len() >= WAITING {
+            return Err(SendRefused::Full);
+        }
         let message = Message::new(StreamId(id), PpId(ppid::BINARY), payload.to_vec());
-        let lossy = label != Label::Reliable;
+        let lossy = !reliable;
         let options = SendOptions {
             unordered: lossy,
-            lifetime: lossy.then_some(LOSSY_LIFETIME),
+            lifetime: match label {
+                Label::Reliable => None,
+                Label::Lossy => Some(LOSSY_LIFETIME),
+                Label::DataTrack => Some(TRACK_LIFETIME),
+            },
             max_retransmissions: lossy.then_some(0),
             lifecycle_id: None,
         };
@@ -261,7 +308,40 @@ impl Association {
             dcsctp::api::SendError::ResourceExhaustion => SendRefused::Full,
             dcsctp::api::SendError::ShuttingDown => SendRefused::Closed,
             _ => SendRefused::Length,
-        })
+        })?;
+        if reliable {
+            self.waiting.push_back(payload.len());
+            self.waiting_bytes += payload.len();
+        }
+        Ok(())
+    }
+
+    /// Bytes of reliable messages that wait, as of the last message that was sent.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Forgets messages that no longer wait: `buffered` bytes still do.
+    fn note_sent(&mut self, now_ns: u64, buffered: usize) {
+        if self.waiting.is_empty() {
+            self.progress_ns = now_ns;
+        }
+        while let Some(oldest) = self.waiting.front().copied()
+            && self.waiting_bytes - oldest >= buffered
+        {
+            self.waiting.pop_front();
+            self.waiting_bytes -= oldest;
+            self.progress_ns = now_ns;
+        }
+    }
+
+    /// Looks again at how much waits.
+    pub fn refresh(&mut self, now_ns: u64) {
+        let reliable = |channel: &&Channel| channel.label == Some(Label::Reliable);
+        if let Some(channel) = self.channels.iter().find(reliable) {
+            let buffered = self.socket.buffered_amount(StreamId(channel.id));
+            self.note_sent(now_ns, buffered);
+        }
     }
 
     /// Whether messages can be sent on a channel.
@@ -309,7 +389,13 @@ impl Association {
         self.chunks = self.chunks.saturating_add(found.count);
         self.chunk_bytes += found.bytes;
         if self.chunks > CHUNKS {
-            self.close();
+            if self.held {
+                // It may have sent all this in good faith; SCTP sends it again.
+                self.chunks = self.chunks.saturating_sub(found.count);
+                self.chunk_bytes = self.chunk_bytes.saturating_sub(found.bytes);
+            } else {
+                self.close();
+            }
             return false;
         }
         true

@@ -4,10 +4,10 @@
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
 //! subscriber. Where a source's subscribers are on several shards, [`mirror`] brings its packets to
-//! the others over [`lanes`]. [`data`] passes messages of data channels on. [`rtcp`] is the way
-//! back, [`tcp`] the way of peers that cannot use UDP, [`movers`] are those whose NAT moves them.
-//! [`upkeep`] does what is due, [`commands`] what the control plane asks; [`disowned`] are the
-//! transports of a control plane that is gone.
+//! the others over [`lanes`]. [`data`] passes messages of data channels on, [`data_tracks`] packets
+//! of data tracks. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP,
+//! [`movers`] are those whose NAT moves them. [`upkeep`] does what is due, [`commands`] what the
+//! control plane asks; [`disowned`] are the transports of a control plane that is gone.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.
@@ -29,6 +29,8 @@ use crate::slab::{Slab, SlotId};
 mod blanks;
 mod commands;
 mod data;
+mod data_end;
+mod data_tracks;
 mod disowned;
 mod handshakes;
 mod hold;
@@ -114,6 +116,7 @@ pub struct Calls {
     data: data::Data,
     /// The lanes to and from the other shards.
     others: lanes::Others,
+    data_tracks: data_tracks::DataTracks,
     pool: HistoryPool,
     events: VecDeque<CallEvent>,
     /// Sessions with something of their own to send.
@@ -180,6 +183,7 @@ impl Calls {
             rooms: HashMap::new(),
             data: data::Data::default(),
             others: lanes::Others::default(),
+            data_tracks: data_tracks::DataTracks::default(),
             pool: HistoryPool::new(0),
             events: VecDeque::new(),
             dirty: Vec::new(),

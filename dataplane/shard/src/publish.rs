@@ -42,7 +42,7 @@ impl<H: Clone> Shard<H> {
     /// sources. Whether that left something to send is for [`Shard::poll_transmit`] to say.
     pub fn handle_tick(&mut self, now: Now, tick: u64, records: &mut impl Records) {
         self.now = now;
-        self.calls.handle_time(now);
+        self.calls.handle_time(now, &mut self.counters);
         let stripe = (tick % u64::from(STRIPES)) as u32;
         self.tell_drops(stripe);
         self.publish(now, stripe, records);

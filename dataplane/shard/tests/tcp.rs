@@ -186,7 +186,7 @@ impl World {
             self.send(sent.path.socket, &out[..sent.len]);
         }
         self.shard.handle_gateway(self.now);
-        self.shard.calls.handle_time(self.now);
+        self.shard.calls.handle_time(self.now, &mut self.shard.counters);
         loop {
             let more = self.shard.poll_transmit(self.now, &mut self.batch);
             self.by_udp.extend(self.batch.runs().iter().map(|run| run.to.socket_addr()));

@@ -25,6 +25,15 @@ mod field {
     pub(super) const USER_IDENTITY: u32 = 5;
     pub(super) const USER_DESTINATION: u32 = 6;
     pub(super) const USER_NONCE: u32 = 11;
+    pub(super) const CHAT: u32 = 9;
+    /// Of a line of chat.
+    pub(super) const CHAT_GENERATED: u32 = 6;
+    pub(super) const STREAM_HEADER: u32 = 13;
+    /// Of the header of a stream.
+    pub(super) const TEXT_HEADER: u32 = 9;
+    pub(super) const BYTE_HEADER: u32 = 10;
+    /// Of what is special about text.
+    pub(super) const TEXT_GENERATED: u32 = 5;
 }
 
 /// What a packet carries.
@@ -70,12 +79,25 @@ pub enum DataPacketError {
     /// Not Protobuf, or more fields than any honest sender has.
     #[error("a data packet that is not well formed")]
     Malformed,
-    /// No content, several, or one that no client may send.
+    /// No content, several kinds of it, or one that no client may send.
     #[error("a data packet without a content that clients may send")]
     Content,
     /// More destinations than [`DESTINATIONS`].
     #[error("a data packet with too many destinations")]
     Destinations,
+}
+
+/// Who sends a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sender<'a> {
+    /// Its identity.
+    pub identity: &'a [u8],
+    /// And its sid.
+    pub sid: &'a [u8],
+    /// Others do not learn who it is.
+    pub hidden: bool,
+    /// It may speak for others in chat and in streams of text.
+    pub agent: bool,
 }
 
 /// A packet that was looked at.
@@ -91,6 +113,10 @@ pub struct DataPacketView<'a> {
     /// Identities, or sids of participants.
     destinations: [&'a [u8]; DESTINATIONS],
     destination_count: usize,
+    /// The identity that it claims to be from; empty is none.
+    claimed: &'a [u8],
+    /// It begins a stream of text.
+    begins_text: bool,
     /// Claims about the sender, to be left out.
     claims: [Range<usize>; 4],
     claim_count: usize,
@@ -109,6 +135,8 @@ impl<'a> DataPacketView<'a> {
             bytes,
             destinations: [&[]; DESTINATIONS],
             destination_count: 0,
+            claimed: &[],
+            begins_text: false,
             claims: std::array::from_fn(|_| 0..0),
             claim_count: 0,
         };
@@ -116,7 +144,10 @@ impl<'a> DataPacketView<'a> {
         let mut fields = Fields::new(bytes);
         while let Some(found) = fields.next()? {
             match (found.number, found.value) {
-                (field::IDENTITY | field::SID, Value::Bytes(_)) => {
+                (field::IDENTITY | field::SID, Value::Bytes(claim)) => {
+                    if found.number == field::IDENTITY {
+                        view.claimed = claim;
+                    }
                     let place = view.claims.get_mut(view.claim_count);
                     *place.ok_or(DataPacketError::Malformed)? = found.range;
                     view.claim_count += 1;
@@ -126,18 +157,21 @@ impl<'a> DataPacketView<'a> {
                 (1, Value::Number(_)) => {}
                 (number, Value::Bytes(value)) if number < 32 => {
                     let found = Content::of(number).ok_or(DataPacketError::Content)?;
-                    if content.replace(found).is_some() {
+                    // The same once more is merged into the first: so ours are made.
+                    if content.replace((number, found)).is_some_and(|(one, _)| one != number) {
                         return Err(DataPacketError::Content);
                     }
-                    if number == field::USER {
-                        view.look_into_user(value)?;
+                    match number {
+                        field::USER => view.look_into_user(value)?,
+                        field::STREAM_HEADER => view.look_into_header(value)?,
+                        _ => {}
                     }
                 }
                 // What a later version of the protocol adds.
                 _ => {}
             }
         }
-        view.content = content.ok_or(DataPacketError::Content)?;
+        (_, view.content) = content.ok_or(DataPacketError::Content)?;
         Ok(view)
     }
 
@@ -149,6 +183,18 @@ impl<'a> DataPacketView<'a> {
                     self.add(name)?;
                 }
                 (field::USER_NONCE, Value::Bytes(nonce)) => self.nonce = nonce,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn look_into_header(&mut self, header: &'a [u8]) -> Result<(), DataPacketError> {
+        let mut fields = Fields::new(header);
+        while let Some(found) = fields.next()? {
+            match (found.number, found.value) {
+                (field::TEXT_HEADER, Value::Bytes(_)) => self.begins_text = true,
+                (field::BYTE_HEADER, Value::Bytes(_)) => self.begins_text = false,
                 _ => {}
             }
         }
@@ -169,7 +215,15 @@ impl<'a> DataPacketView<'a> {
     }
 
     /// Writes the packet with its true sender into `out`.
-    pub fn write_from(&self, identity: &[u8], sid: &[u8], out: &mut Vec<u8>) {
+    pub fn write_from(&self, sender: &Sender<'_>, out: &mut Vec<u8>) {
+        let Sender { sid, .. } = *sender;
+        let own: &[u8] = if sender.hidden { &[] } else { sender.identity };
+        // LiveKit lets agents say whose words these are.
+        let for_another = sender.agent
+            && (self.content == Content::Chat || self.begins_text)
+            && !self.claimed.is_empty()
+            && self.claimed != sender.identity;
+        let identity = if for_another { self.claimed } else { own };
         out.clear();
         let mut start = 0;
         for claim in &self.claims[..self.claim_count] {
@@ -181,12 +235,25 @@ impl<'a> DataPacketView<'a> {
         put(out, field::SID, sid);
         if self.content == Content::User {
             // Merged into the user packet that is there. Older clients look here.
+            let sid: &[u8] = if sender.hidden { &[] } else { sid };
             let length =
                 length_of(field::USER_SID, sid) + length_of(field::USER_IDENTITY, identity);
             put_varint(out, field::USER << 3 | 2);
             put_varint(out, length as u32);
             put(out, field::USER_SID, sid);
             put(out, field::USER_IDENTITY, identity);
+        }
+        if for_another {
+            // Merged into what is there too.
+            let said = |number: u32| [(number << 3) as u8, 1];
+            match self.content {
+                Content::Chat => put(out, field::CHAT, &said(field::CHAT_GENERATED)),
+                _ => {
+                    let [tag, value] = said(field::TEXT_GENERATED);
+                    let header = [(field::TEXT_HEADER << 3 | 2) as u8, 2, tag, value];
+                    put(out, field::STREAM_HEADER, &header);
+                }
+            }
         }
     }
 }
@@ -297,10 +364,45 @@ mod tests {
         assert_eq!((view.content, view.nonce, view.sequence), (Content::User, &b"n1"[..], 0));
         assert!(view.is_for(b"bob", b"PA_b") && !view.is_for(b"carol", b"PA_c"));
         let mut out = Vec::new();
-        view.write_from(b"alice", b"PA_a", &mut out);
+        view.write_from(&alice(), &mut out);
         let patch = packet(&[(1, b"PA_a"), (5, b"alice")]);
         let expect = packet(&[(2, &user), (5, b"bob"), (4, b"alice"), (17, b"PA_a"), (2, &patch)]);
         assert_eq!(out, expect);
+    }
+
+    fn alice() -> Sender<'static> {
+        Sender { identity: b"alice", sid: b"PA_a", ..Sender::default() }
+    }
+
+    #[test]
+    fn hidden_senders_stay_unknown() {
+        let bytes = packet(&[(2, b""), (4, b"mallory")]);
+        let mut out = Vec::new();
+        let sender = Sender { hidden: true, ..alice() };
+        DataPacketView::parse(&bytes).unwrap().write_from(&sender, &mut out);
+        let patch = packet(&[(1, b""), (5, b"")]);
+        assert_eq!(out, packet(&[(2, b""), (4, b""), (17, b"PA_a"), (2, &patch)]));
+    }
+
+    #[test]
+    fn agents_speak_for_others() {
+        let check = |agent: bool, content: &[(u32, &[u8])], as_bob: bool, said: &[(u32, &[u8])]| {
+            let bytes = packet(&[&[(4, &b"bob"[..])][..], content].concat());
+            let mut out = Vec::new();
+            let sender = Sender { agent, ..alice() };
+            DataPacketView::parse(&bytes).unwrap().write_from(&sender, &mut out);
+            let from = if as_bob { &b"bob"[..] } else { b"alice" };
+            let expect = [content, &[(4, from), (17, &b"PA_a"[..])], said].concat();
+            assert_eq!(out, packet(&expect), "{content:?}");
+        };
+        let text = packet(&[(3, b"topic"), (9, b"")]);
+        let bytes = packet(&[(10, b"")]);
+        check(true, &[(9, b"")], true, &[(9, &[0x30, 1])]);
+        check(false, &[(9, b"")], false, &[]);
+        check(true, &[(13, &text)], true, &[(13, &[0x4a, 2, 0x28, 1])]);
+        check(true, &[(13, &bytes)], false, &[]);
+        check(true, &[(14, b"")], false, &[]);
+        check(true, &[(7, b"")], false, &[]);
     }
 
     #[test]

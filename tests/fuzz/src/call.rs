@@ -48,6 +48,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn data_reaches_whom_it_is_for() {
+        let chat = [10, 3, 0, 0x4a, 0];
+        let frame = [10, 13, 9, 0x18, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0, 9];
+        let mut world = World::new();
+        world.begin();
+        for step in [&chat[..], &frame[..]] {
+            steps::take(&mut world, step[0], &step[2..]);
+            world.turn();
+            world.pass(10);
+        }
+        // The line of chat to both, the frame to who subscribes.
+        assert_eq!(world.messages(), 3);
+        world.end();
+    }
+
+    #[test]
     fn what_is_published_reaches_the_subscribers() {
         // A key frame of the highest layer, and sound.
         let video = [2, 12, 2, 0x90, 0xf0, 0, 1, 1, 1, 0, 0, b'k', b'e', b'y'];

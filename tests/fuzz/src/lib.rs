@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod data;
 mod descriptors;
 mod dtls;
 mod extensions;
@@ -17,6 +18,7 @@ mod join_request;
 mod region;
 mod rtcp;
 mod rtp;
+mod sctp;
 mod sdp;
 mod signal;
 mod sniff;
@@ -25,6 +27,7 @@ mod stun;
 mod turn;
 
 pub use call::call;
+pub use data::data;
 pub use descriptors::descriptors;
 pub use dtls::dtls;
 pub use extensions::extensions;
@@ -34,6 +37,7 @@ pub use join_request::join_request;
 pub use region::region;
 pub use rtcp::rtcp;
 pub use rtp::rtp;
+pub use sctp::sctp;
 pub use sdp::sdp;
 pub use signal::signal;
 pub use sniff::sniff;
@@ -47,6 +51,7 @@ pub type Target = fn(&[u8]);
 /// Every target by the name of its corpus folder.
 pub const TARGETS: &[(&str, Target)] = &[
     ("call", call),
+    ("data", data),
     ("descriptors", descriptors),
     ("dtls", dtls),
     ("extensions", extensions),
@@ -56,6 +61,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("region", region),
     ("rtcp", rtcp),
     ("rtp", rtp),
+    ("sctp", sctp),
     ("sdp", sdp),
     ("signal", signal),
     ("sniff", sniff),

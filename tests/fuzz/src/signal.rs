@@ -95,6 +95,7 @@ pub(crate) fn joined() -> Joined {
         identity: "me".to_owned(),
         state: ParticipantState::Joining,
         tracks: Vec::new(),
+        data_tracks: Vec::new(),
         metadata: String::new(),
         joined_at_ms: 0,
         name: String::new(),

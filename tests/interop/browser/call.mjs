@@ -44,6 +44,16 @@ export async function join({ url, token, single, options = {}, connect = {} }) {
     note('DataReceived', who, [topic ?? '', new TextDecoder().decode(payload)]));
   room.registerTextStreamHandler('words', async (reader, who) =>
     note('TextStream', who.identity, await reader.readAll()));
+  room.registerByteStreamHandler('files', async (reader, who) =>
+    note('File', who.identity, [reader.info.name, fault(await reader.readAll())]));
+  room.on(RoomEvent.TranscriptionReceived, (segments, who) =>
+    note('Transcription', who, segments.map((one) => one.text)));
+  room.on(RoomEvent.ChatMessage, (message, who) => note('ChatMessage', who, message.message));
+  room.on(RoomEvent.DataTrackPublished, (track) => {
+    note('DataTrackPublished', track.publisherIdentity, track.info.name);
+    frames(track);
+  });
+  room.on(RoomEvent.DataTrackUnpublished, () => note('DataTrackUnpublished'));
   room.registerRpcMethod('echo', async (call) => `${call.callerIdentity} said ${call.payload}`);
   await room.connect(url, token, connect);
   return { identity: room.localParticipant.identity, server: room.serverInfo?.version ?? null };
@@ -53,6 +63,54 @@ export async function join({ url, token, single, options = {}, connect = {} }) {
 export async function say({ text, topic, reliable, to }) {
   const options = { reliable, topic, destinationIdentities: to };
   await room.localParticipant.publishData(new TextEncoder().encode(text), options);
+}
+
+/** The bytes of every file of the tests. */
+function contents(bytes) {
+  return Uint8Array.from({ length: bytes }, (_, at) => (at * 31 + (at >> 8)) & 255);
+}
+
+/** Length of a file that came in parts, and where it is wrong; -1 is nowhere. */
+function fault(parts) {
+  const whole = parts.flatMap((part) => [...part]);
+  const wanted = contents(whole.length);
+  return [whole.length, whole.findIndex((byte, at) => byte !== wanted[at])];
+}
+
+/** Sends a file. */
+export async function file({ name, bytes, to }) {
+  const options = { topic: 'files', destinationIdentities: to };
+  await room.localParticipant.sendFile(new File([contents(bytes)], name), options);
+}
+
+/** Says something in the chat. */
+export async function chat({ text }) {
+  await room.localParticipant.sendChatMessage(text);
+}
+
+let track;
+
+/** Publishes a data track. */
+export async function publish_data({ name }) {
+  track = await room.localParticipant.publishDataTrack({ name });
+}
+
+/** Sends a frame over it. */
+export async function push({ text }) {
+  await track.tryPush({ payload: new TextEncoder().encode(text) });
+}
+
+/** Ends it. */
+export async function unpublish_data() {
+  await track.unpublish();
+}
+
+/** Notes the frames of a track as they come: how long they are, and how they begin. */
+async function frames(track) {
+  for await (const frame of track.subscribe()) {
+    const text = new TextDecoder().decode(frame.payload);
+    note('DataFrame', track.publisherIdentity, [text.length, text.slice(0, 20)]);
+  }
 }
 
 /** Sends a text stream. */

@@ -1,6 +1,8 @@
 """The unmodified `livekit` package (libwebrtc in Rust) as a client of the tests."""
 
 import asyncio
+import os
+import tempfile
 
 import media
 import numpy
@@ -96,6 +98,20 @@ async def join(url, token, single, options=None, connect=None):
     async def read(reader, who):
         note("TextStream", who, await reader.read_all())
 
+    async def keep(reader, who):
+        whole = b"".join([part async for part in reader])
+        wanted = contents(len(whole))
+        fault = next((at for at, byte in enumerate(whole) if byte != wanted[at]), -1)
+        note("File", who, [reader.info.name, [len(whole), fault]])
+
+    room.register_byte_stream_handler("files", lambda reader, who: run(keep(reader, who)))
+
+    @room.on("data_track_published")
+    def _(track):
+        note("DataTrackPublished", track.publisher_identity, track.info.name)
+        run(frames(track))
+
+    room.on("data_track_unpublished", lambda sid: note("DataTrackUnpublished"))
     room.register_text_stream_handler("words", lambda reader, who: run(read(reader, who)))
 
     async def echo(call):
@@ -115,6 +131,51 @@ async def say(text, topic, reliable, to):
     await room.local_participant.publish_data(
         text.encode(), reliable=reliable, destination_identities=to, topic=topic
     )
+
+
+def contents(count):
+    """The bytes of every file of the tests."""
+    return bytes((at * 31 + (at >> 8)) & 255 for at in range(count))
+
+
+async def file(name, bytes, to):
+    """Sends a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, name)
+        with open(path, "wb") as out:
+            out.write(contents(bytes))
+        await room.local_participant.send_file(path, topic="files", destination_identities=to)
+
+
+async def transcribe(of, text):
+    """Says what another participant said."""
+    segment = rtc.TranscriptionSegment(
+        id="1", text=text, start_time=0, end_time=0, language="en", final=True
+    )
+    words = rtc.Transcription(participant_identity=of, track_sid="", segments=[segment])
+    await room.local_participant.publish_transcription(words)
+
+
+async def publish_data(name):
+    """Publishes a data track."""
+    published["data"] = await room.local_participant.publish_data_track(name=name)
+
+
+def push(text):
+    """Sends a frame over it."""
+    published["data"].try_push(rtc.DataTrackFrame(payload=text.encode()))
+
+
+async def unpublish_data():
+    """Ends it."""
+    await published["data"].unpublish()
+
+
+async def frames(track):
+    """Notes the frames of a track as they come: how long they are, and how they begin."""
+    async for frame in track.subscribe():
+        text = frame.payload.decode()
+        note("DataFrame", track.publisher_identity, [len(text), text[:20]])
 
 
 async def stream(text):
@@ -218,5 +279,6 @@ async def leave():
     await room.disconnect()
 
 
-CALLS = [join, publish, mute, subscribe, watch, happened, leave, say, stream, call]
+CALLS = [join, publish, mute, subscribe, watch, happened, leave, say, stream, call, file, push]
+CALLS += [publish_data, unpublish_data, transcribe]
 asyncio.run(peer.serve({one.__name__: one for one in CALLS}))

@@ -7,6 +7,7 @@ use ringway_system::patience::until;
 use serde_json::{Value, json};
 
 use crate::browser::Tab;
+use crate::pass::Pass;
 use crate::peer::Peer;
 use crate::show::{Seen, Sent, Show};
 use crate::stage::Stage;
@@ -84,17 +85,32 @@ impl Member {
 
     /// Joins with further `options` of the client, such as `{"adaptiveStream": true}` of a tab.
     pub fn join_with(&self, stage: &Stage, path: Path, options: &Value) {
-        self.join_by(stage, path, options, &json!({}));
+        let token = stage.token(&self.identity);
+        self.join_by(stage, path, (options, &json!({})), &token);
     }
 
     /// Joins so that media takes no way but a relay.
     pub fn join_relayed(&self, stage: &Stage, path: Path) {
         let relay = json!({ "rtcConfig": { "iceTransportPolicy": "relay" } });
-        self.join_by(stage, path, &json!({}), &relay);
+        let token = stage.token(&self.identity);
+        self.join_by(stage, path, (&json!({}), &relay), &token);
     }
 
-    fn join_by(&self, stage: &Stage, path: Path, options: &Value, connect: &Value) {
-        let token = stage.token(&self.identity);
+    /// Joins as an agent.
+    pub fn join_as_agent(&self, stage: &Stage, path: Path) {
+        let pass = Pass::new(&stage.room(), &self.identity).of_kind("agent");
+        let token = stage.server.sign(&pass);
+        self.join_by(stage, path, (&json!({}), &json!({})), &token);
+    }
+
+    /// Joins with `options` of the client and of its connecting.
+    fn join_by(
+        &self,
+        stage: &Stage,
+        path: Path,
+        (options, connect): (&Value, &Value),
+        token: &str,
+    ) {
         let (url, single) = (stage.server.ws(), path == Path::V1);
         let with = json!({
             "url": url, "token": token, "single": single, "options": options, "connect": connect,
@@ -203,7 +219,11 @@ impl Member {
         })
     }
 
-    fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    /// Waits until `look` finds something.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let mut asked: Option<Instant> = None;
         until(PATIENCE, what, || {
             if asked.is_some_and(|at| at.elapsed() < ASK_EVERY) {

@@ -117,3 +117,101 @@ fn data_between_browser_and_python() {
         }
     });
 }
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn files_between_browser_and_python() {
+    stage::on(|stage| {
+        let browser = Browser::start(stage, &[]);
+        let (alice, bob) = (browser.member("alice"), livekit(stage, "bob"));
+        alice.join(stage, Path::V1);
+        bob.join(stage, Path::V0);
+        alice.wait_event(0, "ParticipantConnected", "bob");
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            // More than may wait for somebody who does not read.
+            let bytes = 3_000_000;
+            let file = json!({ "name": "film.bin", "bytes": bytes, "to": [to.identity] });
+            from.ask("file", &file);
+            to.wait_event(0, "File", &from.identity);
+            let came = to.events().into_iter().find(|one| one["event"] == "File");
+            assert_eq!(came.expect("it came")["what"], json!(["film.bin", [bytes, -1]]));
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn data_tracks_between_browser_and_python() {
+    stage::on(|stage| {
+        let browser = Browser::start(stage, &[]);
+        for (path, alice, bob) in [(Path::V1, "alice", "bob"), (Path::V0, "carol", "dave")] {
+            let (alice, bob) = (browser.member(alice), livekit(stage, bob));
+            alice.join(stage, path);
+            bob.join(stage, path);
+            alice.wait_event(0, "ParticipantConnected", &bob.identity);
+            for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+                let before = to.events().len();
+                from.ask("publish_data", &json!({ "name": "place" }));
+                let known = to.wait_event(before, "DataTrackPublished", &from.identity);
+                // One that fits into a packet, and one that does not. What comes before the
+                // subscription stands is lost.
+                for length in [10, 30_000] {
+                    let text = "x".repeat(length);
+                    let frame = json!([length, text.chars().take(20).collect::<String>()]);
+                    let came = |one: &serde_json::Value| {
+                        one["event"] == "DataFrame" && one["what"] == frame
+                    };
+                    to.wait(&format!("a frame of {length}"), || {
+                        from.ask("push", &json!({ "text": text }));
+                        to.events()[known..].iter().any(came).then_some(())
+                    });
+                }
+                from.ask("unpublish_data", &json!({}));
+                to.wait("the end of the track", || {
+                    let gone = |one: &serde_json::Value| one["event"] == "DataTrackUnpublished";
+                    to.events()[known..].iter().any(gone).then_some(())
+                });
+            }
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn chat_between_browsers() {
+    stage::on(|stage| {
+        let browser = Browser::start(stage, &[]);
+        let (alice, bob) = (browser.member("alice"), browser.member("bob"));
+        alice.join(stage, Path::V1);
+        bob.join(stage, Path::V0);
+        alice.wait_event(0, "ParticipantConnected", "bob");
+        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+            from.ask("chat", &json!({ "text": "good evening" }));
+            to.wait_event(0, "ChatMessage", &from.identity);
+            let said = to.events().into_iter().filter(|one| one["event"] == "ChatMessage");
+            let from_other = said.filter(|one| one["who"] == json!(from.identity));
+            assert!(from_other.map(|one| one["what"].clone()).eq([json!("good evening")]));
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn transcriptions_come_from_agents_only() {
+    stage::on(|stage| {
+        let browser = Browser::start(stage, &[]);
+        let (alice, bob) = (browser.member("alice"), livekit(stage, "bob"));
+        let carol = livekit(stage, "carol");
+        alice.join(stage, Path::V1);
+        bob.join(stage, Path::V1);
+        carol.join_as_agent(stage, Path::V1);
+        for other in ["bob", "carol"] {
+            alice.wait_event(0, "ParticipantConnected", other);
+        }
+        bob.ask("transcribe", &json!({ "of": "alice", "text": "not an agent" }));
+        carol.ask("transcribe", &json!({ "of": "alice", "text": "good evening" }));
+        alice.wait_event(0, "Transcription", "alice");
+        let heard = alice.events().into_iter().filter(|one| one["event"] == "Transcription");
+        assert!(heard.map(|one| one["what"].clone()).eq([json!(["good evening"])]));
+    });
+}

@@ -39,6 +39,8 @@ pub struct Join {
     pub client: ClientInfo,
     /// Subscribe to all tracks without being asked.
     pub auto_subscribe: bool,
+    /// The same for data tracks.
+    pub auto_subscribe_data: bool,
     /// The client says which size it shows: until it does, the lowest layer is sent.
     pub adaptive_stream: bool,
     /// The query's `publish`: a session that only publishes, under the identity

@@ -2,13 +2,14 @@
 //!
 //! Each concern has its own file: `admit` and `depart` (coming and going), `announce` (who is told
 //! what about whom), `publish`, `change` (what is said about participants and tracks), `subscribe`
-//! and `permission` (who receives what), `demand` (which layers anybody wants), `regress` (backup
-//! codecs), `speakers` and `quality`.
+//! and `permission` (who receives what), `data_tracks`, `demand` (which layers anybody wants),
+//! `regress` (backup codecs), `speakers` and `quality`.
 
 mod admit;
 mod announce;
 mod change;
 mod codecs;
+mod data_tracks;
 mod demand;
 mod depart;
 mod layers;
@@ -31,7 +32,7 @@ use crate::calls::{
     ConnectionState, MediaMatch, ParticipantInfo, Request, RoomConfig, RoomInfo, TrackInfo,
     TrackKind,
 };
-use crate::id::{ParticipantSid, RoomSid, TrackSid};
+use crate::id::{DataTrackSid, ParticipantSid, RoomSid, TrackSid};
 use announce::Departed;
 pub(crate) use change::attributes_bytes;
 pub(crate) use participant::LiveParticipant;
@@ -50,6 +51,8 @@ pub(crate) struct LiveRoom {
     participants: IndexMap<ParticipantSid, LiveParticipant>,
     identities: HashMap<String, ParticipantSid>,
     tracks: HashMap<TrackSid, LiveTrack>,
+    /// Whose they are.
+    data_tracks: HashMap<DataTrackSid, ParticipantSid>,
     /// Who waits for tracks that do not exist yet.
     awaited: HashMap<TrackSid, IndexSet<ParticipantSid>>,
     /// The newest states that others have not been told yet, by identity.
@@ -101,6 +104,7 @@ impl LiveRoom {
             participants: IndexMap::new(),
             identities: HashMap::new(),
             tracks: HashMap::new(),
+            data_tracks: HashMap::new(),
             awaited: HashMap::new(),
             batch: IndexMap::new(),
             batch_armed: false,
@@ -233,6 +237,13 @@ impl LiveRoom {
             }
             Request::UpdateVideoLayers { track, layers } => {
                 self.update_video_layers(turn, from, track, layers);
+            }
+            Request::PublishDataTrack(wish) => self.publish_data_track(turn, from, *wish),
+            Request::UnpublishDataTrack { handle } => {
+                self.unpublish_data_track(turn, from, handle);
+            }
+            Request::UpdateDataSubscription { updates } => {
+                self.update_data_subscription(turn, from, &updates);
             }
             Request::Leave { reason } => self.leave(turn, from, reason),
             Request::PeerConnection { primary, state } => match state {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::calls::number::numbered;
 use crate::calls::{
-    Asked, DisconnectReason, ParticipantInfo, RoomInfo, RouteSettings, StreamState,
-    SubscriptionError, TokenClaims, TrackInfo, VideoQuality,
+    Asked, DataTrackHandle, DataTrackInfo, DisconnectReason, ParticipantInfo, RoomInfo,
+    RouteSettings, StreamState, SubscriptionError, TokenClaims, TrackInfo, VideoQuality,
 };
-use crate::id::{ParticipantSid, TrackSid};
+use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
 numbered! {
     /// What a client does after `leave`.
@@ -38,6 +38,16 @@ numbered! {
         UnsupportedType = 5,
         /// Otherwise.
         UnclassifiedError = 6,
+        /// A data track's handle is none.
+        InvalidHandle = 7,
+        /// A data track's name is none.
+        InvalidName = 8,
+        /// A data track's handle is another one's.
+        DuplicateHandle = 9,
+        /// A data track's name is another one's.
+        DuplicateName = 10,
+        /// It contradicts itself.
+        InvalidRequest = 11,
     }
 }
 
@@ -151,6 +161,21 @@ pub enum Notice {
         track: TrackSid,
         /// Why.
         error: SubscriptionError,
+    },
+    /// `publish_data_track_response`: a data track of the client's is published.
+    DataTrackPublished(Arc<DataTrackInfo>),
+    /// `unpublish_data_track_response`: one no longer is, by whosever wish.
+    DataTrackUnpublished(Arc<DataTrackInfo>),
+    /// `data_track_subscriber_handles`: all data tracks that the client receives from now on.
+    DataTrackHandles(Arc<[DataTrackHandle]>),
+    /// `subscription_permission_update` for a data track.
+    DataPermissionUpdate {
+        /// Whose.
+        publisher: ParticipantSid,
+        /// Which.
+        track: DataTrackSid,
+        /// Whether it is allowed.
+        allowed: bool,
     },
     /// `speakers_changed`: the speakers whose state changed, the loudest first.
     SpeakersChanged(Arc<Vec<SpeakerInfo>>),

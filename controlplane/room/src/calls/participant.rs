@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::calls::number::numbered;
-use crate::calls::{Attributes, Permission, TrackInfo};
+use crate::calls::{Attributes, DataTrackInfo, Permission, TrackInfo};
 use crate::id::ParticipantSid;
 
 numbered! {
@@ -91,6 +91,8 @@ pub struct ParticipantInfo {
     pub state: ParticipantState,
     /// What it publishes.
     pub tracks: Vec<Arc<TrackInfo>>,
+    /// The data tracks among that.
+    pub data_tracks: Vec<Arc<DataTrackInfo>>,
     /// The application's text.
     pub metadata: String,
     /// When it joined, Unix time, ms.

@@ -2,10 +2,10 @@
 
 use crate::calls::{
     AnnouncedCodec, Attributes, AudioFeature, BackupCodecPolicy, DisconnectReason, Encryption,
-    LayerMode, SubscriptionError, TrackKind, TrackPermission, TrackSettings, TrackSource,
-    VideoLayer,
+    LayerMode, PublishDataTrack, SubscriptionError, TrackKind, TrackPermission, TrackSettings,
+    TrackSource, VideoLayer,
 };
-use crate::id::{ParticipantSid, TrackSid};
+use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
 /// One thing that a participant's session asks or reports.
 ///
@@ -87,6 +87,20 @@ pub enum Request {
         track: TrackSid,
         /// All layers of its first codec.
         layers: Vec<VideoLayer>,
+    },
+    /// The client will send a data track. Answered by `Notice::DataTrackPublished`, or by
+    /// `Notice::RequestResponse` with [`Asked::PublishDataTrack`].
+    PublishDataTrack(Box<PublishDataTrack>),
+    /// The client no longer sends a data track. Answered by `Notice::DataTrackUnpublished`, or by
+    /// `Notice::RequestResponse` with [`Asked::UnpublishDataTrack`].
+    UnpublishDataTrack {
+        /// The client's handle of it.
+        handle: u32,
+    },
+    /// Begin (true) or end subscriptions of data tracks.
+    UpdateDataSubscription {
+        /// Which.
+        updates: Vec<(DataTrackSid, bool)>,
     },
     /// The client leaves.
     Leave {
@@ -207,6 +221,13 @@ pub enum Asked {
         track: TrackSid,
         /// Whether it was to be muted.
         muted: bool,
+    },
+    /// [`Request::PublishDataTrack`].
+    PublishDataTrack(Box<PublishDataTrack>),
+    /// [`Request::UnpublishDataTrack`].
+    UnpublishDataTrack {
+        /// The client's handle.
+        handle: u32,
     },
     /// [`Request::UpdateMetadata`].
     UpdateMetadata {

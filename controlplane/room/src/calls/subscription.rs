@@ -2,7 +2,7 @@
 
 use crate::calls::VideoQuality;
 use crate::calls::number::numbered;
-use crate::id::{ParticipantSid, TrackSid};
+use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
 numbered! {
     /// Why a subscription failed.
@@ -81,4 +81,6 @@ pub struct TrackPermission {
     pub all_tracks: bool,
     /// These tracks.
     pub tracks: Vec<TrackSid>,
+    /// And these data tracks.
+    pub data_tracks: Vec<DataTrackSid>,
 }

@@ -50,6 +50,16 @@ pub(super) fn asks(ask: &Ask) -> Option<Vec<abi::CallCommand>> {
         Ask::LimitBandwidth { transport, bps } => {
             abi::CallCommand::LimitBandwidth { transport: transport.0, bps: *bps }
         }
+        Ask::SetDataTrack { transport, handle, track } => abi::CallCommand::SetDataTrack {
+            transport: transport.0,
+            handle: *handle,
+            track: track.map_or(0, |track| track.0),
+        },
+        Ask::SetDataRoute { transport, handle, track } => abi::CallCommand::SetDataRoute {
+            transport: transport.0,
+            handle: *handle,
+            track: track.map_or(0, |track| track.0),
+        },
         Ask::ReplayData { transport, publisher, after } => abi::CallCommand::ReplayData {
             transport: transport.0,
             publisher: abi::Text::new(publisher.as_bytes())?,
@@ -71,6 +81,7 @@ fn data(set: &SetData) -> Option<Vec<abi::CallCommand>> {
         (set.delivers, abi::data_rights::DELIVER),
         (set.agent, abi::data_rights::AGENT),
         (set.metrics, abi::data_rights::METRICS),
+        (set.hidden, abi::data_rights::HIDDEN),
     ];
     commands.push(abi::CallCommand::SetData(abi::DataSpec {
         transport,
@@ -287,6 +298,9 @@ pub(super) fn event(shard: u16, event: abi::CallEvent) -> PlaneEvent {
                 })
                 .collect(),
         },
+        abi::CallEvent::DataHeard { transport, sequence } => {
+            PlaneEvent::DataHeard { transport: TransportKey(transport), sequence }
+        }
         abi::CallEvent::Quality { subject, expected, lost, jitter_us, rtt_us } => {
             let subject = match subject {
                 abi::Subject::Source(source) => Subject::Source(SourceKey(source)),

@@ -108,7 +108,8 @@ impl Session {
             published.track.as_ref()?.sid.parse().ok()
         };
         let mut published = state.publish_tracks.iter();
-        if !published.all(|one| sid(one).is_some_and(|sid| self.announced.contains(&sid))) {
+        let known = published.all(|one| sid(one).is_some_and(|sid| self.announced.contains(&sid)));
+        if !known || !self.knows_data_tracks(state) {
             return self.demand_reconnect();
         }
         self.replay_data(state);
@@ -117,6 +118,9 @@ impl Session {
         if !tracks.is_empty() {
             let settings = TrackSettings { disabled: true, ..TrackSettings::default() };
             self.ask_room(Request::TrackSettings { tracks, settings });
+        }
+        if let Some(update) = &state.data_subscription {
+            self.ask_room(translate::data_subscription(update));
         }
         if let Some(update) = &state.subscription
             && let Translated::Room(request) =

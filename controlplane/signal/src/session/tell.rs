@@ -35,7 +35,12 @@ impl Session {
             Notice::RefreshToken(claims) if !self.over && !self.one_shot => {
                 self.outputs.push_back(Output::RefreshToken(claims));
             }
-            Notice::ParticipantUpdate(all) => self.follow_data(&all),
+            Notice::ParticipantUpdate(all) => {
+                all.iter().for_each(|one| self.handle_own_state(one));
+            }
+            Notice::DataTrackPublished(track) => self.set_data_track(&track, true),
+            Notice::DataTrackUnpublished(track) => self.set_data_track(&track, false),
+            Notice::DataTrackHandles(handles) => self.set_data_handles(handles),
             Notice::CloseSignal => self.close_signal(),
             Notice::Leave { reason, action } => self.end(reason, action),
             _ => {}

@@ -2,7 +2,8 @@
 
 use livekit_protocol as proto;
 use ringway_room::calls::{
-    ParticipantInfo, Permission, RoomInfo, TrackCodec, TrackInfo, VideoLayer,
+    DataEncoding, DataSchema, DataTrackInfo, ParticipantInfo, Permission, RoomInfo, TrackCodec,
+    TrackInfo, VideoLayer,
 };
 
 /// A room.
@@ -31,6 +32,7 @@ pub fn participant(info: &ParticipantInfo) -> proto::ParticipantInfo {
         identity: info.identity.clone(),
         state: info.state.number(),
         tracks: info.tracks.iter().map(|info| track(info)).collect(),
+        data_tracks: info.data_tracks.iter().map(|info| data_track(info)).collect(),
         metadata: info.metadata.clone(),
         joined_at: (info.joined_at_ms / 1000) as i64,
         joined_at_ms: info.joined_at_ms as i64,
@@ -94,6 +96,39 @@ pub fn track(info: &TrackInfo) -> proto::TrackInfo {
         backup_codec_policy: info.backup_codec_policy.number(),
         packet_trailer_features: info.packet_trailer_features.clone(),
     }
+}
+
+/// A data track.
+pub(super) fn data_track(info: &DataTrackInfo) -> proto::DataTrackInfo {
+    proto::DataTrackInfo {
+        pub_handle: info.handle.into(),
+        sid: info.sid.to_string(),
+        name: info.name.clone(),
+        encryption: info.encryption.number(),
+        frame_encoding: info.frame_encoding.as_ref().map(frame_encoding),
+        schema: info.schema.as_ref().map(schema),
+    }
+}
+
+pub(super) fn frame_encoding(encoding: &DataEncoding) -> proto::DataTrackFrameEncoding {
+    use proto::data_track_frame_encoding::Value;
+    proto::DataTrackFrameEncoding {
+        value: Some(match encoding {
+            DataEncoding::WellKnown(number) => Value::WellKnown(*number),
+            DataEncoding::Custom(name) => Value::Custom(name.clone()),
+        }),
+    }
+}
+
+pub(super) fn schema(schema: &DataSchema) -> proto::DataTrackSchemaId {
+    use proto::data_track_schema_encoding::Value;
+    let encoding = schema.encoding.as_ref().map(|encoding| proto::DataTrackSchemaEncoding {
+        value: Some(match encoding {
+            DataEncoding::WellKnown(number) => Value::WellKnown(*number),
+            DataEncoding::Custom(name) => Value::Custom(name.clone()),
+        }),
+    });
+    proto::DataTrackSchemaId { name: schema.name.clone(), encoding }
 }
 
 fn codec(codec: &TrackCodec) -> proto::SimulcastCodecInfo {

@@ -4,8 +4,8 @@ use livekit_protocol as proto;
 use livekit_protocol::request_response::Request as Echo;
 use livekit_protocol::signal_response::Message;
 use ringway_room::calls::{
-    AddTrack, AnnouncedCodec, Asked, ConnectionQualityInfo, DisconnectReason, LeaveAction, Notice,
-    SpeakerInfo, VideoQuality,
+    AddTrack, AnnouncedCodec, Asked, ConnectionQualityInfo, DataTrackHandle, DisconnectReason,
+    LeaveAction, Notice, PublishDataTrack, SpeakerInfo, VideoQuality,
 };
 
 use super::info;
@@ -57,6 +57,10 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
             let err = error.number();
             Message::SubscriptionResponse(proto::SubscriptionResponse { track_sid, err })
         }
+        Notice::DataTrackPublished(_)
+        | Notice::DataTrackUnpublished(_)
+        | Notice::DataTrackHandles(_)
+        | Notice::DataPermissionUpdate { .. } => return data_tracks(notice),
         Notice::SpeakersChanged(all) => speakers(all),
         Notice::RoomUpdate(room) => {
             Message::RoomUpdate(proto::RoomUpdate { room: Some(info::room(room, codecs)) })
@@ -80,6 +84,45 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
         | Notice::RefreshToken(_)
         | Notice::CloseSignal
         | Notice::Leave { .. } => return None,
+    })
+}
+
+/// The same for notices about data tracks.
+fn data_tracks(notice: &Notice) -> Option<Message> {
+    Some(match notice {
+        Notice::DataTrackPublished(track) => {
+            let info = Some(info::data_track(track));
+            Message::PublishDataTrackResponse(proto::PublishDataTrackResponse { info })
+        }
+        Notice::DataTrackUnpublished(track) => {
+            let info = Some(info::data_track(track));
+            Message::UnpublishDataTrackResponse(proto::UnpublishDataTrackResponse { info })
+        }
+        Notice::DataTrackHandles(all) => data_handles(all),
+        Notice::DataPermissionUpdate { publisher, track, allowed } => {
+            Message::SubscriptionPermissionUpdate(proto::SubscriptionPermissionUpdate {
+                participant_sid: publisher.to_string(),
+                track_sid: track.to_string(),
+                allowed: *allowed,
+            })
+        }
+        _ => return None,
+    })
+}
+
+/// What packets of data tracks are called on their way to a client.
+pub(crate) fn data_handles(all: &[DataTrackHandle]) -> Message {
+    use proto::data_track_subscriber_handles::PublishedDataTrack;
+    let sub_handles = all.iter().map(|one| {
+        let track = PublishedDataTrack {
+            publisher_identity: one.publisher_identity.to_string(),
+            publisher_sid: one.publisher.to_string(),
+            track_sid: one.track.to_string(),
+        };
+        (one.handle.into(), track)
+    });
+    Message::DataTrackSubscriberHandles(proto::DataTrackSubscriberHandles {
+        sub_handles: sub_handles.collect(),
     })
 }
 
@@ -142,6 +185,10 @@ fn echo(request_id: u32, asked: &Asked) -> Echo {
                 request_id,
             })
         }
+        Asked::PublishDataTrack(wish) => Echo::PublishDataTrack(publish_data_track(wish)),
+        Asked::UnpublishDataTrack { handle } => {
+            Echo::UnpublishDataTrack(proto::UnpublishDataTrackRequest { pub_handle: *handle })
+        }
         Asked::UpdateAudioTrack { track, features } => {
             Echo::UpdateAudioTrack(proto::UpdateLocalAudioTrack {
                 track_sid: track.to_string(),
@@ -155,6 +202,16 @@ fn echo(request_id: u32, asked: &Asked) -> Echo {
                 height: *height,
             })
         }
+    }
+}
+
+fn publish_data_track(wish: &PublishDataTrack) -> proto::PublishDataTrackRequest {
+    proto::PublishDataTrackRequest {
+        pub_handle: wish.handle,
+        name: wish.name.clone(),
+        encryption: wish.encryption.number(),
+        frame_encoding: wish.frame_encoding.as_ref().map(info::frame_encoding),
+        schema: wish.schema.as_ref().map(info::schema),
     }
 }
 

@@ -3,9 +3,9 @@
 use livekit_protocol as proto;
 use livekit_protocol::signal_request::Message;
 use ringway_room::calls::{
-    AddTrack, AnnouncedCodec, AudioFeature, BackupCodecPolicy, DisconnectReason, Encryption,
-    LayerMode, Request, TrackKind, TrackPermission, TrackSettings, TrackSid, TrackSource,
-    VideoLayer, VideoQuality,
+    AddTrack, AnnouncedCodec, AudioFeature, BackupCodecPolicy, DataEncoding, DataSchema,
+    DisconnectReason, Encryption, LayerMode, PublishDataTrack, Request, TrackKind, TrackPermission,
+    TrackSettings, TrackSid, TrackSource, VideoLayer, VideoQuality,
 };
 
 /// What became of a message.
@@ -45,6 +45,11 @@ pub(crate) fn request(message: Message) -> Translated {
             let layers = update.layers.iter().map(layer).collect();
             sid(&update.track_sid).map(|track| Request::UpdateVideoLayers { track, layers })
         }
+        Message::PublishDataTrackRequest(wish) => Some(publish_data_track(wish)),
+        Message::UnpublishDataTrackRequest(wish) => {
+            Some(Request::UnpublishDataTrack { handle: wish.pub_handle })
+        }
+        Message::UpdateDataSubscription(update) => Some(data_subscription(update)),
         Message::Leave(leave) => Some(Request::Leave { reason: reason(leave.reason) }),
         _ => return Translated::Other(message),
     };
@@ -65,6 +70,46 @@ fn subscription(update: &proto::UpdateSubscription) -> Request {
     Request::UpdateSubscription { tracks, subscribe: update.subscribe }
 }
 
+pub(crate) fn data_subscription(update: &proto::UpdateDataSubscription) -> Request {
+    // LiveKit's server does nothing with the options of a subscription either.
+    let updates = update.updates.iter();
+    let updates = updates.filter_map(|one| Some((one.track_sid.parse().ok()?, one.subscribe)));
+    Request::UpdateDataSubscription { updates: updates.collect() }
+}
+
+fn publish_data_track(wish: &proto::PublishDataTrackRequest) -> Request {
+    use proto::{data_track_frame_encoding as frame, data_track_schema_encoding as schema};
+    let frame_encoding = wish.frame_encoding.as_ref().and_then(|encoding| {
+        Some(match encoding.value.as_ref()? {
+            frame::Value::WellKnown(number) => {
+                // Others are told of it, and could not be in JSON if nobody knows it.
+                let known = frame::WellKnownFrameEncoding::try_from(*number);
+                DataEncoding::WellKnown(known.unwrap_or_default() as i32)
+            }
+            frame::Value::Custom(name) => DataEncoding::Custom(name.clone()),
+        })
+    });
+    let schema = wish.schema.as_ref().map(|id| DataSchema {
+        name: id.name.clone(),
+        encoding: id.encoding.as_ref().and_then(|encoding| {
+            Some(match encoding.value.as_ref()? {
+                schema::Value::WellKnown(number) => {
+                    let known = schema::WellKnownSchemaEncoding::try_from(*number);
+                    DataEncoding::WellKnown(known.unwrap_or_default() as i32)
+                }
+                schema::Value::Custom(name) => DataEncoding::Custom(name.clone()),
+            })
+        }),
+    });
+    Request::PublishDataTrack(Box::new(PublishDataTrack {
+        handle: wish.pub_handle,
+        name: wish.name.clone(),
+        encryption: Encryption::from_number(wish.encryption).unwrap_or(Encryption::Custom),
+        frame_encoding,
+        schema,
+    }))
+}
+
 fn settings(update: &proto::UpdateTrackSettings) -> Request {
     let settings = TrackSettings {
         disabled: update.disabled,
@@ -83,6 +128,7 @@ fn permission(update: &proto::SubscriptionPermission) -> Request {
         identity: permission.participant_identity.clone(),
         all_tracks: permission.all_tracks,
         tracks: sids(&permission.track_sids),
+        data_tracks: permission.track_sids.iter().filter_map(|text| text.parse().ok()).collect(),
     });
     Request::SubscriptionPermission {
         all_participants: update.all_participants,

@@ -108,6 +108,7 @@ pub(crate) fn joined() -> Joined {
             identity: identity.into(),
             state: ParticipantState::Joining,
             tracks: Vec::new(),
+            data_tracks: Vec::new(),
             metadata: String::new(),
             joined_at_ms: 1_700_000_000_123,
             name: String::new(),

@@ -108,13 +108,11 @@ impl Calls {
                 }
                 Ok(())
             }
-            CallCommand::NameData { transport, first, part } => {
-                self.name_data(transport, first, part.as_bytes())
-            }
-            CallCommand::SetData(spec) => self.set_data(now, &spec),
-            CallCommand::ReplayData { transport, publisher, after } => {
-                self.replay_data(now, transport, publisher.as_bytes(), after)
-            }
+            CallCommand::NameData { .. }
+            | CallCommand::SetData(_)
+            | CallCommand::SetDataTrack { .. }
+            | CallCommand::SetDataRoute { .. }
+            | CallCommand::ReplayData { .. } => self.apply_data(now, command),
             CallCommand::LimitBandwidth { transport, bps } => self.limit(transport, bps),
             CallCommand::Disown { linger_ms } => {
                 self.disown(now, linger_ms);
@@ -122,6 +120,26 @@ impl Calls {
             }
         };
         (answer.map(|()| Outcome::Accepted).map_err(|reason| (reason, 0)), None)
+    }
+
+    /// Carries out a command about data.
+    fn apply_data(&mut self, now: Now, command: CallCommand) -> Result<(), Refusal> {
+        match command {
+            CallCommand::NameData { transport, first, part } => {
+                self.name_data(now, transport, first, part.as_bytes())
+            }
+            CallCommand::SetData(spec) => self.set_data(now, &spec),
+            CallCommand::SetDataTrack { transport, handle, track } => {
+                self.set_data_track(transport, handle, track)
+            }
+            CallCommand::SetDataRoute { transport, handle, track } => {
+                self.set_data_route(transport, handle, track)
+            }
+            CallCommand::ReplayData { transport, publisher, after } => {
+                self.replay_data(now, transport, publisher.as_bytes(), after)
+            }
+            _ => Err(Refusal::Invalid),
+        }
     }
 
     fn open_media<S: Sockets>(

@@ -11,13 +11,14 @@ pub(super) use elsewhere::Message;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 
-use ringway_abi::call::{DataOpening, DataSpec, data_rights};
+use ringway_abi::call::{CallEvent, DataOpening, DataSpec, data_rights};
 use ringway_abi::counters::Counter;
 use ringway_abi::message::Refusal;
-use ringway_proto::sctp::{Association, Incoming, Label, Opening, SendRefused};
-use ringway_wire::data_packet::{Content, DataPacketView};
+use ringway_proto::sctp::{Incoming, Label, Opening, SendRefused};
+use ringway_wire::data_packet::{Content, DataPacketView, Sender};
 
 use super::Calls;
+use super::data_end::DataEnd;
 use super::lanes::Word;
 use crate::clock::Now;
 use crate::shard::Counters;
@@ -29,68 +30,13 @@ const KEEP_BYTES: usize = 100_000;
 /// Nonces that a room remembers. Raised: more memory; lowered: what two servers were asked to say
 /// may be said twice.
 const NONCES: usize = 128;
+/// The longest message that is passed on, bytes: what session descriptions say (LiveKit's value).
+const MESSAGE_BYTES: usize = 65_536;
+/// What may wait for all receivers of the shard together beyond what each has for itself, bytes.
+/// Raised: slow lines cost more memory; lowered: files break on them when many are sent at once.
+const SPARE_BYTES: usize = 128 << 20;
 /// The longest identity.
 const IDENTITY_BYTES: usize = 1_024;
-
-/// What one transport does with data.
-pub(super) struct DataEnd {
-    room: u64,
-    /// As the parts so far say; it counts with the next `SetData`.
-    named: Vec<u8>,
-    identity: Vec<u8>,
-    sid: Vec<u8>,
-    rights: u8,
-    opening: Opening,
-    association: Option<Association>,
-    /// The sender's number of its last reliable message.
-    sequence: u32,
-    joined_ns: u64,
-    caught_up: bool,
-}
-
-impl DataEnd {
-    fn may(&self, right: u8) -> bool {
-        self.rights & right != 0
-    }
-
-    /// DTLS is up.
-    pub(super) fn connect(&mut self, now: Now) {
-        if self.association.is_none() && self.room != 0 {
-            self.association = Some(Association::new(now.mono_ns, self.opening));
-        }
-    }
-
-    /// Takes an SCTP packet of the peer's; messages go to `data`.
-    pub(super) fn handle_packet(&mut self, now: Now, id: SlotId, packet: &[u8], data: &mut Data) {
-        let Some(association) = &mut self.association else { return };
-        association.handle_packet(now.mono_ns, packet);
-        while let Some(incoming) = association.poll_message() {
-            data.arrived.push((id, incoming));
-        }
-        if !self.caught_up && self.may(data_rights::DELIVER) {
-            let open = self.association.as_ref().is_some_and(|one| one.is_open(Label::Reliable));
-            if open {
-                self.caught_up = true;
-                data.late.push(id);
-            }
-        }
-    }
-
-    /// The next packet for DTLS.
-    pub(super) fn poll_packet(&mut self) -> Option<Vec<u8>> {
-        self.association.as_mut()?.poll_packet()
-    }
-
-    /// Does what is due; whether anything was.
-    pub(super) fn handle_time(&mut self, now: Now) -> bool {
-        let Some(association) = &mut self.association else { return false };
-        let due = association.deadline().is_some_and(|at_ns| at_ns <= now.mono_ns);
-        if due {
-            association.handle_timeout(now.mono_ns);
-        }
-        due
-    }
-}
 
 /// A reliable message that may be wanted again.
 struct Kept {
@@ -140,33 +86,24 @@ impl DataRoom {
 pub(super) struct Data {
     rooms: HashMap<u64, DataRoom>,
     elsewhere: elsewhere::Elsewhere,
-    /// Messages to be passed on, with who sent them.
-    arrived: Vec<(SlotId, Incoming)>,
-    /// Members whose channels have just opened.
-    late: Vec<SlotId>,
+    /// What waits for all members, about.
+    waiting_bytes: usize,
     /// The message at hand, with its true sender.
     message: Vec<u8>,
     hasher: RandomState,
 }
 
 impl Calls {
-    pub(super) fn name_data(&mut self, key: u64, first: bool, part: &[u8]) -> Result<(), Refusal> {
+    pub(super) fn name_data(
+        &mut self,
+        now: Now,
+        key: u64,
+        first: bool,
+        part: &[u8],
+    ) -> Result<(), Refusal> {
         let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
         let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
-        let end = session.data.get_or_insert_with(|| {
-            Box::new(DataEnd {
-                room: 0,
-                named: Vec::new(),
-                identity: Vec::new(),
-                sid: Vec::new(),
-                rights: 0,
-                opening: Opening::Peer,
-                association: None,
-                sequence: 0,
-                joined_ns: 0,
-                caught_up: false,
-            })
-        });
+        let end = session.data.get_or_insert_with(|| Box::new(DataEnd::new(now.mono_ns)));
         if first {
             end.named.clear();
         }
@@ -217,6 +154,7 @@ impl Calls {
     /// A transport is gone.
     pub(super) fn leave_data(&mut self, id: SlotId, end: &DataEnd) {
         self.leave_data_room(id, end.room);
+        self.data_tracks.leave(id, end);
     }
 
     fn leave_data_room(&mut self, id: SlotId, key: u64) {
@@ -228,39 +166,50 @@ impl Calls {
         }
     }
 
-    /// Passes on what has arrived.
-    pub(super) fn route_data(&mut self, now: Now, counters: &mut Counters) {
-        while let Some(id) = self.data.late.pop() {
-            let joined_ns =
-                self.sessions.get(id).and_then(|one| one.data.as_ref()).map(|end| end.joined_ns);
-            if let Some(joined_ns) = joined_ns {
+    /// Passes on what a transport's peer has sent, as far as it may.
+    pub(super) fn route_data(&mut self, now: Now, id: SlotId, counters: &mut Counters) {
+        loop {
+            let session = self.sessions.get_mut(id);
+            let Some(end) = session.and_then(|session| session.data.as_mut()) else { return };
+            let incoming = end.poll_message(now, counters);
+            // The peer's word that opens a channel is taken on the way.
+            if end.catches_up() {
+                let joined_ns = end.joined_ns;
                 self.repeat_to(now, id, |kept| kept.at_ns >= joined_ns);
             }
-        }
-        let mut arrived = std::mem::take(&mut self.data.arrived);
-        for (id, incoming) in arrived.drain(..) {
+            let Some(incoming) = incoming else { return };
             counters.add(Counter::DataReceived, 1);
-            if let Err(reason) = self.pass_on(now, id, &incoming, counters) {
+            let passed = match incoming.label {
+                Label::DataTrack => self.pass_track(now, id, &incoming.payload, counters),
+                _ => self.pass_on(now, id, &incoming, counters),
+            };
+            let receivers = passed.unwrap_or_else(|reason| {
                 counters.add(reason, 1);
+                0
+            });
+            if let Some(end) = self.sessions.get_mut(id).and_then(|one| one.data.as_mut()) {
+                end.spend(incoming.payload.len(), receivers);
             }
         }
-        self.data.arrived = arrived;
     }
 
-    /// Judges a message and passes it on.
+    /// Judges a message and passes it on; to how many.
     fn pass_on(
         &mut self,
         now: Now,
         id: SlotId,
         incoming: &Incoming,
         counters: &mut Counters,
-    ) -> Result<(), Counter> {
-        let Data { rooms, message, hasher, elsewhere, .. } = &mut self.data;
+    ) -> Result<usize, Counter> {
+        let Data { rooms, message, hasher, elsewhere, waiting_bytes } = &mut self.data;
         let session = self.sessions.get_mut(id);
         let end = session.and_then(|session| session.data.as_mut());
         let end = end.ok_or(Counter::DataForbidden)?;
-        if !end.may(data_rights::PUBLISH) || incoming.label == Label::DataTrack {
+        if !end.may(data_rights::PUBLISH) {
             return Err(Counter::DataForbidden);
+        }
+        if incoming.payload.len() > MESSAGE_BYTES {
+            return Err(Counter::DataMalformed);
         }
         let view = DataPacketView::parse(&incoming.payload).map_err(|_| Counter::DataMalformed)?;
         if view.content == Content::Transcription && !end.may(data_rights::AGENT) {
@@ -278,7 +227,9 @@ impl Calls {
         if !view.nonce.is_empty() && room.repeats(hasher.hash_one(view.nonce)) {
             return Err(Counter::DataRepeated);
         }
-        view.write_from(&end.identity, &end.sid, message);
+        let hidden = end.may(data_rights::HIDDEN);
+        let agent = end.may(data_rights::AGENT);
+        view.write_from(&Sender { identity: &end.identity, sid: &end.sid, hidden, agent }, message);
         let (key, sid) = (end.room, end.sid.clone());
         if reliable {
             room.keep(Kept {
@@ -288,10 +239,51 @@ impl Calls {
                 payload: message.as_slice().into(),
             });
         }
-        let shared = Passed { view: &view, sid: &sid, label: incoming.label, message };
-        fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
+        let shared = Passed {
+            view: &view,
+            sid: &sid,
+            label: incoming.label,
+            message,
+            spare: *waiting_bytes < SPARE_BYTES,
+        };
+        let receivers =
+            fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
+        if reliable {
+            *waiting_bytes += receivers * message.len();
+        }
         elsewhere::relay(&mut self.others, elsewhere, key, &shared, counters);
-        Ok(())
+        Ok(receivers)
+    }
+
+    /// What is due about data now and then: who waits may go on, what waits is counted again, the
+    /// control plane hears what was heard.
+    pub(super) fn keep_data(&mut self, now: Now, check: bool, counters: &mut Counters) {
+        let mut waiting_bytes = 0;
+        for slot in 0..self.sessions.slots() {
+            let Some(id) = self.sessions.id_at(slot) else { continue };
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            let key = session.key;
+            let Some(end) = &mut session.data else { continue };
+            let held = end.is_held();
+            if end.handle_time(now, counters) || held {
+                self.mark_dirty(id);
+            }
+            if held {
+                self.route_data(now, id, counters);
+            }
+            let end = self.sessions.get_mut(id).and_then(|one| one.data.as_mut());
+            let Some(end) = end.filter(|_| check) else { continue };
+            if let Some(association) = &mut end.association {
+                association.refresh(now.mono_ns);
+                waiting_bytes += association.waiting_bytes();
+            }
+            if let Some(sequence) = end.poll_heard() {
+                self.tell(CallEvent::DataHeard { transport: key, sequence });
+            }
+        }
+        if check {
+            self.data.waiting_bytes = waiting_bytes;
+        }
     }
 
     /// Sends a participant's kept messages to a peer again, those after `after`.
@@ -320,7 +312,7 @@ impl Calls {
                 continue;
             }
             if let Some(association) = &mut end.association {
-                let _ = association.send(now.mono_ns, Label::Reliable, &kept.payload);
+                let _ = association.send(now.mono_ns, Label::Reliable, &kept.payload, true);
             }
         }
         self.mark_dirty(id);
@@ -334,9 +326,12 @@ struct Passed<'a> {
     sid: &'a [u8],
     label: Label,
     message: &'a [u8],
+    /// There is memory to spare.
+    spare: bool,
 }
 
-/// Hands a message to every member that it is for. The one place that knows who they are.
+/// Hands a message to every member that it is for; how many have taken it. The one place that
+/// knows who they are.
 fn fan_out(
     now: Now,
     passed: &Passed<'_>,
@@ -344,7 +339,8 @@ fn fan_out(
     sessions: &mut Slab<super::session::Session>,
     dirty: &mut Vec<SlotId>,
     counters: &mut Counters,
-) {
+) -> usize {
+    let mut receivers = 0;
     for id in members {
         let Some(session) = sessions.get_mut(*id) else { continue };
         let Some(end) = session.data.as_mut() else { continue };
@@ -357,8 +353,9 @@ fn fan_out(
             continue;
         }
         let Some(association) = &mut end.association else { continue };
-        match association.send(now.mono_ns, passed.label, passed.message) {
+        match association.send(now.mono_ns, passed.label, passed.message, passed.spare) {
             Ok(()) => {
+                receivers += 1;
                 counters.add(Counter::DataSent, 1);
                 if !std::mem::replace(&mut session.dirty, true) {
                     dirty.push(*id);
@@ -369,4 +366,5 @@ fn fan_out(
             Err(SendRefused::Full | SendRefused::Length) => counters.add(Counter::DataSlow, 1),
         }
     }
+    receivers
 }

@@ -159,7 +159,7 @@ impl Calls {
             if let TransportEvent::Data(packet) = &event {
                 data_came = true;
                 if let Some(end) = &mut session.data {
-                    end.handle_packet(now, id, packet, &mut self.data);
+                    end.handle_packet(now, packet);
                 }
                 continue;
             }
@@ -187,7 +187,7 @@ impl Calls {
             self.forget_session(now, id);
         } else if data_came {
             self.mark_dirty(id);
-            self.route_data(now, counters);
+            self.route_data(now, id, counters);
         }
         true
     }

@@ -12,7 +12,7 @@ use ringway_wire::rtcp::ReceiverReport;
 use ringway_wire::rtcp::write::{write_receiver_report, write_sdes_cname};
 use ringway_wire::rtp::RtpView;
 
-use super::data::DataEnd;
+use super::data_end::DataEnd;
 use super::spent::Spent;
 use crate::clock::Now;
 use crate::egress::{SocketId, Target};

@@ -11,6 +11,7 @@ use ringway_wire::rtcp::{NackEntry, ReceiverReport, ReportBlock};
 
 use super::{Calls, EVENTS};
 use crate::clock::Now;
+use crate::shard::Counters;
 use crate::slab::SlotId;
 
 /// How often what is due is looked for.
@@ -24,7 +25,7 @@ const NACK_ENTRIES: usize = 32;
 
 impl Calls {
     /// Does what is due; often enough that nothing is late by more than 20 ms.
-    pub fn handle_time(&mut self, now: Now) {
+    pub fn handle_time(&mut self, now: Now, counters: &mut Counters) {
         if self.is_idle() || now.mono_ns < self.next_upkeep_ns {
             return;
         }
@@ -43,6 +44,7 @@ impl Calls {
                 }
             }
         }
+        self.keep_data(now, check, counters);
         if check {
             for slot in 0..self.streams.slots() {
                 if let Some(id) = self.streams.id_at(slot) {
@@ -61,9 +63,8 @@ impl Calls {
         if due {
             session.transport.handle_timeout(now.mono_ns);
         }
-        let data_due = session.data.as_mut().is_some_and(|end| end.handle_time(now));
         let (ours, theirs) = (session.ssrc, session.recorded_ssrc);
-        let mut said = due || data_due;
+        let mut said = due;
         if let Some(mut recorder) = session.recorder.take() {
             said |= session.put_last_rtcp(|out| {
                 recorder.poll_feedback(now.mono_ns, ours, theirs, out).ok_or(())

@@ -1,6 +1,6 @@
 //! Messages of data channels between clients of a room.
 
-use ringway_abi::call::{CallCommand, DataOpening, DataSpec, Text, data_rights};
+use ringway_abi::call::{CallCommand, CallEvent, DataOpening, DataSpec, Text, data_rights};
 use ringway_abi::counters::Counter;
 use ringway_proto::sctp::{Association, Incoming, Label, Opening};
 
@@ -59,7 +59,7 @@ pub(crate) fn join(world: &mut World, key: u64, rights: u8, opening: DataOpening
 pub(crate) fn send(world: &mut World, key: u64, label: Label, message: &[u8]) {
     let now_ns = world.now.mono_ns;
     let data = world.peer(key).data.as_mut().expect("data");
-    data.send(now_ns, label, message).expect("room");
+    data.send(now_ns, label, message, false).expect("room");
     world.pass(20);
 }
 
@@ -169,4 +169,67 @@ fn a_receiver_that_reads_nothing_stalls_nobody() {
     }
     assert_eq!(got, 1_500);
     assert!(world.counters.get(Counter::DataSlow) > 0, "what waits for it is bounded");
+}
+
+/// A packet of a data track.
+fn frame(handle: u16, payload: &[u8]) -> Vec<u8> {
+    let [high, low] = handle.to_be_bytes();
+    [&[0x18, 0, high, low, 0, 1, 0, 1, 0, 0, 0, 9][..], payload].concat()
+}
+
+#[test]
+fn packets_of_a_data_track_reach_those_who_subscribe_under_their_own_handles() {
+    let mut world = World::connected(3);
+    for key in 1..=3 {
+        join(&mut world, key, BOTH, DataOpening::Client);
+    }
+    let track = 77;
+    world.ask(CallCommand::SetDataRoute { transport: 2, handle: 5, track });
+    world.ask(CallCommand::SetDataTrack { transport: 1, handle: 1, track });
+    world.ask(CallCommand::SetDataRoute { transport: 3, handle: 0xfffe, track });
+    let got = |world: &mut World, key| take(world, key).into_iter().map(|one| one.payload);
+    send(&mut world, 1, Label::DataTrack, &frame(1, b"one"));
+    assert!(got(&mut world, 2).eq([frame(5, b"one")]));
+    assert!(got(&mut world, 3).eq([frame(0xfffe, b"one")]));
+    // Of another name, of somebody else, of no form.
+    send(&mut world, 1, Label::DataTrack, &frame(2, b""));
+    send(&mut world, 2, Label::DataTrack, &frame(1, b""));
+    send(&mut world, 1, Label::DataTrack, b"short");
+    assert_eq!(world.counters.get(Counter::DataNoTrack), 2);
+    assert_eq!(world.counters.get(Counter::DataMalformed), 1);
+    // Another handle, then none; the track changes its name.
+    world.ask(CallCommand::SetDataRoute { transport: 2, handle: 5, track: 0 });
+    world.ask(CallCommand::SetDataRoute { transport: 2, handle: 6, track });
+    world.ask(CallCommand::SetDataRoute { transport: 3, handle: 0xfffe, track: 0 });
+    world.ask(CallCommand::SetDataTrack { transport: 1, handle: 2, track });
+    world.ask(CallCommand::SetDataTrack { transport: 1, handle: 1, track: 0 });
+    send(&mut world, 1, Label::DataTrack, &frame(2, b"two"));
+    assert!(got(&mut world, 2).eq([frame(6, b"two")]));
+    assert_eq!(take(&mut world, 3), []);
+    // Who may not send data may not send this.
+    let forbid = set(1, data_rights::DELIVER, DataOpening::Client);
+    forbid.into_iter().for_each(|command| world.ask(command));
+    send(&mut world, 1, Label::DataTrack, &frame(2, b"three"));
+    assert_eq!(take(&mut world, 2), []);
+    assert_eq!(world.counters.get(Counter::DataForbidden), 1);
+}
+
+#[test]
+fn the_control_plane_hears_how_far_a_client_was_heard() {
+    let mut world = World::connected(2);
+    for key in 1..=2 {
+        join(&mut world, key, BOTH, DataOpening::Client);
+    }
+    for sequence in [1, 2, 7] {
+        let mut message = chat(None);
+        message.extend([0x80, 1, sequence]);
+        send(&mut world, 1, Label::Reliable, &message);
+    }
+    world.pass(400);
+    let heard = |event: &CallEvent| match event {
+        CallEvent::DataHeard { transport, sequence } => Some((*transport, *sequence)),
+        _ => None,
+    };
+    let all: Vec<_> = world.events.iter().filter_map(heard).collect();
+    assert_eq!(all.last(), Some(&(1, 7)), "{all:?}");
 }

@@ -223,7 +223,7 @@ impl World {
 
     /// Delivers until nobody has anything to send.
     pub(crate) fn settle(&mut self) {
-        self.calls.handle_time(self.now);
+        self.calls.handle_time(self.now, &mut self.counters);
         self.calls.handle_shards(self.now, &mut self.counters);
         loop {
             let mut moved = false;
@@ -255,7 +255,7 @@ impl World {
         let mut packets = 0;
         self.now.mono_ns += MS;
         self.now.unix_ns += MS;
-        self.calls.handle_time(self.now);
+        self.calls.handle_time(self.now, &mut self.counters);
         loop {
             let more = self.calls.poll_transmit(self.now, &mut self.batch, &mut self.counters);
             packets += self.batch.runs().iter().map(|run| usize::from(run.packets)).sum::<usize>();

@@ -1,10 +1,12 @@
 //! One peer connection: a socket of its own, connected to the server, and what protects it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
 use ringway_proto::dtls::{DtlsContext, DtlsRole};
 use ringway_proto::ice::{IceAgent, Path, PathProtocol};
+use ringway_proto::sctp::{Association, Label, Opening};
 use ringway_proto::srtp::{PacketIndex, RtpParts, SrtpOpener, SrtpProfile, SrtpSealer};
 use ringway_proto::transport::{
     Received, Transport, TransportConfig, TransportDrop, TransportEvent,
@@ -35,6 +37,10 @@ pub struct Connection {
     path: Path,
     security: Security,
     sctp: QuietSctp,
+    /// Data channels, where the scenario has messages: who opens them, and they.
+    opening: Option<Opening>,
+    data: Option<Box<Association>>,
+    messages: VecDeque<Vec<u8>>,
     profile: Option<SrtpProfile>,
     connected: bool,
     failure: Option<String>,
@@ -63,10 +69,12 @@ pub enum Opened {
 }
 
 impl Connection {
-    /// A connection to the server's end, which begins at once.
+    /// A connection to the server's end, which begins at once; with data channels if somebody
+    /// opens them.
     pub fn open(
         end: &RemoteEnd,
         context: &DtlsContext,
+        opening: Option<Opening>,
         random: &mut Random,
         now_ns: u64,
     ) -> io::Result<Self> {
@@ -82,6 +90,7 @@ impl Connection {
         transport.set_remote(now_ns, &end.remote, end.fingerprint);
         transport.add_remote_candidate(path);
         let mut this = Self::new(socket, path, Security::Negotiated(Box::new(transport)), random);
+        this.opening = opening;
         this.settle(now_ns);
         Ok(this)
     }
@@ -106,7 +115,19 @@ impl Connection {
     fn new(socket: UdpSocket, path: Path, security: Security, random: &mut Random) -> Self {
         let sctp = QuietSctp::new(random.next_ssrc());
         let (profile, failure) = (None, None);
-        Self { socket, path, security, sctp, profile, connected: false, failure, send_errors: 0 }
+        Self {
+            socket,
+            path,
+            security,
+            sctp,
+            opening: None,
+            data: None,
+            messages: VecDeque::new(),
+            profile,
+            connected: false,
+            failure,
+            send_errors: 0,
+        }
     }
 
     /// Its socket.
@@ -160,6 +181,11 @@ impl Connection {
     pub fn handle_timeout(&mut self, now_ns: u64) {
         let Security::Negotiated(transport) = &mut self.security else { return };
         self.sctp.handle_timeout(now_ns);
+        if let Some(data) = &mut self.data
+            && data.deadline().is_some_and(|due_ns| due_ns <= now_ns)
+        {
+            data.handle_timeout(now_ns);
+        }
         if transport.deadline(now_ns).is_some_and(|due_ns| due_ns <= now_ns) {
             transport.handle_timeout(now_ns);
         }
@@ -176,14 +202,27 @@ impl Connection {
                 match event {
                     TransportEvent::Connected { profile, .. } => {
                         (self.connected, self.profile) = (true, profile);
+                        let data = self.opening.map(|opening| Association::new(now_ns, opening));
+                        self.data = data.map(Box::new);
                     }
-                    TransportEvent::Data(packet) => self.sctp.handle_packet(now_ns, &packet),
+                    TransportEvent::Data(packet) => match &mut self.data {
+                        Some(data) => {
+                            data.handle_packet(now_ns, &packet);
+                            while let Some(message) = data.poll_message() {
+                                self.messages.push_back(message.payload);
+                            }
+                        }
+                        None => self.sctp.handle_packet(now_ns, &packet),
+                    },
                     TransportEvent::Closed => self.failure = Some("the server closed it".into()),
                     TransportEvent::Failed(failure) => self.failure = Some(failure.to_string()),
                     _ => {}
                 }
             }
             while let Some(packet) = self.sctp.poll_transmit() {
+                transport.send_data(&packet);
+            }
+            while let Some(packet) = self.data.as_mut().and_then(|data| data.poll_packet()) {
                 transport.send_data(&packet);
             }
             transport.run_dtls(now_ns);
@@ -197,6 +236,24 @@ impl Connection {
                 return;
             }
         }
+    }
+
+    /// Whether its data channel is open.
+    pub fn can_send_data(&self) -> bool {
+        self.data.as_ref().is_some_and(|data| data.is_open(Label::Reliable))
+    }
+
+    /// Sends a reliable message; false if it cannot be taken.
+    pub fn send_message(&mut self, now_ns: u64, message: &[u8]) -> bool {
+        let Some(data) = &mut self.data else { return false };
+        let taken = data.send(now_ns, Label::Reliable, message, false).is_ok();
+        self.settle(now_ns);
+        taken
+    }
+
+    /// The next message that came.
+    pub fn poll_message(&mut self) -> Option<Vec<u8>> {
+        self.messages.pop_front()
     }
 
     /// Seals an RTP packet into `out`; its length.

@@ -44,7 +44,8 @@ impl Member {
         tally: &mut Tally,
     ) {
         let Some(connection) = self.connection(side) else { return };
-        match (connection.handle_datagram(at.now_ns, datagram), side) {
+        let opened = connection.handle_datagram(at.now_ns, datagram);
+        match (opened, side) {
             (Opened::Rtp { len, header_len, ssrc }, Side::Subscriber) => {
                 self.subscriber.handle_rtp(at, &datagram[..len], header_len, ssrc, tally);
             }
@@ -59,7 +60,12 @@ impl Member {
                     publisher.handle_rtcp(&datagram[..len], connection);
                 }
             }
-            (Opened::Control, _) => {}
+            (Opened::Control, _) => {
+                let next = |member: &mut Self| member.connection(side)?.poll_message();
+                while let Some(message) = next(self) {
+                    self.subscriber.handle_message(at, &message, tally);
+                }
+            }
             (Opened::Dropped(reason), _) => *tally.dropped.entry(reason).or_default() += 1,
         }
     }

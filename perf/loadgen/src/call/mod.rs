@@ -9,6 +9,7 @@
 
 pub mod audio;
 pub mod connection;
+pub mod data;
 pub mod fixed;
 pub mod intake;
 pub mod member;

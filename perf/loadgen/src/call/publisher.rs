@@ -9,9 +9,10 @@ use ringway_wire::rtcp::{Compound, Packet, SenderReport};
 
 use super::audio::{self, Voice};
 use super::connection::{Connection, MAX_DATAGRAM_BYTES};
+use super::data::DataSender;
 use super::fixed;
 use super::random::Random;
-use super::scenario::{CallScenario, VideoPlan};
+use super::scenario::{CallScenario, DataPlan, VideoPlan};
 use super::stamp::{AUDIO_LAYER, CallStamp};
 use super::track::{ExtensionIds, MediaKind, OutgoingTrack};
 use super::video::{self, Frame, KEY_FRAME_FACTOR};
@@ -135,6 +136,7 @@ pub struct Publisher {
     transport_sequence: u16,
     picture: Option<Picture>,
     sound: Option<Sound>,
+    data: Option<DataSender>,
     /// What was counted.
     pub count: PublisherCount,
     run: Vec<u8>,
@@ -142,7 +144,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// The `number`-th of `count` publishers, which has nothing to send yet.
-    pub fn new(number: usize, random: &mut Random) -> Self {
+    pub fn new(number: usize, data: Option<&DataPlan>, random: &mut Random) -> Self {
         Self {
             number: number as u16,
             cname: format!("load-{number}"),
@@ -150,6 +152,7 @@ impl Publisher {
             transport_sequence: 0,
             picture: None,
             sound: None,
+            data: data.map(|plan| DataSender::new(number as u16, plan)),
             count: PublisherCount::default(),
             run: Vec::new(),
         }
@@ -225,6 +228,15 @@ impl Publisher {
     pub fn send_due(&mut self, now_ns: u64, connection: &mut Connection) -> usize {
         let mut frames = 0;
         while frames < BURST {
+            if let Some(data) = self.data.as_mut().filter(|_| connection.can_send_data()) {
+                let due_ns = data.due_ns(now_ns);
+                if due_ns <= now_ns {
+                    self.note_late(now_ns, due_ns);
+                    self.send_message(now_ns, connection);
+                    frames += 1;
+                    continue;
+                }
+            }
             let since = |start_ns: u64, number: u64, interval_ns: f64| {
                 start_ns + (number as f64 * interval_ns) as u64
             };
@@ -256,6 +268,15 @@ impl Publisher {
         self.count.frames += 1;
         self.count.late_frames += u64::from(late_ns > LATE_NS);
         self.count.max_late_ns = self.count.max_late_ns.max(late_ns);
+    }
+
+    fn send_message(&mut self, now_ns: u64, connection: &mut Connection) {
+        let Some(data) = &mut self.data else { return };
+        let message = data.next_message();
+        if connection.send_message(now_ns, &message) {
+            self.count.packets += 1;
+            self.count.best_packets += 1;
+        }
     }
 
     fn send_sound(&mut self, connection: &mut Connection) {

@@ -30,6 +30,9 @@ pub struct CallScenario {
     /// What each publisher sends to be heard.
     #[serde(default)]
     pub audio: Option<AudioPlan>,
+    /// What each publisher sends over its data channel.
+    #[serde(default)]
+    pub data: Option<DataPlan>,
     /// Participants that join while the others are measured.
     #[serde(default)]
     pub storm: Option<StormPlan>,
@@ -85,6 +88,16 @@ pub struct AudioPlan {
     pub pause_ms: u64,
 }
 
+/// Reliable data messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataPlan {
+    /// Messages per second.
+    pub messages_per_second: f64,
+    /// Bytes of a message's payload.
+    pub payload_bytes: usize,
+}
+
 /// Participants who come while the others are measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,8 +145,8 @@ impl CallScenario {
         if self.publishers == 0 || listeners == 0 || self.participants() > 2000 {
             return Err("publishers and listeners are needed, at most 2000 in all");
         }
-        if self.video.is_none() && self.audio.is_none() {
-            return Err("`video` or `audio` is needed");
+        if self.video.is_none() && self.audio.is_none() && self.data.is_none() {
+            return Err("`video`, `audio` or `data` is needed");
         }
         let rate = |rate: f64| rate.is_finite() && rate > 0.0 && rate <= 10_000.0;
         if let Some(video) = &self.video {
@@ -155,6 +168,11 @@ impl CallScenario {
         {
             return Err("audio: `payload_bytes` 40 to 1200, `talk_ms` above 0");
         }
+        if let Some(data) = &self.data
+            && (!rate(data.messages_per_second) || !(20..=15_000).contains(&data.payload_bytes))
+        {
+            return Err("data: `payload_bytes` 20 to 15000, `messages_per_second` above 0");
+        }
         Ok(())
     }
 
@@ -169,7 +187,8 @@ impl CallScenario {
         self.subscribers + publishers
     }
 
-    /// Packets per second that each receiver gets of one publisher: the top layer and the sound.
+    /// Packets per second that each receiver gets of one publisher: the top layer, the sound, and
+    /// a message for a packet.
     pub fn pps_per_receiver(&self) -> f64 {
         let video = self.video.as_ref().map_or(0.0, |video| {
             let sizes = video.layers.last().map(|layer| video.frame_sizes_of(layer));
@@ -180,7 +199,14 @@ impl CallScenario {
             let (talk, pause) = (audio.talk_ms as f64, audio.pause_ms as f64);
             audio.packets_per_second * (talk + pause / COMFORT_EVERY as f64) / (talk + pause)
         });
-        video + audio
+        let data = self.data.as_ref().map_or(0.0, |data| data.messages_per_second);
+        video + audio + data
+    }
+
+    /// What each publisher sends: its tracks, and its data.
+    pub fn streams_per_publisher(&self) -> usize {
+        let sent = [self.video.is_some(), self.audio.is_some(), self.data.is_some()];
+        sent.into_iter().filter(|sent| *sent).count()
     }
 
     /// Packets per second that a server has to send: the load that a row is about.
@@ -200,6 +226,9 @@ impl CallScenario {
         }
         if let Some(audio) = &mut scaled.audio {
             audio.packets_per_second *= factor;
+        }
+        if let Some(data) = &mut scaled.data {
+            data.messages_per_second *= factor;
         }
         scaled
     }
@@ -254,6 +283,9 @@ mod tests {
         check("1106", "1300", Err("payload_bytes"));
         check("kbps: 240", "kbps: 0", Err("kbps"));
         check("talk_ms: 1000", "talk_ms: 0", Err("talk_ms"));
+        let data = "pause_ms: 1000\ndata:\n  messages_per_second: 10\n  payload_bytes: ";
+        check("pause_ms: 1000", &format!("{data}20"), Ok((150.0 + 26.25 + 10.0) * 18.0));
+        check("pause_ms: 1000", &format!("{data}19"), Err("data: `payload_bytes`"));
         check("summary", "summery", Err("summery"));
     }
 

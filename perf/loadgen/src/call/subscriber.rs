@@ -7,6 +7,7 @@ use ringway_wire::rtcp::write::{write_nack, write_receiver_report, write_remb, w
 use ringway_wire::rtcp::{Compound, NackEntry, Packet, ReceiverReport, ReportBlock};
 
 use super::connection::{Connection, MAX_DATAGRAM_BYTES};
+use super::data::{self, ReceivedData};
 use super::stamp::{AUDIO_LAYER, CallStamp};
 use super::stream::{ReceivedStream, WindowCount};
 use super::tally::Tally;
@@ -23,6 +24,7 @@ pub struct Subscriber {
     ssrc: u32,
     cname: String,
     streams: Vec<ReceivedStream>,
+    data: Vec<ReceivedData>,
     report_ns: u64,
     remb: bool,
     transport_sequence: u8,
@@ -45,6 +47,7 @@ impl Subscriber {
             ssrc,
             cname,
             streams: Vec::new(),
+            data: Vec::new(),
             report_ns: 0,
             remb: false,
             transport_sequence: 0,
@@ -68,9 +71,9 @@ impl Subscriber {
         }
     }
 
-    /// Streams whose last packet was of the best layer.
+    /// Streams whose last packet was of the best layer, and those whose data comes.
     pub fn settled(&self) -> usize {
-        self.streams.iter().filter(|stream| stream.best).count()
+        self.streams.iter().filter(|stream| stream.best).count() + self.data.len()
     }
 
     /// What is missing of `expected` streams, for people.
@@ -86,6 +89,24 @@ impl Subscriber {
     /// Streams that signalling told of.
     pub fn streams(&mut self) -> &mut [ReceivedStream] {
         &mut self.streams
+    }
+
+    /// What came of others' data.
+    pub fn data(&mut self) -> &mut [ReceivedData] {
+        &mut self.data
+    }
+
+    /// Takes a message of a data channel.
+    pub fn handle_message(&mut self, at: Arrival, message: &[u8], tally: &mut Tally) {
+        let Some(stamp) = data::read_stamp(message) else {
+            tally.foreign += 1;
+            return;
+        };
+        match self.data.iter_mut().find(|data| data.publisher == stamp.publisher) {
+            Some(data) => data.handle(&stamp),
+            None => self.data.push(ReceivedData::new(&stamp)),
+        }
+        count(tally, at.arrival_ns, Some(stamp));
     }
 
     /// Takes an opened RTP packet.
@@ -220,12 +241,12 @@ impl Subscriber {
 
     /// How the measured part of all its streams went.
     pub fn window(&self) -> WindowCount {
-        self.streams.iter().map(ReceivedStream::window).fold(WindowCount::default(), |sum, one| {
-            WindowCount {
-                expected: sum.expected + one.expected,
-                received: sum.received + one.received,
-                repaired: sum.repaired + one.repaired,
-            }
+        let data = self.data.iter().map(ReceivedData::window);
+        let all = self.streams.iter().map(ReceivedStream::window).chain(data);
+        all.fold(WindowCount::default(), |sum, one| WindowCount {
+            expected: sum.expected + one.expected,
+            received: sum.received + one.received,
+            repaired: sum.repaired + one.repaired,
         })
     }
 }

@@ -2,13 +2,15 @@
 
 use ringway_abi::call::{CallCommand, EXTENSION_KINDS, Service, Text};
 
+use ringway_proto::sctp::Label;
+
 use super::world::{
     CLIENTS, SOUND_SSRC, SOURCES, VIDEO_SSRC, World, abi_credentials, address, payloads, route,
 };
 
 /// Does step `kind` with `bytes`.
 pub(super) fn take(world: &mut World, kind: u8, bytes: &[u8]) {
-    match kind % 10 {
+    match kind % 12 {
         0 => packet(world, bytes),
         1 => raw_packet(world, bytes),
         2 => video(world, bytes),
@@ -18,7 +20,9 @@ pub(super) fn take(world: &mut World, kind: u8, bytes: &[u8]) {
         6 => command(world, bytes),
         7 => world.pass(10 * u64::from(bytes.first().copied().unwrap_or(1))),
         8 => world.receive(address(0), bytes),
-        _ => world.receive(([203, 0, 113, 9], 9).into(), bytes),
+        9 => world.receive(([203, 0, 113, 9], 9).into(), bytes),
+        10 => data(world, bytes),
+        _ => data_command(world, bytes),
     }
 }
 
@@ -125,6 +129,33 @@ fn feedback(world: &mut World, bytes: &[u8]) {
 fn raw_feedback(world: &mut World, bytes: &[u8]) {
     if let Some((&choice, rtcp)) = bytes.split_first() {
         world.send_rtcp(usize::from(choice) % CLIENTS, rtcp);
+    }
+}
+
+/// A message over a data channel: whose, over which, then the message.
+fn data(world: &mut World, bytes: &[u8]) {
+    let Some((&choice, message)) = bytes.split_first() else { return };
+    let label = [Label::Reliable, Label::Lossy, Label::DataTrack][usize::from(choice >> 2) % 3];
+    world.send_data(usize::from(choice) % CLIENTS, label, message);
+}
+
+/// What the control plane may ask about data.
+fn data_command(world: &mut World, bytes: &[u8]) {
+    let Some(&[kind, a, b, c]) = bytes.first_chunk() else { return };
+    let (transport, track) = (u64::from(a % 5), u64::from(c % 8));
+    let handle = u16::from(b % 16);
+    match kind % 5 {
+        0 => world.set_data(usize::from(a) % CLIENTS, b),
+        1 => world.command(CallCommand::SetDataTrack { transport, handle, track }),
+        2 => world.command(CallCommand::SetDataRoute { transport, handle, track }),
+        3 => {
+            let publisher = Text::new(format!("PA_{}", b % 4).as_bytes()).unwrap_or(Text::EMPTY);
+            world.command(CallCommand::ReplayData { transport, publisher, after: c.into() });
+        }
+        _ => {
+            let part = Text::new(&bytes[..bytes.len().min(16)]).unwrap_or(Text::EMPTY);
+            world.command(CallCommand::NameData { transport, first: b & 1 == 0, part });
+        }
     }
 }
 

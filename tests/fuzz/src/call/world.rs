@@ -4,18 +4,22 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use ringway_abi::call::{
-    CallCommand, Codec, EXTENSION_KINDS, Fingerprint, HashAlgorithm, IceCredentials, LAYERS, Layer,
-    PAYLOADS, Payload, RouteSpec, Service, SourceKind, SourceSpec, Text, feedback,
+    CallCommand, Codec, DataOpening, DataSpec, EXTENSION_KINDS, Fingerprint, HashAlgorithm,
+    IceCredentials, LAYERS, Layer, PAYLOADS, Payload, RouteSpec, Service, SourceKind, SourceSpec,
+    Text, data_rights, feedback,
 };
 use ringway_proto::dtls::{DtlsConfig, DtlsContext, DtlsRole};
 use ringway_proto::ice::{self, IceAgent, Path, PathProtocol};
+use ringway_proto::sctp::{Association, Incoming, Label, Opening};
 use ringway_proto::srtp::{PacketIndex, RtpParts};
-use ringway_proto::transport::{Received, Transport, TransportConfig};
+use ringway_proto::transport::{Received, Transport, TransportConfig, TransportEvent};
 use ringway_shard::call::Calls;
 use ringway_shard::clock::Now;
 use ringway_shard::egress::{Batch, SCRATCH, SocketId};
 use ringway_shard::shard::Counters;
 use ringway_shard::sockets::{OpenError, Opened, Sockets};
+use ringway_wire::data_packet::DataPacketView;
+use ringway_wire::data_track::DataTrackView;
 use ringway_wire::rtcp::Compound;
 use ringway_wire::rtp::RtpView;
 use ringway_wire::sniff::{Protocol, sniff};
@@ -60,6 +64,9 @@ impl Sockets for Numbers {
 
 pub(super) struct World {
     pub(super) clients: Vec<Transport>,
+    data: Vec<Association>,
+    /// Data messages that clients got since the input began.
+    messages: usize,
     calls: Calls,
     counters: Counters,
     sockets: Numbers,
@@ -114,6 +121,8 @@ impl World {
         });
         let mut world = Self {
             clients: clients.collect(),
+            data: (0..CLIENTS).map(|_| Association::new(START_NS, Opening::Ours)).collect(),
+            messages: 0,
             calls: Calls::new(Some(contexts[0].clone()), 7),
             counters: Counters::default(),
             sockets: Numbers(0),
@@ -133,13 +142,23 @@ impl World {
             let remote = abi_credentials("client", client);
             world.command(CallCommand::SetRemote { transport, remote, fingerprint });
         }
+        (0..CLIENTS).for_each(|client| world.set_data(client, 0xf));
         (0..300).for_each(|_| world.pass(10));
         assert!(world.clients.iter().all(Transport::is_connected));
+        assert!(world.data.iter().all(|data| data.is_open(Label::Reliable)));
         world
     }
 
     pub(super) fn is_fresh_enough(&self) -> bool {
-        self.inputs < INPUTS_MAX && self.clients.iter().all(Transport::is_connected)
+        let connected = self.clients.iter().all(Transport::is_connected);
+        let open = |data: &Association| data.is_open(Label::Reliable);
+        self.inputs < INPUTS_MAX && connected && self.data.iter().all(open)
+    }
+
+    /// Data messages that clients got since the input began.
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> usize {
+        self.messages
     }
 
     /// Packets of media that went out since the input began.
@@ -152,6 +171,15 @@ impl World {
     pub(super) fn begin(&mut self) {
         self.inputs += 1;
         self.used.clear();
+        self.messages = 0;
+        for client in 0..CLIENTS {
+            let transport = client as u64 + 1;
+            self.set_data(client, data_rights::PUBLISH | data_rights::DELIVER);
+            let track = u64::from(client == 0);
+            self.command(CallCommand::SetDataTrack { transport, handle: 1, track });
+            let track = u64::from(client == 1);
+            self.command(CallCommand::SetDataRoute { transport, handle: 9, track });
+        }
         for client in 0..CLIENTS as u64 {
             let transport = client + 1;
             let payloads = payloads();
@@ -231,6 +259,60 @@ impl World {
         }
     }
 
+    /// Tells what a client may do with data.
+    pub(super) fn set_data(&mut self, client: usize, rights: u8) {
+        let transport = client as u64 + 1;
+        let part = Text::new(identity(client).as_bytes()).expect("room");
+        self.command(CallCommand::NameData { transport, first: true, part });
+        self.command(CallCommand::SetData(DataSpec {
+            transport,
+            room: 1,
+            sid: Text::new(sid(client).as_bytes()).expect("room"),
+            rights,
+            opening: DataOpening::Client,
+        }));
+    }
+
+    /// A client sends a message, if its SCTP takes it.
+    pub(super) fn send_data(&mut self, client: usize, label: Label, message: &[u8]) {
+        let _ = self.data[client].send(self.now.mono_ns, label, message, false);
+        self.pump_data(client);
+    }
+
+    /// What a client's SCTP has to say goes to the shard.
+    fn pump_data(&mut self, client: usize) {
+        let now_ns = self.now.mono_ns;
+        let mut datagrams = Vec::new();
+        while let Some(packet) = self.data[client].poll_packet() {
+            let transport = &mut self.clients[client];
+            transport.send_data(&packet);
+            transport.run_dtls(now_ns);
+            let mut out = [0; 1500];
+            while let Some(sent) = transport.poll_transmit(now_ns, &mut out) {
+                datagrams.push(out[..sent.len].to_vec());
+            }
+        }
+        for datagram in datagrams {
+            self.receive(address(client), &datagram);
+        }
+    }
+
+    /// A message that a client got comes from somebody else who is there, and says so.
+    fn judge_message(&mut self, client: usize, message: &Incoming) {
+        self.messages += 1;
+        if message.label == Label::DataTrack {
+            DataTrackView::parse(&message.payload).expect("what is sent on is a packet of a track");
+            return;
+        }
+        DataPacketView::parse(&message.payload).expect("what is sent on is a data packet");
+        let mut others = (0..CLIENTS).filter(|other| *other != client);
+        let signed = |other: usize| {
+            let (sid, len) = (sid(other), message.payload.len());
+            message.payload.windows(sid.len()).any(|part| part == sid.as_bytes()) && len > 0
+        };
+        assert!(others.any(signed), "{client} got what nobody sent");
+    }
+
     /// Lets time pass.
     pub(super) fn pass(&mut self, ms: u64) {
         self.now.mono_ns += ms * MS;
@@ -246,8 +328,12 @@ impl World {
             while let Some(sent) = self.clients[client].poll_transmit(now_ns, &mut out) {
                 self.receive(address(client), &out[..sent.len]);
             }
+            if self.data[client].deadline().is_some_and(|due_ns| due_ns <= now_ns) {
+                self.data[client].handle_timeout(now_ns);
+            }
+            self.pump_data(client);
         }
-        self.calls.handle_time(self.now);
+        self.calls.handle_time(self.now, &mut self.counters);
         self.turn();
     }
 
@@ -269,6 +355,8 @@ impl World {
         }
         assert!(sent <= SENT_MAX, "{sent} datagrams in a turn");
         while self.calls.poll_event().is_some() {}
+        // Its acknowledgements are heard with the next turn.
+        (0..CLIENTS).for_each(|client| self.pump_data(client));
     }
 
     fn judge(&mut self, to: SocketAddr, mut datagram: Vec<u8>) {
@@ -291,7 +379,23 @@ impl World {
             }
             _ => {}
         }
+        self.clients[client].run_dtls(now_ns);
+        while let Some(event) = self.clients[client].poll_event() {
+            let TransportEvent::Data(packet) = event else { continue };
+            self.data[client].handle_packet(now_ns, &packet);
+            while let Some(message) = self.data[client].poll_message() {
+                self.judge_message(client, &message);
+            }
+        }
     }
+}
+
+fn identity(client: usize) -> String {
+    format!("client {client}")
+}
+
+fn sid(client: usize) -> String {
+    format!("PA_{client}")
 }
 
 fn datagrams(batch: &Batch) -> Vec<(SocketAddr, Vec<u8>)> {

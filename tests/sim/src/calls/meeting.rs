@@ -5,11 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use ringway_abi::call::{
-    CallCommand, Codec, EXTENSION_KINDS, Fingerprint, HashAlgorithm, IceCredentials, LAYERS, Layer,
-    PAYLOADS, Payload, RouteSpec, Service, SourceKey, SourceKind, SourceSpec, Text, TransportKey,
-    feedback,
+    CallCommand, Codec, DataOpening, DataSpec, EXTENSION_KINDS, Fingerprint, HashAlgorithm,
+    IceCredentials, LAYERS, Layer, PAYLOADS, Payload, RouteSpec, Service, SourceKey, SourceKind,
+    SourceSpec, Text, TransportKey, data_rights, feedback,
 };
 use ringway_abi::message::{Command, Outcome, Refusal};
+use ringway_proto::sctp::{Association, Label, Opening};
 use ringway_shard::call::Calls;
 use ringway_wire::sniff::{Protocol, sniff};
 
@@ -217,6 +218,37 @@ impl Meeting {
         let (key, peer) = self.join();
         self.viewers.push(Viewer::new(key, peer));
         key
+    }
+
+    /// Lets viewer `at`, who is connected, have data channels; waits until they are open.
+    pub fn open_data(&mut self, at: usize) {
+        let transport = self.viewers[at].key;
+        let part = Text::new(format!("member {at}").as_bytes()).expect("room");
+        self.command(CallCommand::NameData { transport, first: true, part });
+        self.command(CallCommand::SetData(DataSpec {
+            transport,
+            room: 1,
+            sid: Text::new(format!("PA_{at}").as_bytes()).expect("room"),
+            rights: data_rights::PUBLISH | data_rights::DELIVER,
+            opening: DataOpening::Client,
+        }));
+        let now_ns = self.plane.now_ns();
+        self.viewers[at].peer.data = Some(Association::new(now_ns, Opening::Ours));
+        for _ in 0..60_000 {
+            let data = self.viewers[at].peer.data.as_ref();
+            if data.is_some_and(|data| data.is_open(Label::Reliable)) {
+                return;
+            }
+            self.step();
+        }
+        panic!("the channels of viewer {at} do not open");
+    }
+
+    /// Viewer `at` sends a message, if its own SCTP takes it.
+    pub fn say(&mut self, at: usize, label: Label, message: &[u8]) -> bool {
+        let now_ns = self.plane.now_ns();
+        let data = self.viewers[at].peer.data.as_mut().expect("data channels");
+        data.send(now_ns, label, message, true).is_ok()
     }
 
     /// Publishes a camera of `layers` encodings.

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use ringway_proto::dtls::{DtlsConfig, DtlsContext, DtlsRole, Fingerprint, HashAlgorithm};
 use ringway_proto::ice::{IceAgent, IceCredentials, Path, PathProtocol};
+use ringway_proto::sctp::{Association, Incoming};
 use ringway_proto::srtp::{PacketIndex, RtpParts};
 use ringway_proto::transport::{
     Received, Transport, TransportConfig, TransportDrop, TransportEvent,
@@ -55,6 +56,12 @@ pub struct Peer {
     pub drops: Vec<TransportDrop>,
     /// What its transport said.
     pub events: Vec<TransportEvent>,
+    /// Its data channels, if it has any.
+    pub data: Option<Association>,
+    /// When messages came over them, ms, and they.
+    pub messages: Vec<(u64, Incoming)>,
+    /// Its data channels hear, but say nothing any more.
+    pub mute: bool,
     /// A copy of what was sent last, as it left.
     pub last_sent: Vec<u8>,
     server: SocketAddr,
@@ -83,6 +90,9 @@ impl Peer {
             rtcp: Vec::new(),
             drops: Vec::new(),
             events: Vec::new(),
+            data: None,
+            messages: Vec::new(),
+            mute: false,
             last_sent: Vec::new(),
             server,
         };
@@ -126,12 +136,36 @@ impl Peer {
             self.transport.handle_timeout(now_ns);
         }
         self.transport.run_dtls(now_ns);
+        self.send_waiting(plane);
+        while let Some(event) = self.transport.poll_event() {
+            match (event, &mut self.data) {
+                (TransportEvent::Data(packet), Some(data)) => {
+                    data.handle_packet(now_ns, &packet);
+                    let messages = std::iter::from_fn(|| data.poll_message());
+                    self.messages.extend(messages.map(|message| (now_ns / 1_000_000, message)));
+                }
+                (event, _) => self.events.push(event),
+            }
+        }
+        let Some(data) = &mut self.data else { return };
+        if data.deadline().is_some_and(|due_ns| due_ns <= now_ns) {
+            data.handle_timeout(now_ns);
+        }
+        while let Some(packet) = self.data.as_mut().and_then(|data| data.poll_packet()) {
+            if !self.mute {
+                self.transport.send_data(&packet);
+                self.transport.run_dtls(now_ns);
+                self.send_waiting(plane);
+            }
+        }
+    }
+
+    fn send_waiting(&mut self, plane: &mut Plane) {
         let mut out = [0; 1500];
-        while let Some(sent) = self.transport.poll_transmit(now_ns, &mut out) {
+        while let Some(sent) = self.transport.poll_transmit(plane.now_ns(), &mut out) {
             let from = self.addresses[sent.path.socket as usize];
             plane.send(from, sent.path.remote, out[..sent.len].to_vec());
         }
-        self.events.extend(std::iter::from_fn(|| self.transport.poll_event()));
     }
 
     fn receive(&mut self, now_ns: u64, path: Path, mut bytes: Vec<u8>) {

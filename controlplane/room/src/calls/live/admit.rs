@@ -135,6 +135,7 @@ impl LiveRoom {
             turn.fact(Fact::ParticipantJoined(room, info));
         }
         self.subscribe_to_existing(turn, sid);
+        self.subscribe_to_existing_data(turn, sid);
     }
 
     /// A participant had its time to become active.

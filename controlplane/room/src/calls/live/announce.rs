@@ -222,7 +222,9 @@ pub(super) struct Delta {
 fn weight(info: &ParticipantInfo) -> usize {
     const FIXED: usize = 160;
     const PER_TRACK: usize = 320;
+    const PER_DATA_TRACK: usize = 96;
     let attributes: usize = info.attributes.iter().map(|(k, v)| k.len() + v.len() + 8).sum();
     let texts = info.identity.len() + info.name.len() + info.metadata.len();
-    FIXED + texts + attributes + info.tracks.len() * PER_TRACK
+    let data_tracks = info.data_tracks.len() * PER_DATA_TRACK;
+    FIXED + texts + attributes + info.tracks.len() * PER_TRACK + data_tracks
 }

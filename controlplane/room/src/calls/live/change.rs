@@ -113,7 +113,9 @@ impl LiveRoom {
             self.arm_idle(turn);
         }
         self.end_forbidden(turn, sid);
+        self.end_forbidden_data(turn, sid);
         self.reconcile_all(turn, sid);
+        self.reconcile_data_of(turn, sid);
         if hidden && !was_hidden {
             self.vanish(turn, sid);
         }
@@ -150,9 +152,11 @@ impl LiveRoom {
         for track in participant.published.clone() {
             self.take_away(turn, track);
         }
+        self.take_away_data(turn, sid);
         let Some(info) = self.participant_info(sid) else { return };
         let state = ParticipantState::Disconnected;
-        let gone = ParticipantInfo { state, tracks: Vec::new(), ..info.as_ref().clone() };
+        let (tracks, data_tracks) = (Vec::new(), Vec::new());
+        let gone = ParticipantInfo { state, tracks, data_tracks, ..info.as_ref().clone() };
         self.batch.shift_remove(&gone.identity);
         let others = self.participants.keys().copied().filter(|other| *other != sid).collect();
         let gone = Arc::new(gone);
@@ -166,6 +170,7 @@ impl LiveRoom {
         for track in participant.published.clone() {
             self.offer(turn, track, false);
         }
+        self.offer_all_data(turn, sid);
     }
 
     /// A participant mutes its own track.
@@ -359,7 +364,7 @@ fn found_or_not(found: bool) -> (RequestReason, &'static str) {
 }
 
 /// Answers a request; one that asked for no answer only if it was refused.
-fn respond(
+pub(super) fn respond(
     turn: &mut Turn<'_>,
     to: ParticipantSid,
     request_id: u32,

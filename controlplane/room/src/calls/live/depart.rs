@@ -147,6 +147,7 @@ impl LiveRoom {
         }
         self.identities.clear();
         self.tracks.clear();
+        self.data_tracks.clear();
         self.awaited.clear();
         self.batch.clear();
         self.departed.clear();

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::data_tracks::DataWish;
 use super::permission::Audience;
 use super::subscribe::Subscription;
 use super::track::PendingTrack;
 use crate::calls::{
-    Attributes, ClientInfo, ConnectionQuality, DisconnectReason, Grants, Join, MediaMatch,
-    ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims, TrackInfo,
-    TrackKind, TrackSettings,
+    Attributes, ClientInfo, ConnectionQuality, DataTrackInfo, DisconnectReason, Grants, Join,
+    MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims,
+    TrackInfo, TrackKind, TrackSettings,
 };
-use crate::id::{ParticipantSid, TrackSid};
+use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
 /// LiveKit's life of a token that the server mints, s.
 const TOKEN_TTL_S: u32 = 600;
@@ -34,6 +35,7 @@ pub(crate) struct LiveParticipant {
     pub(super) permission: Permission,
     pub(super) client: ClientInfo,
     pub(super) auto_subscribe: bool,
+    pub(super) auto_subscribe_data: bool,
     pub(super) adaptive_stream: bool,
     pub(super) state: ParticipantState,
     pub(super) joined_at_ms: u64,
@@ -51,6 +53,11 @@ pub(crate) struct LiveParticipant {
     /// In the order of their publication.
     pub(super) published: Vec<TrackSid>,
     pub(super) pending: Vec<PendingTrack>,
+    pub(super) data_tracks: Vec<Arc<DataTrackInfo>>,
+    /// Data tracks that it wants to receive.
+    pub(super) data_wishes: IndexMap<DataTrackSid, DataWish>,
+    /// The handle that was given to one of them last.
+    pub(super) last_data_handle: u16,
     /// Cids that the server gave up waiting for.
     pub(super) abandoned: VecDeque<String>,
     /// Who may receive its tracks.
@@ -102,6 +109,7 @@ impl LiveParticipant {
             grants,
             client: join.client,
             auto_subscribe: join.auto_subscribe,
+            auto_subscribe_data: join.auto_subscribe_data,
             adaptive_stream: join.adaptive_stream,
             state: ParticipantState::Joined,
             joined_at_ms,
@@ -113,6 +121,9 @@ impl LiveParticipant {
             departs_at_ms: None,
             published: Vec::new(),
             pending: Vec::new(),
+            data_tracks: Vec::new(),
+            data_wishes: IndexMap::new(),
+            last_data_handle: 0,
             abandoned: VecDeque::new(),
             audience: Audience::Everybody,
             subscriptions: IndexMap::new(),
@@ -142,7 +153,7 @@ impl LiveParticipant {
     }
 
     pub(super) fn is_publisher(&self) -> bool {
-        !self.published.is_empty()
+        !(self.published.is_empty() && self.data_tracks.is_empty())
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -176,12 +187,15 @@ impl LiveParticipant {
     }
 
     fn info(&self, tracks: Vec<Arc<TrackInfo>>, reason: DisconnectReason) -> ParticipantInfo {
+        let gone = self.state == ParticipantState::Disconnected;
+        let data_tracks = if gone { Vec::new() } else { self.data_tracks.clone() };
         ParticipantInfo {
             sid: self.sid,
             identity: self.identity.clone(),
             state: self.state,
-            is_publisher: !tracks.is_empty(),
+            is_publisher: !(tracks.is_empty() && data_tracks.is_empty()),
             tracks,
+            data_tracks,
             metadata: self.metadata.clone(),
             joined_at_ms: self.joined_at_ms,
             name: self.name.clone(),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::LiveRoom;
 use crate::calls::TrackPermission;
 use crate::calls::turn::Turn;
-use crate::id::{ParticipantSid, TrackSid};
+use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
 /// Participants and tracks that one publisher may list. A longer list is cut, and who is cut off
 /// receives nothing. Lower: large rooms cannot list their people. Higher: more memory for a liar.
@@ -26,7 +26,7 @@ pub(super) enum Allowance {
     /// All tracks.
     All,
     /// These.
-    Tracks(HashSet<TrackSid>),
+    Tracks(HashSet<TrackSid>, HashSet<DataTrackSid>),
 }
 
 impl Audience {
@@ -36,7 +36,18 @@ impl Audience {
             Self::Everybody => true,
             Self::Only(listed) => listed.get(identity).is_some_and(|allowance| match allowance {
                 Allowance::All => true,
-                Allowance::Tracks(tracks) => tracks.contains(&track),
+                Allowance::Tracks(tracks, _) => tracks.contains(&track),
+            }),
+        }
+    }
+
+    /// The same for a data track.
+    pub(super) fn admits_data(&self, identity: &str, track: DataTrackSid) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Only(listed) => listed.get(identity).is_some_and(|allowance| match allowance {
+                Allowance::All => true,
+                Allowance::Tracks(_, tracks) => tracks.contains(&track),
             }),
         }
     }
@@ -68,6 +79,7 @@ impl LiveRoom {
                 self.reconcile(turn, *subscriber, track);
             }
         }
+        self.reconcile_data_from(turn, from);
     }
 
     fn listed(&self, permissions: &[TrackPermission]) -> Option<HashMap<String, Allowance>> {
@@ -80,14 +92,18 @@ impl LiveRoom {
                 (identity, _) => Some(identity.to_owned()),
             };
             let Some(identity) = identity else { continue };
-            let cost = 1 + if permission.all_tracks { 0 } else { permission.tracks.len() };
+            let tracks = permission.tracks.len() + permission.data_tracks.len();
+            let cost = 1 + if permission.all_tracks { 0 } else { tracks };
             if cost > room {
                 break;
             }
             room -= cost;
             let allowance = match permission.all_tracks {
                 true => Allowance::All,
-                false => Allowance::Tracks(permission.tracks.iter().copied().collect()),
+                false => Allowance::Tracks(
+                    permission.tracks.iter().copied().collect(),
+                    permission.data_tracks.iter().copied().collect(),
+                ),
             };
             listed.insert(identity, allowance);
         }

@@ -227,6 +227,7 @@ impl LiveRoom {
         for track in published.unwrap_or_default() {
             self.unpublish(turn, track, EndedBy::Departure);
         }
+        self.end_data(turn, sid);
     }
 
     /// A published track is another one than others were told; `media` if codecs or layers are.

@@ -54,6 +54,12 @@ impl Hub {
 
     /// The same for many is encoded once.
     fn tell_all(&mut self, now_ms: u64, sids: &[ParticipantSid], notice: &Notice) {
+        if let Notice::ParticipantUpdate(all) = notice {
+            // Those whom it is about may do something else from now on.
+            for own in all.iter() {
+                self.converse(own.sid, |session, _| session.handle_own_state(own));
+            }
+        }
         let message = translate::respond(notice, &self.settings.enabled_codecs);
         let shared = message.map(Outgoing::new);
         for sid in sids {

@@ -52,6 +52,14 @@ impl Hub {
                 }
                 None
             }
+            PlaneEvent::DataHeard { transport, sequence } => {
+                if let Some(sid) = self.index.transports.get(&transport).copied()
+                    && let Some(member) = self.members.get_mut(&sid)
+                {
+                    member.session.handle_heard(transport, sequence);
+                }
+                return;
+            }
             PlaneEvent::Refused { subject, reason } => {
                 tracing::warn!(?subject, reason, "the data plane refused a command");
                 None

@@ -4,7 +4,9 @@
 //! the last one ceases to. A message is judged where it comes in, and goes once to each shard that
 //! has participants of its room; there it is kept and handed out as if it had come in there.
 
-use super::{Calls, Counter, Counters, DataPacketView, Kept, Label, Now, Passed, fan_out};
+use super::{
+    Calls, Counter, Counters, DataPacketView, Kept, Label, Now, Passed, SPARE_BYTES, fan_out,
+};
 use crate::call::lanes::{Others, Word};
 
 use std::collections::HashMap;
@@ -85,7 +87,12 @@ impl Calls {
             });
         }
         let Message { sid, label, payload, .. } = message;
-        let shared = Passed { view: &view, sid, label: *label, message: payload };
-        fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
+        let spare = self.data.waiting_bytes < SPARE_BYTES;
+        let shared = Passed { view: &view, sid, label: *label, message: payload, spare };
+        let receivers =
+            fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
+        if message.label == Label::Reliable {
+            self.data.waiting_bytes += receivers * payload.len();
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::call::connection::Connection;
 use crate::call::fixed::{self, KeyUse};
 use crate::call::track::{ExtensionIds, IncomingTrack, MediaKind, OutgoingTrack};
 use crate::kernel;
+use ringway_proto::sctp::Opening;
 use ringway_proto::srtp::{SrtpOpener, SrtpSealer};
 
 /// Payload types and extension of the floor's packets, as long as those of a negotiated call.
@@ -19,7 +20,7 @@ impl Run<'_> {
         let scenario = &self.plan.scenario;
         let (publishers, participants) =
             (scenario.publishers as usize, scenario.participants() as usize);
-        let tracks = usize::from(scenario.video.is_some()) + usize::from(scenario.audio.is_some());
+        let tracks = scenario.streams_per_publisher();
         for number in 0..participants {
             let publishes = number < publishers;
             let expected_streams = match (publishes, scenario.publishers_subscribe) {
@@ -45,11 +46,12 @@ impl Run<'_> {
     fn add_member(&mut self, publisher: Option<usize>, expected_streams: usize, late: bool) {
         let number = self.members.len();
         let ssrc = self.random.next_ssrc();
+        let data = self.plan.scenario.data.as_ref();
         self.members.push(Member {
             joined: false,
             late,
             expected_streams,
-            publisher: publisher.map(|place| Publisher::new(place, &mut self.random)),
+            publisher: publisher.map(|place| Publisher::new(place, data, &mut self.random)),
             sending: None,
             subscriber: Subscriber::new(ssrc, format!("load-{number}")),
             receiving: None,
@@ -60,6 +62,9 @@ impl Run<'_> {
     fn join_floor(&mut self, server: IpAddr, generator: IpAddr) -> io::Result<()> {
         let to = std::net::SocketAddr::new(server, fixed::SERVER_PORT);
         let scenario = &self.plan.scenario;
+        if scenario.data.is_some() {
+            return Err(io::Error::other("the floor has no data channels"));
+        }
         let start_ns = monotonic_ns() + 50_000_000;
         for number in 0..self.members.len() {
             let member = &mut self.members[number];
@@ -114,8 +119,13 @@ impl Run<'_> {
                 }
             }
             News::Connect { participant, side, end } => {
+                let opening = match side {
+                    Side::Publisher => Opening::Ours,
+                    Side::Subscriber => Opening::Peer,
+                };
+                let data = self.plan.scenario.data.as_ref().map(|_| opening);
                 let connection =
-                    Connection::open(&end, &self.context, &mut self.random, self.now_ns)
+                    Connection::open(&end, &self.context, data, &mut self.random, self.now_ns)
                         .map_err(set_up("a connection"))?;
                 let place = 2 * participant + usize::from(side == Side::Subscriber);
                 self.poller.add(connection.socket(), place).map_err(set_up("epoll"))?;
@@ -152,7 +162,7 @@ impl Run<'_> {
     pub(super) fn begin_storm(&mut self) {
         let scenario = &self.plan.scenario;
         let (Some(storm), true) = (&scenario.storm, self.signalling.is_some()) else { return };
-        let tracks = usize::from(scenario.video.is_some()) + usize::from(scenario.audio.is_some());
+        let tracks = scenario.streams_per_publisher();
         let first = self.members.len();
         let count = storm.participants as usize;
         let publishers = usize::from(storm.other_room);

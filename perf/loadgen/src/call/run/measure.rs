@@ -32,6 +32,7 @@ impl Run<'_> {
                 self.tally.is_open = false;
                 self.closed = self.edge();
                 self.each_stream(|stream| stream.close_window());
+                self.each_data(|data| data.close_window());
                 on_mark(Mark::Closed);
                 self.enter(Phase::Tail, TAIL_NS);
             }
@@ -54,6 +55,7 @@ impl Run<'_> {
             publisher.count.max_late_ns = 0;
         }
         self.each_stream(|stream| stream.open_window());
+        self.each_data(|data| data.open_window());
         self.opened = self.edge();
         self.begin_storm();
     }
@@ -61,6 +63,12 @@ impl Run<'_> {
     fn each_stream(&mut self, mut act: impl FnMut(&mut crate::call::stream::ReceivedStream)) {
         for member in self.members.iter_mut().filter(|member| !member.late) {
             member.subscriber.streams().iter_mut().for_each(&mut act);
+        }
+    }
+
+    fn each_data(&mut self, mut act: impl FnMut(&mut crate::call::data::ReceivedData)) {
+        for member in self.members.iter_mut().filter(|member| !member.late) {
+            member.subscriber.data().iter_mut().for_each(&mut act);
         }
     }
 
@@ -156,6 +164,7 @@ impl Run<'_> {
             duplicates += stream.disorder().0;
             reordered += stream.disorder().1;
         });
+        self.each_data(|data| duplicates += data.disorder);
         (duplicates, reordered)
     }
 

@@ -104,12 +104,15 @@ impl Conversation {
                 if self.publishes {
                     self.add_tracks();
                 }
+                // Data alone needs no announcement.
+                if self.publishes && self.tracks.is_empty() {
+                    self.offer();
+                }
             }
             Hears::TrackPublished(_) => {
                 self.unconfirmed = self.unconfirmed.saturating_sub(1);
                 if self.unconfirmed == 0 {
-                    let sdp = self.publisher.local.offer(&self.scenario, &self.tracks);
-                    self.says.push(Says::Offer(describing("offer", sdp, 1)));
+                    self.offer();
                 }
             }
             Hears::Answer(answer) => self.handle_answer(&answer),
@@ -146,6 +149,11 @@ impl Conversation {
             Side::Publisher => &mut self.publisher,
             Side::Subscriber => &mut self.subscriber,
         }
+    }
+
+    fn offer(&mut self) {
+        let sdp = self.publisher.local.offer(&self.scenario, &self.tracks);
+        self.says.push(Says::Offer(describing("offer", sdp, 1)));
     }
 
     fn add_tracks(&mut self) {

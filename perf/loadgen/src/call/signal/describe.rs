@@ -73,6 +73,13 @@ impl LocalEnd {
             (section.rtcp_mux, section.rtcp_rsize) = (true, true);
             sections.push(section);
         }
+        if scenario.data.is_some() {
+            let mut section = Section::new(Kind::Application, &sections.len().to_string());
+            section.transport = self.transport();
+            section.sctp_port = Some(5000);
+            section.max_message_bytes = Some(65_535);
+            sections.push(section);
+        }
         let bundle = sections.iter().map(|section| section.mid.clone()).collect();
         Description { origin: self.origin, bundle, ice_lite: false, sections }.to_string()
     }
