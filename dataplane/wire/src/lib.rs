@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod data_packet;
+pub mod dependency;
 pub mod extension;
 pub mod extension_value;
 pub mod head;

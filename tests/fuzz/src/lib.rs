@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod dependency;
 mod descriptors;
 mod dtls;
 mod extensions;
@@ -24,6 +25,7 @@ mod srtp;
 mod stun;
 
 pub use call::call;
+pub use dependency::dependency;
 pub use descriptors::descriptors;
 pub use dtls::dtls;
 pub use extensions::extensions;
@@ -45,6 +47,7 @@ pub type Target = fn(&[u8]);
 /// Every target by the name of its corpus folder.
 pub const TARGETS: &[(&str, Target)] = &[
     ("call", call),
+    ("dependency", dependency),
     ("descriptors", descriptors),
     ("dtls", dtls),
     ("extensions", extensions),
