@@ -93,6 +93,7 @@ counters! {
     Counter DropSendError "ringway_packets_dropped_total" ["reason" = "send_error"] "Packets dropped, by reason.";
     Counter DropShardLane "ringway_packets_dropped_total" ["reason" = "shard_lane"] "Packets dropped, by reason.";
     Counter DropTcpLane "ringway_packets_dropped_total" ["reason" = "tcp_lane"] "Packets dropped, by reason.";
+    Counter DropDescriptor "ringway_packets_dropped_total" ["reason" = "descriptor"] "Packets dropped, by reason.";
     Counter DropTcpPeer "ringway_packets_dropped_total" ["reason" = "tcp_peer"] "Packets dropped, by reason.";
     Counter DropTurn "ringway_packets_dropped_total" ["reason" = "turn"] "Packets dropped, by reason.";
     Counter GsoFallbacks "ringway_gso_fallbacks_total" "Runs refused by the kernel and sent again packet by packet.";

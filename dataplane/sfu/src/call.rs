@@ -7,7 +7,8 @@
 //!
 //! - [`format`](mod@format): what payload types mean on a transport.
 //! - [`demux`]: whose packet is it? [`arrivals`]: is it new, late, doubled?
-//! - [`source`], [`layer`]: a published track; [`prepared`]: one of its packets, ready to offer.
+//! - [`source`], [`layer`]: a published track; [`prepared`]: one of its packets, ready to offer;
+//!   [`scaled`]: what it tells where one stream holds several layers.
 //! - [`route`]: one subscription; [`trail`]: which of its numbers stands for which of the source's;
 //!   [`timeline`]: timestamps across layers; [`blank`]: what is sent where nothing comes;
 //!   [`answers`]: what its receiver reports.
@@ -20,10 +21,13 @@ pub mod blank;
 pub mod demux;
 pub mod dress;
 pub mod format;
+mod ladder;
 pub mod layer;
 pub mod prepared;
 pub mod quality;
 pub mod route;
+pub mod scaled;
+mod scaling;
 pub mod source;
 pub mod speakers;
 pub mod timeline;

@@ -9,6 +9,7 @@
 
 pub mod data_packet;
 pub mod data_track;
+pub mod dependency;
 pub mod extension;
 pub mod extension_value;
 pub mod head;

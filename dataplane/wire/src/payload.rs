@@ -69,6 +69,8 @@ pub struct Inspected {
     pub layer_sync: bool,
     /// The VP8 descriptor, whose numbers a forwarder rewrites.
     pub vp8: Option<vp8::Descriptor>,
+    /// The VP9 descriptor, which tells the layers of a stream that has several.
+    pub vp9: Option<vp9::Descriptor>,
 }
 
 /// Reads what `payload` tells. A payload that cannot be read tells nothing, as one with empty
@@ -97,6 +99,7 @@ fn inspect_vp8(descriptor: vp8::Descriptor) -> Inspected {
         temporal: descriptor.temporal.unwrap_or(0),
         layer_sync: descriptor.layer_sync,
         vp8: Some(descriptor),
+        vp9: None,
     }
 }
 
@@ -105,8 +108,10 @@ fn inspect_vp9(descriptor: vp9::Descriptor) -> Inspected {
         entry: if descriptor.is_key_frame() { Entry::Full } else { Entry::None },
         frame_start: Some(descriptor.begins_picture()),
         temporal: descriptor.layer.map_or(0, |layer| layer.temporal),
-        layer_sync: descriptor.layer.is_some_and(|layer| layer.switching_up),
+        // Its U bit is another promise than VP8's Y: about what follows the frame.
+        layer_sync: false,
         vp8: None,
+        vp9: Some(descriptor),
     }
 }
 

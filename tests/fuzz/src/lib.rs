@@ -9,6 +9,7 @@
 
 mod call;
 mod data;
+mod dependency;
 mod descriptors;
 mod dtls;
 mod extensions;
@@ -28,6 +29,7 @@ mod turn;
 
 pub use call::call;
 pub use data::data;
+pub use dependency::dependency;
 pub use descriptors::descriptors;
 pub use dtls::dtls;
 pub use extensions::extensions;
@@ -52,6 +54,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("call", call),
     ("data", data),
+    ("dependency", dependency),
     ("descriptors", descriptors),
     ("dtls", dtls),
     ("extensions", extensions),

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use ringway_wire::dependency::Mask;
 use ringway_wire::extension::{ExtensionKind, ExtensionMap, KindSet};
 use ringway_wire::extension_value::{DependencyDescriptor, PlayoutDelay};
 use ringway_wire::head::{HeadFields, HeadForm, HeadWriter};
@@ -28,6 +29,9 @@ const CARRIED: KindSet = KindSet::EMPTY
 /// and
 /// 60 more for contributing sources, always suffices.
 pub const MAX_HEAD_BYTES: usize = 12 + 60 + 4 + 257 + 92 + 2 + vp8::MAX_DESCRIPTOR_BYTES + 7;
+
+/// The longest data of an element.
+const MAX_DESCRIPTOR_BYTES: usize = 255;
 
 /// How one subscription's packets are dressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +75,7 @@ impl Dress {
             _ => self.payload_type,
         };
         HeadFields {
-            marker: packet.marker,
+            marker: sent.marker,
             payload_type,
             sequence: sent.sequence,
             timestamp: sent.timestamp,
@@ -111,11 +115,12 @@ impl Dress {
         out: &mut [u8],
     ) -> Option<Head> {
         let carried = packet.extensions.set().and(CARRIED).and(extensions.set());
+        let growth = if sent.active.is_some() { Mask::MAX_GROWTH } else { 0 };
         let long = carried.contains(ExtensionKind::DependencyDescriptor)
             && packet
                 .extensions
                 .range(ExtensionKind::DependencyDescriptor)
-                .is_some_and(|range| range.len() > 16);
+                .is_some_and(|range| range.len() + growth > 16);
         let form =
             if long || extensions.needs_two_byte() { HeadForm::TwoByte } else { HeadForm::OneByte };
         let csrcs = bytes.get(packet.csrcs())?;
@@ -124,7 +129,7 @@ impl Dress {
             let value = packet.extensions.get(bytes, kind).zip(extensions.id(kind));
             let Some((data, id)) = value else { continue };
             if kind == ExtensionKind::DependencyDescriptor {
-                head.put_with(id, data, |data| DependencyDescriptor::renumber(data, sent.frame));
+                put_descriptor(&mut head, id, packet, data, sent);
             } else {
                 head.put(id, data);
             }
@@ -209,4 +214,17 @@ impl Dress {
             head.put(id, mid.as_bytes());
         }
     }
+}
+
+/// Adds a dependency descriptor with the receiver's frame number, and its active targets where they
+/// are others than the publisher's.
+fn put_descriptor(head: &mut HeadWriter<'_>, id: u8, packet: &Prepared, data: &[u8], sent: &Sent) {
+    let mut own = [0; MAX_DESCRIPTOR_BYTES];
+    let mut restricted = || {
+        let (scaled, active) = packet.scaled.as_ref().zip(sent.active)?;
+        scaled.mask.write(data, active.into(), &mut own)
+    };
+    let len = restricted();
+    let data = len.and_then(|len| own.get(..len)).unwrap_or(data);
+    head.put_with(id, data, |data| DependencyDescriptor::renumber(data, sent.frame));
 }

@@ -3,6 +3,8 @@
 use ringway_wire::sequence::distance;
 
 use super::arrivals::{Arrivals, Step};
+use super::prepared::Prepared;
+use super::scaling::Scaling;
 use crate::reception::{Loss, Reception};
 use crate::report::SourceReport;
 
@@ -36,6 +38,8 @@ pub struct LayerCounts {
     pub refused: u64,
     /// Key frames that began.
     pub key_frames: u64,
+    /// Of them, those whose dependency descriptor could not be read.
+    pub malformed: u64,
 }
 
 /// The state of one layer.
@@ -57,9 +61,9 @@ pub struct Layer {
     live: bool,
     heard_ns: u64,
     asked_ns: Option<u64>,
-    rate_since_ns: u64,
-    rate_bytes: u64,
-    rate_bps: u64,
+    rate: Rate,
+    /// What is known of the layers inside it, where it has several.
+    pub(super) scaling: Option<Box<Scaling>>,
     /// Epoch, highest number and loss at the end of the last interval.
     judged: Option<(u32, u32, i64)>,
     /// Counts so far.
@@ -96,7 +100,7 @@ impl Layer {
         self.counts.packets += 1;
         self.counts.bytes += bytes as u64;
         self.counts.repaired += u64::from(repaired);
-        self.measure(now_ns, bytes);
+        self.rate.add(now_ns, bytes);
         self.heard_ns = now_ns;
         Some(ahead)
     }
@@ -114,6 +118,7 @@ impl Layer {
         self.reception = None;
         self.report = None;
         self.newest_timestamp = None;
+        self.scaling = None;
     }
 
     /// Forgets the numbering: the next packet begins another, whatever its number.
@@ -121,6 +126,18 @@ impl Layer {
         self.begin_epoch();
         self.arrivals = Arrivals::default();
         self.parameter_sets = false;
+    }
+
+    /// Completes what a packet in `bytes` tells about the layers of its stream; `true` where other
+    /// layers are live than before.
+    pub(super) fn scale(&mut self, now_ns: u64, packet: &mut Prepared, bytes: &[u8]) -> bool {
+        // Once for a stream that holds several layers, not per packet.
+        let scaling = self.scaling.get_or_insert_default();
+        if let Some(data) = packet.dependencies(bytes) {
+            packet.scaled = scaling.read(data, packet.ahead > 0);
+        }
+        self.counts.malformed += u64::from(packet.is_malformed());
+        packet.scaled.as_ref().is_some_and(|scaled| scaling.note(now_ns, scaled, bytes.len()))
     }
 
     /// Whether packets come.
@@ -167,8 +184,7 @@ impl Layer {
 
     /// What it brings, bits/s, measured over the last second or so.
     pub fn bitrate_bps(&self, now_ns: u64) -> u64 {
-        let stale = now_ns.saturating_sub(self.rate_since_ns) > 3 * RATE_INTERVAL_NS;
-        if stale { 0 } else { self.rate_bps }
+        self.rate.bps(now_ns)
     }
 
     /// Loss and jitter since the last call, for a report to the publisher: loss, jitter in
@@ -198,17 +214,34 @@ impl Layer {
         let lost = u32::try_from(now.2 - lost).unwrap_or(0);
         Some((expected, lost.min(expected)))
     }
+}
 
-    fn measure(&mut self, now_ns: u64, bytes: usize) {
-        let elapsed_ns = now_ns.saturating_sub(self.rate_since_ns);
-        if self.rate_since_ns == 0 || elapsed_ns > 4 * RATE_INTERVAL_NS {
-            self.rate_since_ns = now_ns;
-            self.rate_bytes = 0;
+/// How much comes, measured over a second or so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rate {
+    since_ns: u64,
+    bytes: u64,
+    bps: u64,
+}
+
+impl Rate {
+    /// Takes `bytes` octets.
+    pub(super) fn add(&mut self, now_ns: u64, bytes: usize) {
+        let elapsed_ns = now_ns.saturating_sub(self.since_ns);
+        if self.since_ns == 0 || elapsed_ns > 4 * RATE_INTERVAL_NS {
+            self.since_ns = now_ns;
+            self.bytes = 0;
         } else if elapsed_ns >= RATE_INTERVAL_NS {
-            self.rate_bps = self.rate_bytes * 8 * 1_000_000_000 / elapsed_ns;
-            self.rate_since_ns = now_ns;
-            self.rate_bytes = 0;
+            self.bps = self.bytes * 8 * 1_000_000_000 / elapsed_ns;
+            self.since_ns = now_ns;
+            self.bytes = 0;
         }
-        self.rate_bytes += bytes as u64;
+        self.bytes += bytes as u64;
+    }
+
+    /// Bits/s of the last second or so.
+    pub(super) fn bps(&self, now_ns: u64) -> u64 {
+        let stale = now_ns.saturating_sub(self.since_ns) > 3 * RATE_INTERVAL_NS;
+        if stale { 0 } else { self.bps }
     }
 }

@@ -7,6 +7,7 @@ use ringway_wire::extension_value::{AudioLevel, DependencyDescriptor};
 use ringway_wire::payload::{Codec, Entry, inspect, red, vp8};
 use ringway_wire::rtp::RtpView;
 
+use super::scaled::{Scaled, Told};
 use super::timeline::Alignment;
 
 /// Names one numbering of one layer: routes compare it with the one that they follow.
@@ -57,6 +58,8 @@ pub struct Prepared {
     pub layer_sync: bool,
     /// It has no payload: padding that probes the path.
     pub empty: bool,
+    /// What it tells about the layers that its stream holds, where it holds several.
+    pub scaled: Option<Scaled>,
     /// Its VP8 descriptor.
     pub vp8: Option<vp8::Descriptor>,
     /// The frame number of its dependency descriptor.
@@ -120,6 +123,7 @@ impl Prepared {
             temporal: found.temporal,
             layer_sync: found.layer_sync,
             empty: payload.is_empty(),
+            scaled: found.vp9.as_ref().and_then(Scaled::of_vp9),
             vp8: found.vp8,
             frame: value(ExtensionKind::DependencyDescriptor)
                 .and_then(DependencyDescriptor::read)
@@ -144,6 +148,27 @@ impl Prepared {
     #[inline]
     pub fn payload(&self) -> Range<usize> {
         usize::from(self.payload.0)..usize::from(self.payload.1)
+    }
+
+    /// The dependency descriptor in its octets, where that tells more than its payload.
+    #[inline]
+    pub(super) fn dependencies<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let kind = ExtensionKind::DependencyDescriptor;
+        if self.is_described() { self.extensions.get(bytes, kind) } else { None }
+    }
+
+    /// Whether what is known of it depends on a structure, which may be another one later.
+    #[inline]
+    pub fn is_described(&self) -> bool {
+        // VP8 tells its temporal layers itself.
+        matches!(self.codec, Codec::Av1 | Codec::Vp9 | Codec::H264 | Codec::H265)
+            && self.extensions.set().contains(ExtensionKind::DependencyDescriptor)
+    }
+
+    /// Whether it has a descriptor that nobody can read.
+    #[inline]
+    pub fn is_malformed(&self) -> bool {
+        self.scaled.is_some_and(|scaled| scaled.told == Told::Malformed)
     }
 
     /// Where the newest frame of a RED payload lies in the packet.

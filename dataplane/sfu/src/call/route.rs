@@ -10,7 +10,9 @@ use ringway_wire::rtcp::SenderReport;
 
 use super::MAX_LAYERS;
 use super::blank::{Blank, BlankKind};
+use super::ladder::{Ladder, Wanted};
 use super::prepared::{Prepared, StreamId};
+use super::scaled::Scaled;
 use super::timeline::{Instant, continue_at};
 use super::trail::{Segment, Trail};
 use crate::report::SourceReport;
@@ -47,6 +49,10 @@ pub struct Sent {
     pub numbers: vp8::Numbers,
     /// Its frame number; of no meaning where the packet has none.
     pub frame: u16,
+    /// Its marker: it ends what its receiver gets of the picture.
+    pub marker: bool,
+    /// The active targets that its dependency descriptor shall tell, where not the publisher's.
+    pub active: Option<u16>,
 }
 
 /// Why a route sends nothing.
@@ -131,6 +137,12 @@ pub struct Route {
     // What only changes need.
     begun: bool,
     resumed: bool,
+    /// The source's layers share one stream: `target` and `live` are of spatial layers in it.
+    scalable: bool,
+    /// Highest spatial layer that the subscriber may get.
+    wanted_spatial: u8,
+    /// What it gets of such a stream, or of another whose packets tell what they need.
+    ladder: Option<Box<Ladder>>,
     /// The layer whose clock `current.timestamp` continues.
     clock_layer: u8,
     /// The last picture left out.
@@ -162,6 +174,9 @@ impl Route {
             frame: 0,
             begun: false,
             resumed: false,
+            scalable: false,
+            wanted_spatial: u8::MAX,
+            ladder: None,
             clock_layer: 0,
             left_out: None,
             shape: None,
@@ -201,6 +216,9 @@ impl Route {
         if packet.ahead == 0 {
             return self.offer_late(packet);
         }
+        if let Some(scaled) = &packet.scaled {
+            return self.offer_scaled(packet, scaled);
+        }
         if packet.frame_start && self.temporal != self.max_temporal {
             self.step_temporal(packet);
         }
@@ -209,6 +227,30 @@ impl Route {
             return Decision::Drop;
         }
         Decision::Send(self.forward(packet))
+    }
+
+    /// A packet in order of a stream that holds several layers.
+    #[inline(never)]
+    fn offer_scaled(&mut self, packet: &Prepared, scaled: &Scaled) -> Decision {
+        let wanted = self.wanted();
+        let ladder = self.ladder.get_or_insert_default();
+        let takes = ladder.judge(packet, scaled, wanted);
+        let (spatial, temporal) = ladder.limits();
+        if (spatial, temporal) != (self.current.spatial, self.current.temporal) {
+            self.counts.switches += u64::from(spatial != self.current.spatial);
+            self.begin_stretch(packet, spatial, temporal);
+            self.current.restricted |= !scaled.is_all(spatial, temporal);
+        }
+        if !takes || packet.empty {
+            self.leave_out(packet);
+            return Decision::Drop;
+        }
+        Decision::Send(self.forward(packet))
+    }
+
+    fn wanted(&self) -> Wanted {
+        let spatial = if self.scalable { self.wanted_spatial } else { u8::MAX };
+        Wanted { spatial, temporal: self.max_temporal }
     }
 
     /// What every packet in order costs.
@@ -250,7 +292,7 @@ impl Route {
         if self.pause.any() {
             return Decision::Drop;
         }
-        if !packet.entry || packet.empty {
+        if !packet.entry || packet.empty || packet.is_malformed() {
             if self.video && self.stream.layer() == packet.layer() {
                 // The layer counts anew, and where it began was lost: another begin must be asked
                 // for.
@@ -263,7 +305,8 @@ impl Route {
         let layer = packet.layer();
         let waiting = self.stream == StreamId::NONE;
         let same_layer = self.stream.layer() == layer;
-        if layer == self.target || same_layer || waiting && layer < self.target {
+        let only = self.scalable;
+        if only || layer == self.target || same_layer || waiting && layer < self.target {
             self.begin(packet);
             return Decision::Send(self.forward(packet));
         }
@@ -295,6 +338,14 @@ impl Route {
             self.begun = true;
         }
         self.temporal = self.max_temporal;
+        (self.current.spatial, self.current.restricted) = (u8::MAX, false);
+        if let Some(scaled) = &packet.scaled {
+            let wanted = self.wanted();
+            let ladder = self.ladder.get_or_insert_default();
+            ladder.begin(packet, scaled, wanted);
+            (self.current.spatial, self.temporal) = ladder.limits();
+            self.current.restricted = !scaled.is_all(self.current.spatial, self.temporal);
+        }
         self.current.temporal = self.temporal;
         self.current.first_in = packet.sequence;
         self.current.first_out = self.next_out;
@@ -334,15 +385,20 @@ impl Route {
         } else {
             return;
         };
-        if next == self.temporal {
-            return;
+        if next != self.temporal {
+            self.begin_stretch(packet, self.current.spatial, next);
         }
+    }
+
+    /// Lets other layers pass from `packet` on.
+    fn begin_stretch(&mut self, packet: &Prepared, spatial: u8, temporal: u8) {
         let first_out = self.current.out_of(packet.sequence);
         self.trail.close(self.current, first_out);
         self.current.first_in = packet.sequence;
         self.current.first_out = first_out;
-        self.current.temporal = next;
-        self.temporal = next;
+        self.current.spatial = spatial;
+        self.current.temporal = temporal;
+        self.temporal = temporal;
     }
 
     /// Leaves out a packet that came in order: the next one takes its number.
@@ -386,7 +442,13 @@ impl Route {
                 None => return Decision::Drop,
             }
         };
-        let decision = decide_again(segment, packet);
+        let mut decision = decide_again(segment, packet);
+        if let (Some(scaled), Some(ladder)) = (&packet.scaled, &mut self.ladder)
+            && packet.stream == self.stream
+            && !ladder.judge_late(packet, scaled, segment.spatial, segment.temporal)
+        {
+            decision = Decision::Pad(sent_of(segment, packet));
+        }
         match decision {
             Decision::Send(_) => self.counts.octets += packet.payload().len() as u64,
             Decision::Pad(_) => self.counts.padding += 1,
@@ -458,7 +520,8 @@ impl Route {
         };
         self.frame = self.frame.wrapping_add(1);
         self.counts.packets += 1;
-        let sent = Sent { sequence, timestamp, numbers: self.numbers, frame: self.frame };
+        let (numbers, frame) = (self.numbers, self.frame);
+        let sent = Sent { sequence, timestamp, numbers, frame, marker: true, active: None };
         Some((kind, sent, self.shape))
     }
 
@@ -486,6 +549,11 @@ impl Route {
         self.choose_target();
     }
 
+    /// Tells whether the source's layers share one stream.
+    pub fn set_scalable(&mut self, scalable: bool) {
+        self.scalable = scalable;
+    }
+
     /// The layer that the route should send: the best live one that is allowed; where only better
     /// ones are live, the least of them.
     pub fn target(&self) -> u8 {
@@ -494,7 +562,16 @@ impl Route {
 
     /// The layer that the route sends; `None` before the first key frame.
     pub fn layer(&self) -> Option<u8> {
-        (self.stream != StreamId::NONE).then_some(self.stream.layer())
+        let best = 7_u8.saturating_sub(self.live.leading_zeros() as u8);
+        (self.stream != StreamId::NONE).then_some(match self.scalable {
+            true => self.current.spatial.min(best),
+            false => self.stream.layer(),
+        })
+    }
+
+    /// The stream of which a key frame begins `layer`.
+    fn stream_of(&self, layer: u8) -> u8 {
+        if self.scalable { 0 } else { layer }
     }
 
     fn choose_target(&mut self) {
@@ -506,6 +583,7 @@ impl Route {
             (0, live) => live.trailing_zeros() as u8,
             (allowed, _) => 7 - allowed.leading_zeros() as u8,
         };
+        self.wanted_spatial = target.max(ceiling);
         if target != self.target {
             self.target = target;
             self.asked_ns = None;
@@ -515,7 +593,12 @@ impl Route {
     /// Whether the route waits for a key frame, of whichever layer.
     pub fn waits(&self) -> bool {
         let wanted = self.video && !self.pause.any() && self.live >> self.target & 1 == 1;
-        wanted && self.stream.layer() != self.target
+        let ready = || self.ladder.as_ref().is_none_or(|ladder| ladder.is_ready(self.target));
+        wanted
+            && match self.scalable {
+                true => self.stream == StreamId::NONE || !ready(),
+                false => self.stream.layer() != self.target,
+            }
     }
 
     /// The layer of which a key frame shall be asked for now, by a route that waits for one.
@@ -529,12 +612,13 @@ impl Route {
             return None;
         }
         self.asked_ns = Some(now_ns);
-        Some(self.target)
+        Some(self.stream_of(self.target))
     }
 
     /// The layer of which a receiver that asks for a key frame wants one.
     pub fn key_frame_layer(&self) -> Option<u8> {
-        (self.video && !self.pause.any()).then(|| self.layer().unwrap_or(self.target))
+        let layer = || self.stream_of(self.layer().unwrap_or(self.target));
+        (self.video && !self.pause.any()).then(layer)
     }
 
     /// The source's sender report of `layer` as the receiver must see it (RFC 3550 section 6.4.1):
@@ -590,22 +674,28 @@ impl Resend {
 /// What a packet leaves with in a stretch.
 #[inline]
 fn sent_of(segment: &Segment, packet: &Prepared) -> Sent {
+    let scaled = packet.scaled.as_ref();
+    let first = packet.sequence == segment.first_in;
     Sent {
         sequence: segment.out_of(packet.sequence),
         timestamp: packet.timestamp.wrapping_add(segment.timestamp),
         numbers: packet.vp8.map_or_else(vp8::Numbers::default, |vp8| segment.numbers(&vp8)),
         frame: packet.frame.unwrap_or(0).wrapping_add(segment.frame),
+        marker: packet.marker || scaled.is_some_and(|one| one.ends_picture_at(segment.spatial)),
+        active: scaled
+            .filter(|_| segment.restricted)
+            .and_then(|one| one.told_active(segment.spatial, segment.temporal, first)),
     }
 }
 
 /// What becomes of a packet whose number is taken already.
 fn decide_again(segment: &Segment, packet: &Prepared) -> Decision {
     let sent = sent_of(segment, packet);
-    if packet.temporal > segment.temporal || packet.empty {
-        Decision::Pad(sent)
-    } else {
-        Decision::Send(sent)
-    }
+    let passes = match &packet.scaled {
+        None => packet.temporal <= segment.temporal,
+        Some(scaled) => scaled.passes(segment.spatial, segment.temporal),
+    };
+    if !passes || packet.empty { Decision::Pad(sent) } else { Decision::Send(sent) }
 }
 
 #[cfg(test)]

@@ -334,3 +334,86 @@ fn long_streams_come_round() {
         assert_eq!(rig.route.sent_as(sequence.wrapping_add(1)), None, "{at}");
     }
 }
+
+/// A VP9 frame of one packet and one spatial layer; `up` is its U bit.
+fn vp9_frame(sequence: u16, temporal: u8, up: bool, key: bool) -> Vec<u8> {
+    let first = 0xac | u8::from(!key) << 6;
+    let payload = [first, sequence as u8 & 0x7f, temporal << 5 | u8::from(up) << 4, 7, 9, 9];
+    packet(sequence, u32::from(sequence) * 3000, &payload)
+}
+
+#[test]
+fn vp9_steps_up_behind_a_switching_point() {
+    // RFC 9628 4.2, U: it is about the pictures behind the one that has it.
+    let mut rig = Rig::new(SourceKind::Camera, Codec::Vp9, 90_000);
+    let limits = |max_temporal| Limits { max_temporal, ..Limits::default() };
+    rig.route.set_limits(limits(0));
+    let mut offer = |rig: &mut Rig, sequence: u16, temporal, up, expect: bool| {
+        let bytes = vp9_frame(sequence, temporal, up, sequence == 1);
+        let decision = rig.offer(u64::from(sequence) * 33, 0, &bytes);
+        assert_eq!(decision != Decision::Drop, expect, "{sequence}");
+    };
+    offer(&mut rig, 1, 0, true, true);
+    offer(&mut rig, 2, 1, true, false);
+    rig.route.set_limits(limits(2));
+    // The point lies in a picture that the receiver did not get.
+    offer(&mut rig, 3, 2, true, false);
+    offer(&mut rig, 4, 1, true, false);
+    offer(&mut rig, 5, 0, false, true);
+    offer(&mut rig, 6, 2, false, false);
+    offer(&mut rig, 7, 0, true, true);
+    // It got this one: whatever follows needs nothing else that was left out.
+    offer(&mut rig, 8, 2, false, true);
+    offer(&mut rig, 9, 1, false, true);
+    // Down at once.
+    rig.route.set_limits(limits(1));
+    offer(&mut rig, 10, 2, true, false);
+    offer(&mut rig, 11, 1, false, true);
+}
+
+#[test]
+fn the_marker_ends_the_highest_layer_that_is_sent() {
+    let mut rig = Rig::new(SourceKind::Camera, Codec::Vp9, 90_000);
+    rig.source = Source::new(SourceKind::Camera, 1);
+    rig.source.bind(0, Some(1), None);
+    let mut sequence = 0;
+    let mut picture = |rig: &mut Rig, at: u8, key: bool| {
+        let mut markers = Vec::new();
+        for spatial in 0..3_u8 {
+            for part in 0..2_u8 {
+                // I, P, L, then B in the first packet of a frame and E in the last.
+                let first = 0xa0 | u8::from(!key) << 6 | if part == 0 { 8 } else { 4 };
+                let payload = [first, at, spatial << 1, at, 9, 9];
+                let mut bytes = packet(sequence, u32::from(at) * 3000, &payload);
+                if (spatial, part) != (2, 1) {
+                    bytes[1] &= 0x7f;
+                }
+                let prepared = rig.prepare(u64::from(at) * 33, 0, &bytes, false).expect("new");
+                rig.route.set_scalable(rig.source.is_scalable());
+                if let Decision::Send(sent) = rig.route.offer(&prepared) {
+                    assert_eq!(
+                        rig.route.sent_as(sent.sequence).map(|r| r.sequence),
+                        Some(sequence)
+                    );
+                    markers.push(sent.marker);
+                }
+                sequence += 1;
+            }
+        }
+        markers
+    };
+    let six = [false, false, false, false, false, true];
+    assert_eq!(picture(&mut rig, 1, true), six);
+    assert_eq!(picture(&mut rig, 2, false), six);
+    rig.route.set_limits(Limits { max_layer: 1, ..Limits::default() });
+    assert_eq!(picture(&mut rig, 3, false), six[2..]);
+    assert!(!rig.route.waits());
+    rig.route.set_limits(Limits { max_layer: 0, ..Limits::default() });
+    assert_eq!(picture(&mut rig, 4, false), six[4..]);
+    // Up only where nothing before is needed, so it is asked for.
+    rig.route.set_limits(Limits::default());
+    assert_eq!(picture(&mut rig, 5, false), six[4..]);
+    assert_eq!(rig.route.poll_key_frame(200 * MS, 0), Some(0));
+    assert_eq!(picture(&mut rig, 6, true), six);
+    assert_eq!((rig.route.waits(), rig.route.layer()), (false, Some(2)));
+}

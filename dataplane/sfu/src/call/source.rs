@@ -7,6 +7,7 @@ use ringway_wire::rtp::RtpView;
 use super::MAX_LAYERS;
 use super::layer::{Layer, SILENT_NS, SILENT_SCREEN_NS};
 use super::prepared::{Prepared, StreamId};
+use super::scaling::Scaling;
 use super::timeline::Alignment;
 use crate::report::SourceReport;
 
@@ -98,8 +99,31 @@ impl Source {
         self.layers().get(usize::from(layer)).map(|state| StreamId::new(layer, state.epoch))
     }
 
+    /// What is known of the layers inside its only stream, where that holds several sizes. In
+    /// simulcast a stream is a layer, whatever its packets say.
+    fn scaling(&self) -> Option<&Scaling> {
+        let scaling = self.layers[0].scaling.as_deref().filter(|_| self.count == 1)?;
+        scaling.is_sized().then_some(scaling)
+    }
+
+    /// Whether its layers share one stream.
+    pub fn is_scalable(&self) -> bool {
+        self.scaling().is_some()
+    }
+
+    /// What who gets up to `layer` takes, bits/s; 0 where it does not come.
+    pub fn layer_bps(&self, now_ns: u64, layer: usize) -> u64 {
+        match self.scaling() {
+            Some(scaling) => scaling.bps(now_ns, layer),
+            None => self.layers().get(layer).map_or(0, |layer| layer.bitrate_bps(now_ns)),
+        }
+    }
+
     /// A bit for each live layer, the lowest layer in the lowest bit.
     pub fn live(&self) -> u8 {
+        if let Some(scaling) = self.scaling() {
+            return if self.layers[0].is_live() { scaling.live() } else { 0 };
+        }
         let live = self.layers().iter().enumerate().filter(|(_, layer)| layer.is_live());
         live.fold(0, |bits, (at, _)| bits | 1 << at)
     }
@@ -189,7 +213,10 @@ impl Source {
         } else {
             prepared.frame_start = facts.frame_start.unwrap_or(false);
         }
-        let news = state.set_live(true);
+        let mut news = state.set_live(true) || restarted;
+        if prepared.scaled.is_some() || prepared.dependencies(packet.bytes()).is_some() {
+            news |= state.scale(now_ns, &mut prepared, packet.bytes());
+        }
         if restarted {
             self.alignment.forget(layer);
             prepared.alignment = self.alignment;
@@ -199,15 +226,22 @@ impl Source {
         Ok((prepared, news))
     }
 
-    /// Reads a packet of this source once more, as it lies in the history, to send it again. It
-    /// changes nothing.
+    /// Reads a packet of `layer` once more, as it lies in the history, to send it again. It changes
+    /// nothing.
     pub fn reread(
+        &self,
+        layer: u8,
         packet: &RtpView<'_>,
         extensions: &ExtensionMap,
         format: (Codec, u32),
         now_ns: u64,
     ) -> Option<Prepared> {
-        Prepared::read(packet, extensions, format, now_ns).map(|facts| facts.prepared)
+        let mut prepared = Prepared::read(packet, extensions, format, now_ns)?.prepared;
+        if let Some(data) = prepared.dependencies(packet.bytes()) {
+            let scaling = self.layers().get(usize::from(layer))?.scaling.as_deref();
+            prepared.scaled = scaling.and_then(|scaling| scaling.reread(data));
+        }
+        Some(prepared)
     }
 
     /// Takes a sender report; gives the layer that it is of.
@@ -231,6 +265,9 @@ impl Source {
         let mut news = false;
         for layer in &mut self.layers {
             news |= layer.is_live() && layer.is_silent(now_ns, silent_ns) && layer.set_live(false);
+            if let Some(scaling) = &mut layer.scaling {
+                news |= scaling.expire(now_ns, silent_ns);
+            }
         }
         news
     }

@@ -40,6 +40,10 @@ pub struct Segment {
     pub key_index: u8,
     /// Highest temporal layer that passes.
     pub temporal: u8,
+    /// Highest spatial layer that passes of a stream that holds several.
+    pub spatial: u8,
+    /// The receiver gets less than there is of such a stream, or did once, and is told so.
+    pub restricted: bool,
 }
 
 impl Segment {
@@ -55,6 +59,8 @@ impl Segment {
         tl0_index: 0,
         key_index: 0,
         temporal: 0,
+        spatial: u8::MAX,
+        restricted: false,
     };
 
     /// The receiver's number for the source's `sequence`.

@@ -2,6 +2,8 @@
 //! receiver that checks what it sees.
 
 mod cost;
+mod layered;
+mod layered_streams;
 mod network;
 mod publisher;
 mod receiver;

@@ -168,7 +168,7 @@ impl Call {
                 return Err(format!("{hole} was {key:?}, which came and was not sent"));
             }
             let view = RtpView::parse(&bytes).expect("the publisher sends RTP");
-            let again = Source::reread(&view, &self.extensions, FORMAT, self.now_ns);
+            let again = self.source.reread(key.0, &view, &self.extensions, FORMAT, self.now_ns);
             let again = again.ok_or("cannot be read again")?;
             let decision = resend.decide(&again);
             self.send(&again, &bytes, decision)?;
@@ -224,7 +224,7 @@ fn run(seed: u64, path: Path, frames: u32, complete: bool) -> Result<Call, Strin
 /// Set to a number, it runs that many cases of each property.
 const CASES_VARIABLE: &str = "RINGWAY_CALL_CASES";
 
-fn cases() -> ProptestConfig {
+pub(crate) fn cases() -> ProptestConfig {
     let cases = std::env::var(CASES_VARIABLE).ok().and_then(|cases| cases.parse().ok());
     ProptestConfig::with_cases(cases.unwrap_or(1500))
 }

@@ -468,6 +468,7 @@ impl Calls {
             })
         });
         subscription.stamps = (video && repair.is_none()).then(Stamps::default);
+        subscription.route.set_scalable(stream.source.is_scalable());
         subscription.route.set_live(stream.source.live());
         subscription.set_muted(now.mono_ns, stream.muted, None);
         let id = self.subscriptions.insert(subscription).map_err(|_| Refusal::TableFull)?;

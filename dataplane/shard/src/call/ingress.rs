@@ -215,10 +215,12 @@ impl Calls {
         if !stream.keep(now.mono_ns, layer, prepared.sequence, kept, &mut self.pool) {
             return Err(Counter::DropSendBuffer);
         }
+        let malformed = prepared.is_malformed();
         let packet = Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 };
         self.hand_over(stream_id, &packet, binding.rtx);
         self.queue(stream_id, packet, news);
-        Ok(())
+        // It takes no receiver's number, but nobody can tell what it is part of.
+        if malformed { Err(Counter::DropDescriptor) } else { Ok(()) }
     }
 
     /// Lets a packet that is kept be sent with this turn. `news`: its layer is live only now.
@@ -247,9 +249,10 @@ impl Calls {
     /// Tells routes and control plane which layers of a source are live.
     pub(super) fn tell_layers(&mut self, id: SlotId) {
         let Some(stream) = self.streams.get(id) else { return };
-        let live = stream.source.live();
+        let (live, scalable) = (stream.source.live(), stream.source.is_scalable());
         for route in &stream.routes {
             if let Some(subscription) = self.subscriptions.get_mut(*route) {
+                subscription.route.set_scalable(scalable);
                 subscription.route.set_live(live);
             }
         }

@@ -8,7 +8,6 @@ use ringway_proto::srtp::{PacketIndex, RtpParts};
 use ringway_proto::transport::{TransportEvent, TransportFailure};
 use ringway_sfu::call::dress::{Head, MAX_HEAD_BYTES, Stamp};
 use ringway_sfu::call::route::{Decision, Sent};
-use ringway_sfu::call::source::Source;
 use ringway_wire::extension::ExtensionKind;
 use ringway_wire::extension_value::abs_send_time;
 use ringway_wire::rtcp::SenderReport;
@@ -280,7 +279,8 @@ impl Calls {
         };
         let view = RtpView::parse(bytes).ok()?;
         let format = formats.media(view.payload_type())?;
-        let prepared = Source::reread(&view, extensions, format, now.mono_ns)?;
+        let source = &stream.source;
+        let prepared = source.reread(resend.layer(), &view, extensions, format, now.mono_ns)?;
         let Decision::Send(sent) = resend.decide(&prepared) else { return None };
         let fields = subscription.dress.fields(&prepared, &sent);
         let session = self.sessions.get_mut(subscription.session)?;
@@ -295,6 +295,10 @@ impl Calls {
                 (fields, &original[..], index, stamp)
             }
             None => {
+                if prepared.is_described() {
+                    // It could not be told for sure that it leaves as the same octets.
+                    return None;
+                }
                 let index = subscription.index_again(sequence)?;
                 let stamp = match &subscription.stamps {
                     Some(stamps) => stamps.get(index)?,

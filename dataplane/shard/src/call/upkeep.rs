@@ -153,8 +153,8 @@ impl Calls {
                 continue;
             }
             let mut demand = Demand::default();
-            for (to, layer) in demand.layer_bps.iter_mut().zip(stream.source.layers()) {
-                *to = layer.bitrate_bps(now.mono_ns);
+            for (layer, to) in demand.layer_bps.iter_mut().enumerate() {
+                *to = stream.source.layer_bps(now.mono_ns, layer);
             }
             demand.wanted = subscription.route.limits().max_layer;
             demand.screen = stream.source.kind() == SourceKind::Screen;

@@ -1,5 +1,6 @@
-//! A call in full flow: a camera with three layers and a microphone to many viewers, loss on both
-//! sides, every kind of feedback; and what strangers send to the media socket.
+//! A call in full flow: a camera with three layers, another with three in one stream and a
+//! microphone to many viewers, loss on both sides, every kind of feedback; and what strangers send
+//! to the media socket.
 
 use std::net::SocketAddr;
 
@@ -28,6 +29,14 @@ use super::{ALLOCATIONS, Numbers, Unread};
 const VIEWERS: usize = 12;
 const VIDEO_SSRC: u32 = 1000;
 const SOUND_SSRC: u32 = 2000;
+const LAYERED_SSRC: u32 = 3000;
+/// What follows the mandatory fields of a dependency descriptor: a structure of three spatial
+/// layers (L3T1), for each a template of key frames and one of others.
+const STRUCTURE: [u8; 24] = [
+    0x80, 0x02, 0x22, 0x3a, 0xaa, 0x28, 0xa0, 0x82, 0x49, 0x04, 0xa0, 0x82, 0x50, 0x6b, 0x00, 0x03,
+    0x21, 0x11, 0x11, 0x11, 0x21, 0x12, 0x11, 0x00,
+];
+
 const MS: u64 = 1_000_000;
 const START_NS: u64 = 1 << 40;
 
@@ -67,8 +76,10 @@ struct Call {
     /// The last number that each viewer saw of its video.
     seen: Vec<u16>,
     sent: u64,
-    /// Numbers of the publisher's streams, wraps counted: three layers, sound, three of RTX.
-    next: [u64; 7],
+    /// Numbers of the publisher's streams, wraps counted: three layers, sound, three of RTX, and
+    /// the one that holds layers.
+    next: [u64; 8],
+    layered_frame: u16,
     transport_sequence: u16,
 }
 
@@ -113,7 +124,8 @@ impl Call {
             allocations: 0,
             seen: vec![0; VIEWERS + 1],
             sent: 0,
-            next: [100; 7],
+            next: [100; 8],
+            layered_frame: 0,
             transport_sequence: 0,
         };
         call.command(CallCommand::OpenMedia { udp: server() });
@@ -149,8 +161,10 @@ impl Call {
             Payload { payload_type: 96, codec, rtx_payload_type: 97, clock_hz: 90_000, ..unused };
         let codec = abi::Codec::Opus;
         payloads[1] = Payload { payload_type: 111, codec, clock_hz: 48_000, ..unused };
+        let codec = abi::Codec::Av1;
+        payloads[2] = Payload { payload_type: 98, codec, clock_hz: 90_000, ..unused };
         self.command(CallCommand::SetPayloads { transport, first: true, payloads });
-        let ids = [1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0];
+        let ids = [1, 2, 3, 4, 5, 6, 0, 0, 9, 0, 0];
         self.command(CallCommand::SetExtensions { transport, ids });
     }
 
@@ -181,10 +195,19 @@ impl Call {
             layer_count: 1,
             ..video
         }));
+        let layer = Layer { ssrc: Some(LAYERED_SSRC), ..Layer::ANY };
+        self.command(CallCommand::AddSource(SourceSpec {
+            source: 3,
+            mid: Text::new(b"2").expect("room"),
+            layers: [layer, Layer::ANY, Layer::ANY],
+            layer_count: 1,
+            ..video
+        }));
     }
 
     fn subscribe(&mut self, client: usize) {
-        for (source, payload_type, rtx_payload_type) in [(1, 96, 97), (2, 111, u8::MAX)] {
+        let tracks = [(1, 96, 97), (2, 111, u8::MAX), (3, 98, u8::MAX)];
+        for (source, payload_type, rtx_payload_type) in tracks {
             let route = (client * 10 + source) as u64;
             self.command(CallCommand::AddRoute(RouteSpec {
                 route,
@@ -303,13 +326,28 @@ impl Call {
 
     /// Sends a packet of the publisher's stream `stream`; `lost` packets only take a number.
     fn send(&mut self, stream: usize, fields: &HeadFields, payload: &[u8], lost: bool) {
+        self.send_described(stream, fields, &[], payload, lost);
+    }
+
+    /// The same with a dependency descriptor, unless that is empty.
+    fn send_described(
+        &mut self,
+        stream: usize,
+        fields: &HeadFields,
+        descriptor: &[u8],
+        payload: &[u8],
+        lost: bool,
+    ) {
         let number = self.next[stream];
         self.next[stream] += 1;
         self.transport_sequence = self.transport_sequence.wrapping_add(1);
         let mut header = [0; 100];
         let fields = HeadFields { sequence: number as u16, ..*fields };
         let mut head =
-            HeadWriter::begin(&mut header, &fields, &[], HeadForm::OneByte).expect("room");
+            HeadWriter::begin(&mut header, &fields, &[], HeadForm::TwoByte).expect("room");
+        if !descriptor.is_empty() {
+            head.put(9, descriptor);
+        }
         head.put(6, &self.transport_sequence.to_be_bytes());
         head.put(4, &[0x80 | 20]);
         let len = head.end();
@@ -375,6 +413,34 @@ impl Call {
         self.send(3, &fields, &[9; 80], self.turns.is_multiple_of(13));
     }
 
+    /// A picture of three layers in one stream, of two packets each.
+    fn layered_media(&mut self) {
+        let key = self.turns.is_multiple_of(100);
+        for layer in 0..3_u8 {
+            self.layered_frame = self.layered_frame.wrapping_add(1);
+            for part in 0..2_u8 {
+                let template = 2 * layer + u8::from(!key);
+                let [high, low] = self.layered_frame.to_be_bytes();
+                let mut descriptor = [0; 27];
+                descriptor[..3].copy_from_slice(&[0x80 >> part | template, high, low]);
+                descriptor[3..].copy_from_slice(&STRUCTURE);
+                let begins = key && layer == 0 && part == 0;
+                let descriptor = if begins { &descriptor[..] } else { &descriptor[..3] };
+                let mut payload = [7; 700];
+                payload[0] = 0x10 | u8::from(begins) << 3;
+                let fields = HeadFields {
+                    marker: layer == 2 && part == 1,
+                    payload_type: 98,
+                    timestamp: (self.now.mono_ns / MS) as u32 * 90,
+                    ssrc: LAYERED_SSRC,
+                    ..HeadFields::default()
+                };
+                let lost = !begins && (self.turns + u64::from(layer)).is_multiple_of(17);
+                self.send_described(7, &fields, descriptor, &payload, lost);
+            }
+        }
+    }
+
     fn publisher_reports(&mut self) {
         let mut out = [0; 200];
         for ssrc in [VIDEO_SSRC, VIDEO_SSRC + 1, VIDEO_SSRC + 2, SOUND_SSRC] {
@@ -394,7 +460,7 @@ impl Call {
             let report = ReceiverReport { ssrc: 1 };
             let mut len = write::write_receiver_report(&mut out, &report, &[block]).expect("room");
             let packet_id = self.seen[client].wrapping_sub(30);
-            for media_ssrc in [video, video + 1] {
+            for media_ssrc in [video, video + 1, video + 2] {
                 let entry = NackEntry { packet_id, bitmask: 0x00ff };
                 len += write::write_nack(&mut out[len..], 1, media_ssrc, &[entry]).expect("room");
             }
@@ -410,6 +476,7 @@ impl Call {
     fn flow(&mut self, turns: u64) {
         for _ in 0..turns {
             self.media();
+            self.layered_media();
             if self.turns.is_multiple_of(3) {
                 self.feedback();
             }
@@ -419,8 +486,10 @@ impl Call {
             if self.turns.is_multiple_of(40) {
                 let max_layer = (self.turns / 40 % 3) as u8;
                 let service = service(max_layer, (self.turns / 80 % 4) as u8);
-                let command = CallCommand::SetRoute { route: 11, service };
-                self.shard.apply(Command::Call { request: 1, call: command }, &mut self.sockets);
+                for route in [11, 13] {
+                    let call = CallCommand::SetRoute { route, service };
+                    self.shard.apply(Command::Call { request: 1, call }, &mut self.sockets);
+                }
             }
             self.turn();
         }

@@ -8,7 +8,7 @@ const MAX_REFERENCES: usize = 3;
 pub struct LayerIndices {
     /// Temporal layer, 0–7.
     pub temporal: u8,
-    /// U: from this frame on a receiver may step up to its temporal layer.
+    /// U: behind this picture a receiver of its temporal layer may step up to any higher one.
     pub switching_up: bool,
     /// Spatial layer, 0–7.
     pub spatial: u8,

@@ -1,0 +1,230 @@
+//! Which frames of a stream with several layers one receiver gets.
+//!
+//! By dependency descriptors a receiver gets a decode target: the best one up to what it shall have
+//! of which it can decode everything. That is so while no frame of the target's chain was left out;
+//! a chain begins anew with key frames. A frame that needs another one that was left out is left
+//! out too, so that whatever is sent can be decoded. Frames that never came were not left out: they
+//! may still come, and if they do not their receiver asks for a key frame.
+//!
+//! By VP9's indices a receiver gets all layers up to two limits, which rise only where a frame says
+//! that nothing before is needed.
+
+use super::prepared::Prepared;
+use super::scaled::{Scaled, Told};
+
+/// Frames that are looked back on, in numbers. References reach farther back only to frames that
+/// are kept for long, which are of all targets.
+const WINDOW: usize = 256;
+const WORDS: usize = WINDOW / 64;
+
+/// What a receiver shall have at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) spatial: u8,
+    pub(super) temporal: u8,
+}
+
+/// What a receiver gets of such a stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ladder {
+    spatial: u8,
+    temporal: u8,
+    /// Timestamp of the picture that was judged last.
+    picture: Option<u32>,
+    /// Behind the last picture the temporal layer may rise.
+    open: bool,
+    /// The target, where descriptors tell targets.
+    rung: Option<u8>,
+    structure: Option<u8>,
+    /// Spatial layers that can be decoded from the next picture on, a bit for each.
+    ready: u8,
+    /// Chains of which a frame was left out.
+    broken: u8,
+    /// The highest number judged, and which frames up to it were left out, it in the lowest bit.
+    newest: Option<u16>,
+    left_out: [u64; WORDS],
+}
+
+impl Ladder {
+    /// Begins with a key frame's first packet.
+    pub(super) fn begin(&mut self, packet: &Prepared, scaled: &Scaled, wanted: Wanted) {
+        *self = Self { spatial: u8::MAX, temporal: wanted.temporal, ..Self::default() };
+        self.judge(packet, scaled, wanted);
+    }
+
+    /// The layers up to which packets pass.
+    pub(super) fn limits(&self) -> (u8, u8) {
+        (self.spatial, self.temporal)
+    }
+
+    /// Whether a spatial layer is sent, or will be from the next picture on.
+    pub(super) fn is_ready(&self, spatial: u8) -> bool {
+        self.ready >> (spatial & 7) & 1 == 1
+    }
+
+    /// Whether the receiver gets a packet that came in order.
+    pub(super) fn judge(&mut self, packet: &Prepared, scaled: &Scaled, wanted: Wanted) -> bool {
+        match scaled.told {
+            Told::Indices => self.judge_indices(packet, scaled, wanted),
+            Told::Targets => self.judge_target(packet, scaled, wanted),
+            Told::Unknown => true,
+            Told::Malformed => false,
+        }
+    }
+
+    fn judge_indices(&mut self, packet: &Prepared, scaled: &Scaled, wanted: Wanted) -> bool {
+        if self.picture.replace(packet.timestamp) != Some(packet.timestamp) {
+            if packet.entry {
+                (self.spatial, self.temporal) = (wanted.spatial, wanted.temporal);
+            }
+            self.spatial = self.spatial.min(wanted.spatial);
+            if self.open || wanted.temporal < self.temporal {
+                self.temporal = wanted.temporal;
+            }
+            self.open = false;
+        } else if scaled.starts
+            && scaled.independent
+            && scaled.temporal <= self.temporal
+            && self.spatial < wanted.spatial
+            && scaled.spatial == self.spatial + 1
+        {
+            // RFC 9628 4.2, P: it needs no earlier picture; the layers below it were sent.
+            self.spatial = scaled.spatial;
+        }
+        self.ready = ((2_u16 << self.spatial.min(7)) - 1) as u8;
+        // RFC 9628 4.2, U: "subsequent higher temporal-layer pictures will not depend on any
+        // picture before the current picture (in coding order) with temporal-layer ID greater than"
+        // its own. So whoever got it may get all that follows, from the next picture on.
+        self.open |= scaled.switching_up && scaled.temporal <= self.temporal;
+        scaled.passes(self.spatial, self.temporal)
+    }
+
+    fn judge_target(&mut self, packet: &Prepared, scaled: &Scaled, wanted: Wanted) -> bool {
+        let Some(number) = packet.frame else { return false };
+        if self.structure.replace(scaled.structure) != Some(scaled.structure) {
+            // Its key frame begins all chains.
+            (self.broken, self.rung, self.picture) = (0, None, None);
+        }
+        let ahead = self.newest.map_or(1, |newest| number.wrapping_sub(newest));
+        if !(1..0x8000).contains(&ahead) {
+            // Judged already, or a number that came late although its packet did not.
+            return self.takes_late(number, scaled, self.rung);
+        }
+        self.go_on(number, ahead);
+        for (chain, back) in scaled.chains.iter().enumerate() {
+            if *back == 0 {
+                self.broken &= !(1 << chain);
+            } else if self.is_left_out(number.wrapping_sub((*back).into())) {
+                self.broken |= 1 << chain;
+            }
+        }
+        if self.picture.replace(packet.timestamp) != Some(packet.timestamp) {
+            self.choose(scaled, wanted);
+        }
+        let takes = self.rung.is_some_and(|rung| scaled.is_part_of(rung));
+        let takes = takes && !self.lacks(number, scaled);
+        if !takes {
+            self.leave_out(number);
+        }
+        takes
+    }
+
+    /// Whether the receiver gets a packet of the frame `number` that came late, or after the first
+    /// of its frame, where target `rung` was sent.
+    fn takes_late(&mut self, number: u16, scaled: &Scaled, rung: Option<u8>) -> bool {
+        let takes = !self.is_left_out(number)
+            && rung.is_some_and(|rung| scaled.is_part_of(rung))
+            && !self.lacks(number, scaled);
+        if !takes {
+            self.leave_out(number);
+        }
+        takes
+    }
+
+    /// Whether the receiver gets a late packet from a stretch in which layers up to `spatial` and
+    /// `temporal` passed.
+    pub(super) fn judge_late(
+        &mut self,
+        packet: &Prepared,
+        scaled: &Scaled,
+        spatial: u8,
+        temporal: u8,
+    ) -> bool {
+        match (scaled.told, packet.frame) {
+            (Told::Targets, Some(number)) => {
+                self.takes_late(number, scaled, scaled.rung(spatial, temporal))
+            }
+            _ => scaled.passes(spatial, temporal),
+        }
+    }
+
+    /// Chooses a target for the picture that begins: the best one up to what is wanted, or while
+    /// that would need a key frame the least one beyond it.
+    fn choose(&mut self, scaled: &Scaled, wanted: Wanted) {
+        self.ready = 0;
+        let mut best: Option<((bool, u8, u8), u8)> = None;
+        for (at, rung) in scaled.rungs() {
+            if scaled.active >> at & 1 == 0 || rung.temporal() > wanted.temporal {
+                continue;
+            }
+            let whole = match rung.chain() {
+                Some(chain) => self.broken >> chain & 1 == 0,
+                // Nothing tells when the target can be decoded but a key frame.
+                None => scaled.independent && scaled.spatial == 0 || rung.spatial() <= self.spatial,
+            };
+            if !whole {
+                continue;
+            }
+            self.ready |= 1 << rung.spatial();
+            let fits = rung.spatial() <= wanted.spatial;
+            let size = if fits { rung.spatial() } else { u8::MAX - rung.spatial() };
+            let worth = (fits, size, rung.temporal());
+            if best.is_none_or(|(most, _)| worth > most) {
+                best = Some((worth, at));
+            }
+        }
+        self.rung = best.map(|(_, at)| at);
+        if let Some((at, rung)) = scaled.rungs().find(|(at, _)| Some(*at) == self.rung) {
+            self.rung = Some(at);
+            (self.spatial, self.temporal) = (rung.spatial(), rung.temporal());
+        }
+    }
+
+    /// Whether the frame needs one that was left out.
+    fn lacks(&self, number: u16, scaled: &Scaled) -> bool {
+        let mut back = scaled.references.iter().filter(|back| **back != 0);
+        back.any(|back| self.is_left_out(number.wrapping_sub((*back).into())))
+    }
+
+    /// Moves the window so that `number`, `ahead` of the newest, is the newest.
+    fn go_on(&mut self, number: u16, ahead: u16) {
+        self.newest = Some(number);
+        let words = usize::from(ahead / 64).min(WORDS);
+        self.left_out.rotate_right(words);
+        self.left_out[..words].fill(0);
+        let bits = u32::from(ahead % 64);
+        if bits == 0 || words == WORDS {
+            return;
+        }
+        for at in (0..WORDS).rev() {
+            let below = if at == 0 { 0 } else { self.left_out[at - 1] >> (64 - bits) };
+            self.left_out[at] = self.left_out[at] << bits | below;
+        }
+    }
+
+    /// Where a number is in the window.
+    fn place(&self, number: u16) -> Option<(usize, u32)> {
+        let back = usize::from(self.newest?.wrapping_sub(number));
+        (back < WINDOW).then_some((back / 64, back as u32 % 64))
+    }
+
+    fn is_left_out(&self, number: u16) -> bool {
+        self.place(number).is_some_and(|(word, bit)| self.left_out[word] >> bit & 1 == 1)
+    }
+
+    fn leave_out(&mut self, number: u16) {
+        if let Some((word, bit)) = self.place(number) {
+            self.left_out[word] |= 1 << bit;
+        }
+    }
+}
