@@ -368,6 +368,10 @@ mod tests {
         let patch = packet(&[(1, b"PA_a"), (5, b"alice")]);
         let expect = packet(&[(2, &user), (5, b"bob"), (4, b"alice"), (17, b"PA_a"), (2, &patch)]);
         assert_eq!(out, expect);
+        // It may be kept and looked at again.
+        let again = DataPacketView::parse(&out).unwrap();
+        assert_eq!((again.content, again.nonce), (Content::User, &b"n1"[..]));
+        assert!(again.is_for(b"bob", b"PA_b") && !again.is_for(b"carol", b"PA_c"));
     }
 
     fn alice() -> Sender<'static> {

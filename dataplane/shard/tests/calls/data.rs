@@ -124,7 +124,8 @@ fn who_comes_back_gets_what_it_has_missed() {
         join(&mut world, key, BOTH, DataOpening::Client);
     }
     for sequence in [1, 2, 2, 3] {
-        let mut message = chat(None);
+        // With the true sender in it, it is in two parts.
+        let mut message = field(2, &field(2, b"hello"));
         message.extend([0x80, 1, sequence]);
         send(&mut world, 1, Label::Reliable, &message);
     }

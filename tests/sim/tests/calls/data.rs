@@ -81,7 +81,7 @@ fn reliable_messages_arrive_in_order_over_any_path() {
         for number in 1..=150 {
             for at in 0..3 {
                 assert!(meeting.say(at, Label::Reliable, &numbered(number, 100)));
-                assert!(meeting.say(at, Label::Lossy, &field(9, b"is not counted")) || number > 0);
+                meeting.say(at, Label::Lossy, &field(9, b"is not counted"));
             }
             meeting.run_ms(20);
         }

@@ -165,10 +165,10 @@ impl Party {
         until(PATIENCE, "everybody to hear everybody", || {
             let now = self.seen();
             let others = now.iter().enumerate().filter(|(at, _)| Some(*at) != without);
-            let flows = others.map(|(at, seen)| {
+            let mut flows = others.map(|(at, seen)| {
                 seen.hears_all_since(before.get(at).unwrap_or(&Seen::default()), packets)
             });
-            (now.len() >= before.len().max(1) && flows.into_iter().all(|one| one)).then_some(())
+            (now.len() >= before.len().max(1) && flows.all(|one| one)).then_some(())
         });
     }
 
