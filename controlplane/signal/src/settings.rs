@@ -7,8 +7,8 @@ use ringway_sdp::EnabledCodec;
 use crate::client::{Client, PROTOCOL};
 use crate::wire::MESSAGE_BYTES_MAX;
 
-/// The LiveKit release that clients shall take us for. Above 1.13.6, JavaScript clients may send VP9
-/// and AV1 as simulcast by rid.
+/// The LiveKit release that clients shall take us for. Above 1.13.6, JavaScript clients may send
+/// VP9 and AV1 as simulcast by rid.
 pub const SERVER_VERSION: &str = "1.13.7";
 
 /// The version of the protocol that agents' workers speak.

@@ -78,7 +78,9 @@ impl Ladder {
                 (self.spatial, self.temporal) = (wanted.spatial, wanted.temporal);
             }
             self.spatial = self.spatial.min(wanted.spatial);
-            if self.open || wanted.temporal < self.temporal {
+            // Up only where nothing is missing before: it would be judged by the limits of now.
+            let up = self.open && scaled.starts && packet.ahead == 1;
+            if up || wanted.temporal < self.temporal {
                 self.temporal = wanted.temporal;
             }
             self.open = false;
@@ -108,7 +110,8 @@ impl Ladder {
         let ahead = self.newest.map_or(1, |newest| number.wrapping_sub(newest));
         if !(1..0x8000).contains(&ahead) {
             // Judged already, or a number that came late although its packet did not.
-            return self.takes_late(number, scaled, self.rung);
+            let part = self.rung.is_some_and(|rung| scaled.is_part_of(rung));
+            return self.takes_late(number, scaled, part);
         }
         self.go_on(number, ahead);
         for (chain, back) in scaled.chains.iter().enumerate() {
@@ -130,11 +133,9 @@ impl Ladder {
     }
 
     /// Whether the receiver gets a packet of the frame `number` that came late, or after the first
-    /// of its frame, where target `rung` was sent.
-    fn takes_late(&mut self, number: u16, scaled: &Scaled, rung: Option<u8>) -> bool {
-        let takes = !self.is_left_out(number)
-            && rung.is_some_and(|rung| scaled.is_part_of(rung))
-            && !self.lacks(number, scaled);
+    /// of its frame; `part` says that it is part of what is sent.
+    fn takes_late(&mut self, number: u16, scaled: &Scaled, part: bool) -> bool {
+        let takes = part && !self.is_left_out(number) && !self.lacks(number, scaled);
         if !takes {
             self.leave_out(number);
         }
@@ -152,7 +153,11 @@ impl Ladder {
     ) -> bool {
         match (scaled.told, packet.frame) {
             (Told::Targets, Some(number)) => {
-                self.takes_late(number, scaled, scaled.rung(spatial, temporal))
+                let part = |rung: Option<u8>| rung.is_some_and(|rung| scaled.is_part_of(rung));
+                // What is sent by now may need it too, though nobody knew that it was missing.
+                let now = self.rung.filter(|_| self.structure == Some(scaled.structure));
+                let part = part(scaled.rung(spatial, temporal)) || part(now);
+                self.takes_late(number, scaled, part)
             }
             _ => scaled.passes(spatial, temporal),
         }

@@ -445,9 +445,11 @@ impl Route {
         let mut decision = decide_again(segment, packet);
         if let (Some(scaled), Some(ladder)) = (&packet.scaled, &mut self.ladder)
             && packet.stream == self.stream
-            && !ladder.judge_late(packet, scaled, segment.spatial, segment.temporal)
         {
-            decision = Decision::Pad(sent_of(segment, packet));
+            let sent = sent_of(segment, packet);
+            let takes = ladder.judge_late(packet, scaled, segment.spatial, segment.temporal);
+            let takes = takes && !packet.empty;
+            decision = if takes { Decision::Send(sent) } else { Decision::Pad(sent) };
         }
         match decision {
             Decision::Send(_) => self.counts.octets += packet.payload().len() as u64,

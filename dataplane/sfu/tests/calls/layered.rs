@@ -11,6 +11,8 @@ pub(crate) const DESCRIPTOR_ID: u8 = 12;
 pub(crate) const SSRC: u32 = 1000;
 const SPATIAL: usize = 3;
 const TARGETS: usize = 9;
+/// For each spatial layer one of key frames and one of each temporal layer.
+const TEMPLATES: u8 = 12;
 
 /// How it is coded and told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +135,10 @@ impl Encoder {
         let key = std::mem::take(&mut self.key_wanted);
         if key {
             self.phase = 0;
-            // Now and then the structure is another one, with other ids.
+            // Now and then the structure has other ids: those behind the ones before, as a sender
+            // must choose them so that none is taken for another's.
             if dice.percent(30) {
-                self.offset = dice.roll(64) as u8;
+                self.offset = (self.offset + TEMPLATES) & 63;
             }
         }
         let temporal = [0, 2, 1, 2][self.phase as usize % 4];

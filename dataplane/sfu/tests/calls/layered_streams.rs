@@ -359,7 +359,7 @@ proptest! {
         mode in 0usize..4,
         (loss, repair) in (0u64..21, 0u64..101),
         (reorder, double) in (0u64..30, 0u64..10),
-        pictures in 10u32..60,
+        pictures in 10u32..50,
     ) {
         let path = Path { loss, repair, reorder, double };
         if let Err(error) = run(seed, path, MODES[mode], pictures, false) {
@@ -371,7 +371,7 @@ proptest! {
     fn without_loss_pictures_are_whole(
         seed in any::<u64>(),
         mode in 0usize..4,
-        pictures in 10u32..60,
+        pictures in 10u32..50,
     ) {
         if let Err(error) = run(seed, Path::default(), MODES[mode], pictures, true) {
             return Err(TestCaseError::fail(error));

@@ -295,11 +295,9 @@ impl Calls {
                 (fields, &original[..], index, stamp)
             }
             None => {
-                if prepared.is_described() {
-                    // It could not be told for sure that it leaves as the same octets.
-                    return None;
-                }
-                let index = subscription.index_again(sequence)?;
+                // What a descriptor means may have changed: it would be other octets.
+                let same = !prepared.is_described();
+                let index = subscription.index_again(sequence).filter(|_| same)?;
                 let stamp = match &subscription.stamps {
                     Some(stamps) => stamps.get(index)?,
                     None => Stamp::default(),
