@@ -413,7 +413,8 @@ fn a_session_is_resumed() {
         ..proto::SyncState::default()
     };
     let join = Join { sync_state: Some(state), ..Join::default() };
-    stage.session.handle_resumed(99, &joined, join, client("chrome", 17), &stage.around);
+    let (chrome, servers) = (client("chrome", 17), Vec::new());
+    stage.session.handle_resumed(99, &joined, join, chrome, servers, &stage.around);
     let said = stage.said();
     assert_eq!(said.kinds(), "<Reconnect <Update <RoomUpdate <Offer @TrackSettings #RestartIce");
     let Hears::Update(update) = &said.client[1] else { panic!() };

@@ -82,6 +82,7 @@ pub(crate) fn start(joined: &Joined, single: bool) -> Start<'_> {
         joined,
         join,
         client: Client { info },
+        ice_servers: Vec::new(),
         seed: [1; 4],
         now_ms: 0,
     }
