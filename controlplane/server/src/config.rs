@@ -393,7 +393,7 @@ mod tests {
         check(&format!("{keys}rtc: {{port_range_start: 9, port_range_end: 9}}"), "");
         check(&format!("{keys}turn: {{enabled: true, udp_port: 0}}"), "without a port");
         check(&format!("{keys}rtc: {{turn_servers: [{{host: a}}]}}"), "host and port");
-        check(&format!("{keys}rtc: {{turn_servers: [{{hots: a}}]}}"), "did you mean \"host\"?");
+        check(&format!("{keys}rtc: {{turn_servers: [{{hots: a}}]}}"), "turn_servers[0].host\"?");
         check(&format!("{keys}bind_addresses: []"), "bind_addresses is empty");
         check(&format!("{keys}bind_addresses: [here]"), "bind_addresses");
     }

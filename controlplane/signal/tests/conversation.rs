@@ -457,7 +457,8 @@ fn a_session_is_resumed() {
         ..proto::SyncState::default()
     };
     let join = Join { sync_state: Some(state), ..Join::default() };
-    stage.session.handle_resumed(99, &joined, join, client("chrome", 17), &stage.around);
+    let (chrome, servers) = (client("chrome", 17), Vec::new());
+    stage.session.handle_resumed(99, &joined, join, chrome, servers, &stage.around);
     let said = stage.said();
     assert_eq!(said.kinds(), "<Reconnect <Update <RoomUpdate <Offer @TrackSettings #RestartIce");
     let Hears::Update(update) = &said.client[1] else { panic!() };
@@ -514,7 +515,14 @@ fn data_tracks_are_published_and_received() {
     };
     stage.session.handle_heard(transport, 41);
     let joined = stage::joined();
-    stage.session.handle_resumed(99, &joined, Join::default(), client("chrome", 17), &stage.around);
+    stage.session.handle_resumed(
+        99,
+        &joined,
+        Join::default(),
+        client("chrome", 17),
+        Vec::new(),
+        &stage.around,
+    );
     let said = stage.said();
     let Hears::Reconnect(response) = &said.client[0] else { panic!() };
     assert_eq!(response.last_message_seq, 41);

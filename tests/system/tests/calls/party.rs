@@ -74,6 +74,7 @@ impl Guests {
                 talk_ms: 60_000,
                 pause_ms: 0,
             }),
+            data: None,
             storm: None,
         }
     }
@@ -242,7 +243,7 @@ impl Round {
                 receiving: None,
                 failure: None,
             };
-            member.publisher = talks.then(|| Publisher::new(number, &mut random));
+            member.publisher = talks.then(|| Publisher::new(number, None, &mut random));
             let seen = Seen { expected, ..Seen::default() };
             Place { member, tally: Tally::default(), again_ns: None, seen }
         });
@@ -352,7 +353,7 @@ impl Round {
             News::Joined { participant, .. } => self.begin_life(participant),
             News::Connect { participant, side, end } => {
                 let random = &mut self.random;
-                let connection = Connection::open(&end, &self.context, random, now_ns);
+                let connection = Connection::open(&end, &self.context, None, random, now_ns);
                 let connection = connection.expect("a connection");
                 let position = 2 * participant + usize::from(side == Side::Subscriber);
                 self.poller.add(connection.socket(), position).expect("epoll");
@@ -388,6 +389,6 @@ impl Round {
         member.joined = true;
         member.failure = None;
         member.subscriber = Subscriber::new(random.next_ssrc(), format!("party-{number}"));
-        member.publisher = member.publisher.is_some().then(|| Publisher::new(number, random));
+        member.publisher = member.publisher.is_some().then(|| Publisher::new(number, None, random));
     }
 }
