@@ -348,7 +348,7 @@ fn vp9_steps_up_behind_a_switching_point() {
     let mut rig = Rig::new(SourceKind::Camera, Codec::Vp9, 90_000);
     let limits = |max_temporal| Limits { max_temporal, ..Limits::default() };
     rig.route.set_limits(limits(0));
-    let mut offer = |rig: &mut Rig, sequence: u16, temporal, up, expect: bool| {
+    let offer = |rig: &mut Rig, sequence: u16, temporal, up, expect: bool| {
         let bytes = vp9_frame(sequence, temporal, up, sequence == 1);
         let decision = rig.offer(u64::from(sequence) * 33, 0, &bytes);
         assert_eq!(decision != Decision::Drop, expect, "{sequence}");
