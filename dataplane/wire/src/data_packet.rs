@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn sequences_are_read() {
-        let mut bytes = packet(&[(13, b"header")]);
+        let mut bytes = packet(&[(13, &packet(&[(3, b"topic")]))]);
         bytes.extend_from_slice(&[0x80, 1, 0xac, 2]);
         let view = DataPacketView::parse(&bytes).unwrap();
         assert_eq!((view.content, view.sequence), (Content::Stream, 300));

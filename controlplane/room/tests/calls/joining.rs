@@ -103,7 +103,6 @@ fn rooms_are_made_only_where_that_is_allowed() {
 fn a_machine_that_serves_all_it_may_takes_nobody_else() {
     let mut config = Config::default();
     config.limits.tracks = 2;
-    config.limits.bytes_per_s = 1_000_000;
     let mut house = House::new(config);
     let ann = house.enter("ann");
     house.microphone(ann);
@@ -117,6 +116,13 @@ fn a_machine_that_serves_all_it_may_takes_nobody_else() {
     let reason = DisconnectReason::ClientInitiated;
     house.ask(bob, Request::Leave { reason });
     assert!(house.join(wish("cid")).is_ok(), "one track comes in, none goes out");
+}
+
+#[test]
+fn a_machine_whose_lines_are_full_takes_nobody_else() {
+    let mut config = Config::default();
+    config.limits.bytes_per_s = 1_000_000;
+    let mut house = House::new(config);
     for (bytes_per_s, full) in [(999_999, false), (1_000_000, true), (0, false)] {
         house.calls.handle_traffic(bytes_per_s);
         assert_eq!(house.calls.validate(&wish("dan")).is_err(), full, "{bytes_per_s}");

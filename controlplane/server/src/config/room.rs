@@ -182,7 +182,8 @@ mod tests {
     fn presets_and_delays_reach_rooms() {
         let yaml = "{sync_streams: true, playout_delay: {enabled: true, min: 1, max: 2}, \
                     update_batch_target_size: 3, room_configurations: {small: \
-                    {max_participants: 4, metadata: m, min_playout_delay: 5, max_playout_delay: 6}}}";
+                    {max_participants: 4, metadata: m, min_playout_delay: 5, \
+                    max_playout_delay: 6}}}";
         let room: Room = ringway_settings::parse(yaml, "x.yaml".as_ref()).unwrap();
         let calls = room.calls();
         let delays = (calls.min_playout_delay_ms, calls.max_playout_delay_ms);

@@ -45,17 +45,8 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
             };
             Message::StreamStateUpdate(proto::StreamStateUpdate { stream_states: vec![info] })
         }
-        Notice::SubscriptionPermissionUpdate { publisher, track, allowed } => {
-            Message::SubscriptionPermissionUpdate(proto::SubscriptionPermissionUpdate {
-                participant_sid: publisher.to_string(),
-                track_sid: track.to_string(),
-                allowed: *allowed,
-            })
-        }
-        Notice::SubscriptionResponse { track, error } => {
-            let track_sid = track.to_string();
-            let err = error.number();
-            Message::SubscriptionResponse(proto::SubscriptionResponse { track_sid, err })
+        Notice::SubscriptionPermissionUpdate { .. } | Notice::SubscriptionResponse { .. } => {
+            return subscriptions(notice);
         }
         Notice::DataTrackPublished(_)
         | Notice::DataTrackUnpublished(_)
@@ -84,6 +75,25 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
         | Notice::RefreshToken(_)
         | Notice::CloseSignal
         | Notice::Leave { .. } => return None,
+    })
+}
+
+/// The same for notices about what the client may or cannot receive.
+fn subscriptions(notice: &Notice) -> Option<Message> {
+    Some(match notice {
+        Notice::SubscriptionPermissionUpdate { publisher, track, allowed } => {
+            Message::SubscriptionPermissionUpdate(proto::SubscriptionPermissionUpdate {
+                participant_sid: publisher.to_string(),
+                track_sid: track.to_string(),
+                allowed: *allowed,
+            })
+        }
+        Notice::SubscriptionResponse { track, error } => {
+            let track_sid = track.to_string();
+            let err = error.number();
+            Message::SubscriptionResponse(proto::SubscriptionResponse { track_sid, err })
+        }
+        _ => return None,
     })
 }
 

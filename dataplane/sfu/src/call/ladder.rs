@@ -10,7 +10,7 @@
 //! that nothing before is needed.
 
 use super::prepared::Prepared;
-use super::scaled::{Scaled, Told};
+use super::scaled::{Rung, Scaled, Told};
 
 /// Frames that are looked back on, in numbers. References reach farther back only to frames that
 /// are kept for long, which are of all targets.
@@ -40,9 +40,14 @@ pub(super) struct Ladder {
     ready: u8,
     /// Chains of which a frame was left out.
     broken: u8,
+    /// Chains of which one may have been: whether it was is known once a frame tells which is the
+    /// chain's last.
+    suspect: u8,
     /// The highest number judged, and which frames up to it were left out, it in the lowest bit.
     newest: Option<u16>,
     left_out: [u64; WORDS],
+    /// Which of them came.
+    came: [u64; WORDS],
 }
 
 impl Ladder {
@@ -105,7 +110,8 @@ impl Ladder {
         let Some(number) = packet.frame else { return false };
         if self.structure.replace(scaled.structure) != Some(scaled.structure) {
             // Its key frame begins all chains.
-            (self.broken, self.rung, self.picture) = (0, None, None);
+            (self.broken, self.suspect) = (0, 0);
+            (self.rung, self.picture) = (None, None);
         }
         let ahead = self.newest.map_or(1, |newest| number.wrapping_sub(newest));
         if !(1..0x8000).contains(&ahead) {
@@ -114,22 +120,32 @@ impl Ladder {
             return self.takes_late(number, scaled, part);
         }
         self.go_on(number, ahead);
-        for (chain, back) in scaled.chains.iter().enumerate() {
-            if *back == 0 {
-                self.broken &= !(1 << chain);
-            } else if self.is_left_out(number.wrapping_sub((*back).into())) {
-                self.broken |= 1 << chain;
-            }
-        }
+        self.follow_chains(number, scaled);
         if self.picture.replace(packet.timestamp) != Some(packet.timestamp) {
             self.choose(scaled, wanted);
         }
         let takes = self.rung.is_some_and(|rung| scaled.is_part_of(rung));
         let takes = takes && !self.lacks(number, scaled);
         if !takes {
-            self.leave_out(number);
+            self.leave_out(number, scaled);
         }
         takes
+    }
+
+    /// Learns from the frame `number` which chains are whole.
+    fn follow_chains(&mut self, number: u16, scaled: &Scaled) {
+        for (chain, back) in scaled.chains.iter().enumerate() {
+            let (bit, last) = (1 << chain, number.wrapping_sub((*back).into()));
+            if *back == 0 {
+                self.broken &= !bit;
+                self.suspect &= !bit;
+            } else if self.is_left_out(last) || !self.came(last) && self.suspect & bit != 0 {
+                // Or its last frame is lost, and the one before may be among those left out.
+                self.broken |= bit;
+            } else if self.came(last) {
+                self.suspect &= !bit;
+            }
+        }
     }
 
     /// Whether the receiver gets a packet of the frame `number` that came late, or after the first
@@ -137,7 +153,9 @@ impl Ladder {
     fn takes_late(&mut self, number: u16, scaled: &Scaled, part: bool) -> bool {
         let takes = part && !self.is_left_out(number) && !self.lacks(number, scaled);
         if !takes {
-            self.leave_out(number);
+            self.leave_out(number, scaled);
+        } else if let Some((word, bit)) = self.place(number) {
+            self.came[word] |= 1 << bit;
         }
         takes
     }
@@ -181,6 +199,14 @@ impl Ladder {
                 continue;
             }
             self.ready |= 1 << rung.spatial();
+            // Pictures between two of the lowest rate may need others that were left out, which the
+            // chain, of the lowest rate alone, does not tell.
+            let known = self.rung.is_some()
+                && rung.spatial() <= self.spatial
+                && rung.temporal() <= self.temporal;
+            if !known && scaled.temporal > 0 {
+                continue;
+            }
             let fits = rung.spatial() <= wanted.spatial;
             let size = if fits { rung.spatial() } else { u8::MAX - rung.spatial() };
             let worth = (fits, size, rung.temporal());
@@ -204,17 +230,9 @@ impl Ladder {
     /// Moves the window so that `number`, `ahead` of the newest, is the newest.
     fn go_on(&mut self, number: u16, ahead: u16) {
         self.newest = Some(number);
-        let words = usize::from(ahead / 64).min(WORDS);
-        self.left_out.rotate_right(words);
-        self.left_out[..words].fill(0);
-        let bits = u32::from(ahead % 64);
-        if bits == 0 || words == WORDS {
-            return;
-        }
-        for at in (0..WORDS).rev() {
-            let below = if at == 0 { 0 } else { self.left_out[at - 1] >> (64 - bits) };
-            self.left_out[at] = self.left_out[at] << bits | below;
-        }
+        shift(&mut self.left_out, ahead);
+        shift(&mut self.came, ahead);
+        self.came[0] |= 1;
     }
 
     /// Where a number is in the window.
@@ -227,9 +245,32 @@ impl Ladder {
         self.place(number).is_some_and(|(word, bit)| self.left_out[word] >> bit & 1 == 1)
     }
 
-    fn leave_out(&mut self, number: u16) {
+    fn came(&self, number: u16) -> bool {
+        self.place(number).is_some_and(|(word, bit)| self.came[word] >> bit & 1 == 1)
+    }
+
+    fn leave_out(&mut self, number: u16, scaled: &Scaled) {
         if let Some((word, bit)) = self.place(number) {
             self.left_out[word] |= 1 << bit;
         }
+        let protects = |(at, rung): (u8, Rung)| rung.chain().filter(|_| scaled.is_part_of(at));
+        for chain in scaled.rungs().filter_map(protects) {
+            self.suspect |= 1 << chain;
+        }
+    }
+}
+
+/// Moves bits up by `by` places.
+fn shift(bits: &mut [u64; WORDS], by: u16) {
+    let words = usize::from(by / 64).min(WORDS);
+    bits.rotate_right(words);
+    bits[..words].fill(0);
+    let rest = u32::from(by % 64);
+    if rest == 0 || words == WORDS {
+        return;
+    }
+    for at in (0..WORDS).rev() {
+        let below = if at == 0 { 0 } else { bits[at - 1] >> (64 - rest) };
+        bits[at] = bits[at] << rest | below;
     }
 }

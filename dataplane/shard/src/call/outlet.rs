@@ -10,6 +10,7 @@ use ringway_sfu::call::dress::{Head, MAX_HEAD_BYTES, Stamp};
 use ringway_sfu::call::route::{Decision, Sent};
 use ringway_wire::extension::ExtensionKind;
 use ringway_wire::extension_value::abs_send_time;
+use ringway_wire::head::HeadFields;
 use ringway_wire::rtcp::SenderReport;
 use ringway_wire::rtcp::write::{WriteError, write_sdes_cname, write_sender_report};
 use ringway_wire::rtp::RtpView;
@@ -285,30 +286,14 @@ impl Calls {
         let fields = subscription.dress.fields(&prepared, &sent);
         let session = self.sessions.get_mut(subscription.session)?;
         let target = session.target?;
-        let mut original = [0; 2];
-        let (fields, original, index, stamp) = match &mut subscription.repair {
-            Some(repair) => {
-                let (fields, octets, index) = repair.wrap(&fields);
-                original = octets;
-                let time = abs_send_time(now.unix_ns);
-                let stamp = stamp(session, subscription.video, time, bytes.len());
-                (fields, &original[..], index, stamp)
-            }
-            None => {
-                // What a descriptor means may have changed: it would be other octets.
-                let same = !prepared.is_described();
-                let index = subscription.index_again(sequence).filter(|_| same)?;
-                let stamp = match &subscription.stamps {
-                    Some(stamps) => stamps.get(index)?,
-                    None => Stamp::default(),
-                };
-                (fields, &original[..0], index, stamp)
-            }
-        };
+        let described = prepared.is_described();
+        let again =
+            repetition(now, subscription, session, fields, (sequence, described), bytes.len())?;
+        let Repetition { fields, front, index, stamp } = again;
         let mut head = [0; HEAD_BYTES];
         let written = subscription.dress.write_as(
             &fields,
-            original,
+            front.as_ref().map_or(&[], |front| &front[..]),
             &prepared,
             bytes,
             &sent,
@@ -589,6 +574,40 @@ pub(super) fn stamp(
         session.transport_sequence
     });
     Stamp { abs_send_time: video.then_some(abs_send_time), transport_sequence }
+}
+
+/// How a packet leaves that is sent again.
+struct Repetition {
+    fields: HeadFields,
+    /// The number that it had, where it leaves as RTX.
+    front: Option<[u8; 2]>,
+    index: PacketIndex,
+    stamp: Stamp,
+}
+
+/// How packet `sequence` of `bytes` octets leaves once more; `described`: a descriptor says what it
+/// needs.
+fn repetition(
+    now: Now,
+    subscription: &mut Subscription,
+    session: &mut Session,
+    fields: HeadFields,
+    (sequence, described): (u16, bool),
+    bytes: usize,
+) -> Option<Repetition> {
+    if let Some(repair) = &mut subscription.repair {
+        let (fields, front, index) = repair.wrap(&fields);
+        let time = abs_send_time(now.unix_ns);
+        let stamp = stamp(session, subscription.video, time, bytes);
+        return Some(Repetition { fields, front: Some(front), index, stamp });
+    }
+    // What a descriptor means may have changed: it would be other octets.
+    let index = subscription.index_again(sequence).filter(|_| !described)?;
+    let stamp = match &subscription.stamps {
+        Some(stamps) => stamps.get(index)?,
+        None => Stamp::default(),
+    };
+    Some(Repetition { fields, front: None, index, stamp })
 }
 
 /// The pieces of a packet: what was written of it, and the rest of what came.
