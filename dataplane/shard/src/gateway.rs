@@ -55,13 +55,13 @@ impl ConnectionId {
 
     /// Names a link of a relay, in the upper half of the slots.
     pub fn of_link(link: LinkId) -> Self {
-        Self(link.0 >> LINK_BIT << 16 | 1 << LINK_BIT | link.0 & (1 << LINK_BIT) - 1)
+        Self(link.0 >> LINK_BIT << 16 | 1 << LINK_BIT | link.0 & ((1 << LINK_BIT) - 1))
     }
 
     /// The link that it names; `None` for TCP connections.
     pub fn link(self) -> Option<LinkId> {
         let named = self.0 & 1 << LINK_BIT != 0;
-        named.then_some(LinkId(self.0 >> 16 << LINK_BIT | self.0 & (1 << LINK_BIT) - 1))
+        named.then_some(LinkId(self.0 >> 16 << LINK_BIT | self.0 & ((1 << LINK_BIT) - 1)))
     }
 
     /// The connection behind such a socket; `None` for real ones.

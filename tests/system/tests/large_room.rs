@@ -19,12 +19,13 @@ publishers: 2
 publishers_subscribe: true
 audio: { packets_per_second: 10, payload_bytes: 60, talk_ms: 4000, pause_ms: 100 }
 video:
-  frames_per_second: 5
+  frames_per_second: 15
   payload_bytes: 1000
   frame_sizes: [1.0]
   layers:
-    - { rid: q, width: 320, height: 180, kbps: 20 }
-    - { rid: f, width: 640, height: 360, kbps: 60 }
+    - { rid: q, width: 320, height: 180, kbps: 60 }
+    - { rid: h, width: 640, height: 360, kbps: 150 }
+    - { rid: f, width: 1280, height: 720, kbps: 300 }
 ";
 
 /// Lets two publishers and `listeners` share a room on two shards; the report of the load.

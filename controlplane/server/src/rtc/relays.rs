@@ -42,7 +42,7 @@ struct External {
 #[derive(Clone, Debug)]
 enum Access {
     Fixed { username: String, credential: Secret },
-    Made { key: hmac::Key, ttl_s: u32 },
+    Made { key: Box<hmac::Key>, ttl_s: u32 },
 }
 
 impl Relays {
@@ -89,7 +89,7 @@ impl External {
         };
         let made = |secret: &Secret| {
             let key = secret.expose().as_bytes();
-            let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+            let key = Box::new(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key));
             Access::Made { key, ttl_s: server.ttl }
         };
         let access = match (&server.credential, &server.secret) {

@@ -341,6 +341,7 @@ fn allocations_end() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // A row for each refusal.
 fn refusals() {
     let mut world = World::new();
     let anna = client(1);

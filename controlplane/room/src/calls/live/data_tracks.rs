@@ -266,10 +266,10 @@ impl LiveRoom {
     pub(super) fn reconcile_data_of(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let wishes = self.participants.get(&sid).map(|p| p.data_wishes.keys().copied().collect());
         let wishes: Vec<DataTrackSid> = wishes.unwrap_or_default();
-        let changed = wishes.into_iter().fold(false, |changed, track| {
-            // Every wish is looked at.
-            self.reconcile_data(turn, sid, track) || changed
-        });
+        let mut changed = false;
+        for track in wishes {
+            changed |= self.reconcile_data(turn, sid, track);
+        }
         if changed {
             self.tell_data_handles(turn, sid);
         }
