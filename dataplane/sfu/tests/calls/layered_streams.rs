@@ -315,9 +315,9 @@ fn check_descriptor(
     Ok(frame.number)
 }
 
-/// Something that happens between two pictures. Other layers come only on a path without loss: where
-/// the packet that tells of them is late, frames of both structures are judged by the wrong one, a
-/// receiver may lack one that it needs, and asks for a key frame.
+/// Something that happens between two pictures. Other layers come only on a path without loss:
+/// where the packet that tells of them is late, frames of both structures are judged by the wrong
+/// one, a receiver may lack one that it needs, and asks for a key frame.
 fn happen(call: &mut Call, complete: bool) {
     let now_ns = call.now_ns;
     match call.dice.roll(60) {
@@ -353,8 +353,8 @@ fn run(seed: u64, path: Path, mode: Mode, pictures: u32, complete: bool) -> Resu
 proptest! {
     #![proptest_config(cases())]
 
-    // On a path with loss a few cases in 10,000 still fail: the trail of numbers is too short for so
-    // many stretches, or a key frame's first packet is late.
+    // On a path with loss a few cases in 10,000 still fail: the trail of numbers is too short for
+    // so many stretches, or a key frame's first packet is late.
     #[test]
     #[ignore = "a few cases in 10,000 fail on paths with loss"]
     fn layers_of_one_stream_are_contiguous_and_decodable(
