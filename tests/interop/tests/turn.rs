@@ -1,5 +1,8 @@
 //! Clients that are told to reach the server by its TURN server only.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use ringway_interop::browser::Browser;
 use ringway_interop::member::{Member, Path};
 use ringway_interop::python::livekit;
@@ -34,11 +37,19 @@ fn tcp(_: &str) -> String {
     format!("{{enabled: true, udp_port: 0, tcp_port: {}}}", free_tcp_port())
 }
 
+/// The key as a server takes it: for nobody else to read, which a checkout cannot promise.
+fn private_key() -> String {
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/turn.key.pem");
+    fs::copy(format!("{KEYS}/turn.key.pem"), path).expect("the key is copied");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    path.to_owned()
+}
+
 fn tls(address: &str) -> String {
-    let port = free_tcp_port();
+    let (port, key) = (free_tcp_port(), private_key());
     format!(
         "{{enabled: true, udp_port: 0, tls_port: {port}, domain: \"{address}\", \
-         cert_file: {KEYS}/turn.cert.pem, key_file: {KEYS}/turn.key.pem}}"
+         cert_file: {KEYS}/turn.cert.pem, key_file: {key}}}"
     )
 }
 
