@@ -28,7 +28,7 @@ use crate::slab::SlotId;
 const LEAST_BUSY: u64 = 50;
 /// From here on it holds back for as long as it may.
 const FULL_BUSY: u64 = 250;
-/// Packets that wait, at most: what is sealed at once must not take too long.
+/// So many packets that wait leave at once: what is sealed at once must not take too long.
 const MOST_PACKETS: usize = 512;
 /// The share of its own length that a packet may grow by: a quarter of what is small anyway.
 const GROWTH: usize = 4;
@@ -105,17 +105,16 @@ impl Hold {
         if stream.source.kind().is_video() || (self.length_ns == 0 && !stream.held) {
             return false;
         }
-        if self.packets >= MOST_PACKETS {
-            self.due_ns = Some(now.mono_ns);
-            return stream.held;
-        }
         if !std::mem::replace(&mut stream.held, true) {
             self.streams.push(id);
         }
         self.packets += stream.fresh;
         stream.fresh = 0;
         stream.touched = false;
-        self.due_ns.get_or_insert(now.mono_ns + self.length_ns);
+        let due_ns = *self.due_ns.get_or_insert(now.mono_ns + self.length_ns);
+        if self.packets >= MOST_PACKETS {
+            self.due_ns = Some(due_ns.min(now.mono_ns));
+        }
         true
     }
 

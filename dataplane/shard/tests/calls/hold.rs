@@ -133,3 +133,17 @@ fn what_goes_away_while_sound_waits_is_not_missed() {
     world.pass(10);
     assert_eq!(world.calls.held_until(), None);
 }
+
+#[test]
+fn more_than_may_wait_leaves_at_once_and_sound_goes_on() {
+    let mut world = meeting(4, 1_000);
+    for number in 1..=200 {
+        speak(&mut world, number);
+    }
+    assert!(heard(&mut world).len() > 500, "not all of them wait");
+    world.pass(5);
+    heard(&mut world);
+    speak(&mut world, 201);
+    world.pass(5);
+    assert_eq!(heard(&mut world).len(), 3);
+}
