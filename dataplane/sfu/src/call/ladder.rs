@@ -185,7 +185,7 @@ impl Ladder {
     /// that would need a key frame the least one beyond it.
     fn choose(&mut self, scaled: &Scaled, wanted: Wanted) {
         self.ready = 0;
-        let mut best: Option<((bool, u8, u8), u8)> = None;
+        let mut best: Option<((bool, u8, u8), u8, Rung)> = None;
         for (at, rung) in scaled.rungs() {
             if scaled.active >> at & 1 == 0 || rung.temporal() > wanted.temporal {
                 continue;
@@ -210,13 +210,12 @@ impl Ladder {
             let fits = rung.spatial() <= wanted.spatial;
             let size = if fits { rung.spatial() } else { u8::MAX - rung.spatial() };
             let worth = (fits, size, rung.temporal());
-            if best.is_none_or(|(most, _)| worth > most) {
-                best = Some((worth, at));
+            if best.is_none_or(|(most, ..)| worth > most) {
+                best = Some((worth, at, rung));
             }
         }
-        self.rung = best.map(|(_, at)| at);
-        if let Some((at, rung)) = scaled.rungs().find(|(at, _)| Some(*at) == self.rung) {
-            self.rung = Some(at);
+        self.rung = best.map(|(_, at, _)| at);
+        if let Some((.., rung)) = best {
             (self.spatial, self.temporal) = (rung.spatial(), rung.temporal());
         }
     }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proptest::prelude::*;
-use ringway_sfu::call::dress::{Dress, MAX_HEAD_BYTES, Stamp};
 use ringway_sfu::call::prepared::Prepared;
 use ringway_sfu::call::route::{Decision, Limits, Pause, Route};
 use ringway_sfu::call::source::{Source, SourceKind};
@@ -17,10 +16,7 @@ use ringway_wire::sequence::distance;
 use crate::layered::{Content, DESCRIPTOR_ID, Encoder, Mode, SSRC};
 use crate::network::{Dice, Network, Path};
 use crate::publisher::{CLOCK_HZ, FRAME_NS};
-use crate::streams::cases;
-
-const DRESS: Dress =
-    Dress { ssrc: 77, payload_type: 100, red_payload_type: None, mid: None, playout_delay: None };
+use crate::streams::{cases, dressed};
 
 const MODES: [Mode; 4] = [
     Mode { key_only: false, descriptors: true },
@@ -140,24 +136,10 @@ impl Call {
         bytes: &[u8],
         decision: Decision,
     ) -> Result<(), String> {
-        let mut out = [0; MAX_HEAD_BYTES];
-        let stamp = Stamp::default();
-        let packet = match decision {
-            Decision::Drop => return Ok(()),
-            Decision::Send(sent) => {
-                let head = DRESS
-                    .write(prepared, bytes, &sent, &self.extensions, &stamp, &mut out)
-                    .ok_or("no room for a head")?;
-                [&out[..head.len], &bytes[head.rest]].concat()
-            }
-            Decision::Pad(sent) => {
-                let len = DRESS
-                    .write_padding(prepared, &sent, &self.extensions, &stamp, &mut out)
-                    .ok_or("no room for padding")?;
-                out[..len].to_vec()
-            }
-        };
-        self.receive(&packet)
+        match dressed(prepared, bytes, decision, &self.extensions)? {
+            Some(packet) => self.receive(&packet),
+            None => Ok(()),
+        }
     }
 
     fn receive(&mut self, packet: &[u8]) -> Result<(), String> {

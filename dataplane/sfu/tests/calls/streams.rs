@@ -20,6 +20,32 @@ const FORMAT: (Codec, u32) = (Codec::Vp8, CLOCK_HZ);
 const DRESS: Dress =
     Dress { ssrc: 77, payload_type: 100, red_payload_type: None, mid: None, playout_delay: None };
 
+/// The packet that leaves by a decision, if one does.
+pub(crate) fn dressed(
+    prepared: &Prepared,
+    bytes: &[u8],
+    decision: Decision,
+    extensions: &ExtensionMap,
+) -> Result<Option<Vec<u8>>, String> {
+    let mut out = [0; MAX_HEAD_BYTES];
+    let stamp = Stamp::default();
+    Ok(Some(match decision {
+        Decision::Drop => return Ok(None),
+        Decision::Send(sent) => {
+            let head = DRESS
+                .write(prepared, bytes, &sent, extensions, &stamp, &mut out)
+                .ok_or("no room for a head")?;
+            [&out[..head.len], &bytes[head.rest]].concat()
+        }
+        Decision::Pad(sent) => {
+            let len = DRESS
+                .write_padding(prepared, &sent, extensions, &stamp, &mut out)
+                .ok_or("no room for padding")?;
+            out[..len].to_vec()
+        }
+    }))
+}
+
 /// A publisher, a server with one subscription, and its receiver.
 struct Call {
     dice: Dice,
@@ -133,25 +159,11 @@ impl Call {
         bytes: &[u8],
         decision: Decision,
     ) -> Result<(), String> {
-        let mut out = [0; MAX_HEAD_BYTES];
-        let stamp = Stamp::default();
-        let packet = match decision {
-            Decision::Drop => return Ok(()),
-            Decision::Send(sent) => {
-                let head = DRESS
-                    .write(prepared, bytes, &sent, &self.extensions, &stamp, &mut out)
-                    .ok_or("no room for a head")?;
-                [&out[..head.len], &bytes[head.rest]].concat()
-            }
-            Decision::Pad(sent) => {
-                self.padding += 1;
-                let len = DRESS
-                    .write_padding(prepared, &sent, &self.extensions, &stamp, &mut out)
-                    .ok_or("no room for padding")?;
-                out[..len].to_vec()
-            }
-        };
-        self.receiver.handle(&packet).map(drop)
+        self.padding += usize::from(matches!(decision, Decision::Pad(_)));
+        match dressed(prepared, bytes, decision, &self.extensions)? {
+            Some(packet) => self.receiver.handle(&packet).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Everything on the way arrives, the receiver asks for what it lacks, and all is checked.

@@ -353,22 +353,10 @@ impl Calls {
             source.bind(at as u8, layer.ssrc, layer.rtx_ssrc);
         }
         let stream = Stream {
-            key: spec.source,
-            session: session_id,
             room: spec.room,
-            source,
-            stores: Default::default(),
-            routes: Vec::new(),
-            queued: Vec::new(),
-            fresh: 0,
-            held: false,
-            pads: self.hold.pads(kind),
-            report: None,
-            touched: false,
             muted: spec.muted,
             encrypted: spec.encrypted,
-            mirrors: Vec::new(),
-            mirrored: None,
+            ..Stream::new(spec.source, session_id, source, self.hold.pads(kind))
         };
         let id = self.streams.insert(stream).map_err(|_| Refusal::TableFull)?;
         let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;

@@ -333,23 +333,10 @@ impl Calls {
         }
         self.others.to(spec.home).ok_or(Refusal::Invalid)?;
         let kind = source_kind(spec.kind);
+        let source = Source::new(kind, MAX_LAYERS);
         let stream = Stream {
-            key: spec.source,
-            session: NO_SESSION,
-            room: 0,
-            source: Source::new(kind, MAX_LAYERS),
-            stores: Default::default(),
-            routes: Vec::new(),
-            queued: Vec::new(),
-            fresh: 0,
-            held: false,
-            pads: self.hold.pads(kind),
-            report: None,
-            touched: false,
-            muted: false,
-            encrypted: false,
-            mirrors: Vec::new(),
             mirrored: Some(Box::new(Mirrored::new(spec.home))),
+            ..Stream::new(spec.source, NO_SESSION, source, self.hold.pads(kind))
         };
         let id = self.streams.insert(stream).map_err(|_| Refusal::TableFull)?;
         self.stream_of.insert(spec.source, id);

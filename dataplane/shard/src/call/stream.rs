@@ -77,6 +77,28 @@ pub(super) enum Kept<'a> {
 }
 
 impl Stream {
+    /// Of nobody's room, and sent to nobody yet.
+    pub(super) fn new(key: u64, session: SlotId, source: Source, pads: Option<Pads>) -> Self {
+        Self {
+            key,
+            session,
+            room: 0,
+            source,
+            stores: Default::default(),
+            routes: Vec::new(),
+            queued: Vec::new(),
+            fresh: 0,
+            held: false,
+            pads,
+            report: None,
+            touched: false,
+            muted: false,
+            encrypted: false,
+            mirrors: Vec::new(),
+            mirrored: None,
+        }
+    }
+
     /// What payload types and extension ids mean in its packets.
     pub(super) fn meanings<'a>(
         &'a self,
