@@ -17,6 +17,10 @@ use super::scaled::{Rung, Scaled, Told};
 const WINDOW: usize = 256;
 const WORDS: usize = WINDOW / 64;
 
+/// Choices of a target that are remembered for packets that come late. Layers change a few times in
+/// the time that a packet may be late; with fewer, one that is needed after all is left out.
+const CHOICES: usize = 8;
+
 /// What a receiver shall have at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
@@ -35,6 +39,9 @@ pub(super) struct Ladder {
     open: bool,
     /// The target, where descriptors tell targets.
     rung: Option<u8>,
+    /// The last targets, each with the number of the frame from which on, and how many ever.
+    choices: [(u16, u8); CHOICES],
+    chosen: usize,
     structure: Option<u8>,
     /// Spatial layers that can be decoded from the next picture on, a bit for each.
     ready: u8,
@@ -111,7 +118,7 @@ impl Ladder {
         if self.structure.replace(scaled.structure) != Some(scaled.structure) {
             // Its key frame begins all chains.
             (self.broken, self.suspect) = (0, 0);
-            (self.rung, self.picture) = (None, None);
+            (self.rung, self.picture, self.chosen) = (None, None, 0);
         }
         let ahead = self.newest.map_or(1, |newest| number.wrapping_sub(newest));
         if !(1..0x8000).contains(&ahead) {
@@ -172,13 +179,21 @@ impl Ladder {
         match (scaled.told, packet.frame) {
             (Told::Targets, Some(number)) => {
                 let part = |rung: Option<u8>| rung.is_some_and(|rung| scaled.is_part_of(rung));
-                // What is sent by now may need it too, though nobody knew that it was missing.
-                let now = self.rung.filter(|_| self.structure == Some(scaled.structure));
-                let part = part(scaled.rung(spatial, temporal)) || part(now);
+                // What was sent since may need it too, though nobody knew that it was missing.
+                let since = self.structure == Some(scaled.structure)
+                    && self.chosen_since(number).any(|rung| scaled.is_part_of(rung));
+                let part = part(scaled.rung(spatial, temporal)) || since;
                 self.takes_late(number, scaled, part)
             }
             _ => scaled.passes(spatial, temporal),
         }
+    }
+
+    /// The targets of frames behind `number`.
+    fn chosen_since(&self, number: u16) -> impl Iterator<Item = u8> {
+        let choices = &self.choices[..self.chosen.min(CHOICES)];
+        let since = move |(from, _): &&(u16, u8)| from.wrapping_sub(number) < 0x8000;
+        choices.iter().filter(since).map(|(_, rung)| *rung)
     }
 
     /// Chooses a target for the picture that begins: the best one up to what is wanted, or while
@@ -214,9 +229,14 @@ impl Ladder {
                 best = Some((worth, at, rung));
             }
         }
+        let before = self.rung;
         self.rung = best.map(|(_, at, _)| at);
-        if let Some((.., rung)) = best {
+        if let Some((_, at, rung)) = best {
             (self.spatial, self.temporal) = (rung.spatial(), rung.temporal());
+            if before != Some(at) {
+                self.choices[self.chosen % CHOICES] = (self.newest.unwrap_or(0), at);
+                self.chosen += 1;
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proptest::prelude::*;
 use ringway_sfu::call::prepared::Prepared;
-use ringway_sfu::call::route::{Decision, Limits, Pause, Route};
+use ringway_sfu::call::route::{Decision, Limits, Pause, Resend, Route};
 use ringway_sfu::call::source::{Source, SourceKind};
 use ringway_wire::dependency::Structure;
 use ringway_wire::extension::{ExtensionKind, ExtensionMap, Located};
@@ -52,6 +52,10 @@ struct Call {
     /// By extended number.
     got: BTreeMap<u64, Got>,
     highest: Option<u64>,
+    /// What the receiver was told of the numbers that it lacked at the end of each picture, as
+    /// receivers ask soon: what a number stood for is not known for ever.
+    asked: BTreeMap<u64, Option<Resend>>,
+    asked_up_to: Option<u64>,
 }
 
 impl Call {
@@ -75,6 +79,8 @@ impl Call {
             paused_late: HashSet::new(),
             got: BTreeMap::new(),
             highest: None,
+            asked: BTreeMap::new(),
+            asked_up_to: None,
         }
     }
 
@@ -102,7 +108,19 @@ impl Call {
         if self.source.handle_time(self.now_ns) {
             self.tell();
         }
+        self.ask();
         Ok(())
+    }
+
+    /// Asks for the numbers that are missing now.
+    fn ask(&mut self) {
+        let (Some(highest), Some(first)) = (self.highest, self.got.keys().next()) else { return };
+        for hole in self.asked_up_to.unwrap_or(*first)..highest {
+            if !self.got.contains_key(&hole) {
+                self.asked.insert(hole, self.route.sent_as(hole as u16));
+            }
+        }
+        self.asked_up_to = Some(highest);
     }
 
     fn arrive(&mut self) -> Result<(), String> {
@@ -170,13 +188,11 @@ impl Call {
     fn end(mut self, complete: bool) -> Result<Self, String> {
         self.network.settle();
         self.arrive()?;
-        let numbers: Vec<u64> = self.got.keys().copied().collect();
-        let (first, last) = (numbers.first().copied(), numbers.last().copied());
-        for hole in first.unwrap_or(1)..=last.unwrap_or(0) {
+        self.ask();
+        for (hole, resend) in std::mem::take(&mut self.asked) {
             if self.got.contains_key(&hole) {
                 continue;
             }
-            let resend = self.route.sent_as(hole as u16);
             let resend = resend.ok_or_else(|| format!("nothing is known of {hole}"))?;
             let Some(bytes) = self.history.get(&resend.sequence).cloned() else {
                 if complete {

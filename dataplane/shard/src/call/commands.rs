@@ -200,6 +200,7 @@ impl Calls {
         let mut session = Session::new(key, Transport::new(config), ssrc, name);
         session.next_report_ns = now.mono_ns;
         let id = self.sessions.insert(session).map_err(|_| Refusal::TableFull)?;
+        self.disturb(id.slot);
         self.session_of.insert(key, id);
         self.by_ufrag.insert(local.ufrag.as_bytes().into(), id);
         Ok(())

@@ -260,7 +260,11 @@ impl Calls {
     pub(super) fn keep_data(&mut self, now: Now, check: bool, counters: &mut Counters) {
         let mut waiting_bytes = 0;
         for slot in 0..self.sessions.slots() {
+            if self.is_calm(now, check, slot) {
+                continue;
+            }
             let Some(id) = self.sessions.id_at(slot) else { continue };
+            self.calm_down(now, id);
             let Some(session) = self.sessions.get_mut(id) else { continue };
             let key = session.key;
             let Some(end) = &mut session.data else { continue };

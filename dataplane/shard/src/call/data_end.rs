@@ -161,6 +161,15 @@ impl DataEnd {
         due
     }
 
+    /// When [`Self::handle_time`] or whoever is held has something to do next.
+    pub(super) fn deadline(&self, now_ns: u64) -> u64 {
+        match &self.association {
+            Some(association) if self.held || association.is_ended() => now_ns,
+            Some(association) => association.deadline().unwrap_or(u64::MAX),
+            None => u64::MAX,
+        }
+    }
+
     /// Whether it waits for leave to send.
     pub(super) fn is_held(&self) -> bool {
         self.held

@@ -23,11 +23,9 @@ use crate::egress::Batch;
 use crate::shard::Counters;
 use crate::slab::SlotId;
 
-/// A shard less busy than this, ‰ of one core, holds nothing back. Raised: small loads keep their
-/// latency for longer; lowered: runs grow earlier.
-const LEAST_BUSY: u64 = 50;
-/// From here on it holds back for as long as it may.
-const FULL_BUSY: u64 = 250;
+/// A shard that is busier than it must be to hold anything back, by so much, ‰ of one core, holds
+/// back for as long as it may. Lowered, latency jumps from turn to turn.
+const RISE: u64 = 200;
 /// So many packets that wait leave at once: what is sealed at once must not take too long.
 const MOST_PACKETS: usize = 512;
 /// The share of its own length that a packet may grow by: a quarter of what is small anyway.
@@ -40,6 +38,8 @@ pub(super) type Pads = Box<[u8; AUDIO_PACKETS]>;
 #[derive(Debug, Default)]
 pub(super) struct Hold {
     bound_ns: u64,
+    /// A shard less busy than this holds nothing back.
+    from_permille: u64,
     length_ns: u64,
     busy_permille: u64,
     streams: Vec<SlotId>,
@@ -62,9 +62,10 @@ struct Share {
 }
 
 impl Hold {
-    /// Lets sound wait for at most `ns`; 0: it never waits.
-    pub(super) fn set_bound(&mut self, ns: u64) {
-        self.bound_ns = ns;
+    /// Lets sound wait for at most `ns` where the shard is busier than `from_permille` of a core; 0:
+    /// it never waits.
+    pub(super) fn set_bound(&mut self, ns: u64, from_permille: u32) {
+        (self.bound_ns, self.from_permille) = (ns, from_permille.into());
         self.observe(self.busy_permille as u32);
     }
 
@@ -82,8 +83,8 @@ impl Hold {
     pub(super) fn observe(&mut self, busy_permille: u32) {
         // An average over about eight of them: one busy moment is no load.
         self.busy_permille = (self.busy_permille * 7 + u64::from(busy_permille)) / 8;
-        let over = self.busy_permille.saturating_sub(LEAST_BUSY).min(FULL_BUSY - LEAST_BUSY);
-        self.length_ns = self.bound_ns * over / (FULL_BUSY - LEAST_BUSY);
+        let over = self.busy_permille.saturating_sub(self.from_permille).min(RISE);
+        self.length_ns = self.bound_ns * over / RISE;
     }
 
     /// When what waits must leave.
@@ -146,10 +147,11 @@ fn len_of(queued: &Queued) -> u16 {
 }
 
 impl Calls {
-    /// Lets packets of sound wait for each other for at most `ns` when the shard is busy; 0: they
-    /// never wait. To be called before there are sources.
-    pub fn hold_sound(&mut self, ns: u64) {
-        self.hold.set_bound(ns);
+    /// Lets packets of sound wait for each other when the shard is busier than `from_permille` of a
+    /// core: the longer the busier it is, for at most `ns` from 200 ‰ more on. 0: they never wait.
+    /// To be called before there are sources.
+    pub fn hold_sound(&mut self, ns: u64, from_permille: u32) {
+        self.hold.set_bound(ns, from_permille);
     }
 
     /// How busy this shard was since the last call, ‰ of one core.
@@ -297,7 +299,7 @@ mod tests {
         // Busy, ‰, and the hold of a bound of 4 ms that it comes to.
         for (busy, expect_us) in [(0, 0), (50, 0), (150, 2_000), (250, 4_000), (1_000, 4_000)] {
             let mut hold = Hold::default();
-            hold.set_bound(4_000_000);
+            hold.set_bound(4_000_000, 50);
             for _ in 0..200 {
                 hold.observe(busy);
             }
@@ -306,7 +308,7 @@ mod tests {
             assert!(found_us.abs_diff(expect_us) <= 160, "{busy} ‰: {found_us} µs");
         }
         let mut off = Hold::default();
-        off.set_bound(0);
+        off.set_bound(0, 50);
         off.observe(1_000);
         assert_eq!((off.length_ns, off.is_on()), (0, false));
     }

@@ -135,6 +135,7 @@ impl Calls {
         counters: &mut Counters,
     ) -> bool {
         self.run_dtls(now, id);
+        self.disturb(id.slot);
         let Some(session) = self.sessions.get_mut(id) else { return true };
         if !flush_transport(now, session, &self.sockets, batch, counters)
             || !flush_data(now, session, &self.sockets, batch, counters)

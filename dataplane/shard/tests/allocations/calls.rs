@@ -98,7 +98,7 @@ impl Call {
         };
         let mut shard = Shard::new(config, peers);
         shard.calls = Calls::new(Some(contexts[0].clone()), 7);
-        shard.calls.hold_sound(hold_ns);
+        shard.calls.hold_sound(hold_ns, 50);
         for _ in 0..100 {
             shard.calls.observe_busy(1_000);
         }

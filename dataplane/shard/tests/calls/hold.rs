@@ -17,7 +17,7 @@ const LENGTHS: [usize; 3] = [90, 100, 95];
 /// Three who speak and one who listens, on a shard that is as busy as `permille` says.
 fn meeting(hold_ms: u64, permille: u32) -> World {
     let mut world = World::connected(4);
-    world.calls.hold_sound(hold_ms * MS);
+    world.calls.hold_sound(hold_ms * MS, 50);
     for _ in 0..100 {
         world.calls.observe_busy(permille);
     }

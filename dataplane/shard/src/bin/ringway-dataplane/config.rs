@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) pad_octets: u32,
     /// Longest time that packets of sound wait for each other on a busy shard, µs.
     pub(crate) hold_us: u32,
+    /// A shard less busy than this, % of a core, lets no sound wait.
+    pub(crate) hold_busy_percent: u32,
     /// Threads that do the handshakes of calls.
     pub(crate) handshake_threads: u16,
     /// Ports for forwards that name none.
@@ -95,7 +97,8 @@ impl Default for Config {
             engine: EngineChoice::Auto,
             coalesce_us: 0,
             pad_octets: MOST_PADDING_OCTETS as u32,
-            hold_us: 0,
+            hold_us: 5_000,
+            hold_busy_percent: 50,
             handshake_threads: 1,
             port_range: PortRange::default(),
             buffers: 4096,
@@ -136,6 +139,7 @@ impl Config {
         in_range("coalesce_us", self.coalesce_us, 0, 5_000)?;
         in_range("pad_octets", self.pad_octets, 0, MOST_PADDING_OCTETS as u32)?;
         in_range("hold_us", self.hold_us, 0, 20_000)?;
+        in_range("hold_busy_percent", self.hold_busy_percent, 0, 100)?;
         in_range("handshake_threads", self.handshake_threads.into(), 1, 64)?;
         in_range("max_forwards", self.max_forwards, 1, 65_536)?;
         in_range("max_destinations", self.max_destinations, 1, 1 << 20)?;

@@ -108,7 +108,7 @@ impl Turn {
         shard.calls = Calls::new(Some(start.dtls), start.config.seed);
         shard.join_calls();
         shard.calls.limit_padding(start.pad_octets);
-        shard.calls.hold_sound(start.hold_ns);
+        shard.calls.hold_sound(start.hold_ns, start.hold_from_permille);
         shard.calls.hand_out_handshakes();
         shard.calls.join_gateway(start.gateway);
         shard.calls.allow_full_ice(Instant::now());
