@@ -502,10 +502,12 @@ fn data_tracks_are_published_and_received() {
         track: sid,
         publisher: stage::participant(2),
         publisher_identity: "other".into(),
+        shard: 2,
     };
     let handles: std::sync::Arc<[_]> = [handle].into();
     let said = stage.is_told(Notice::DataTrackHandles(std::sync::Arc::clone(&handles)));
     assert_eq!(said.kinds(), "<DataTrackSubscriberHandles #SetDataRoute");
+    assert!(matches!(said.plane[0], Ask::SetDataRoute { handle: 9, home: 2, .. }));
     assert!(stage.is_told(Notice::DataTrackHandles(handles)).plane.is_empty());
     // A client that resumes is told again, and how far it was heard.
     let Ask::SetDataTrack { transport, .. } =
