@@ -118,6 +118,25 @@ fn what_is_not_allowed_or_not_well_formed_goes_nowhere() {
 }
 
 #[test]
+fn a_message_is_at_most_64_kib() {
+    let mut world = World::connected(2);
+    for key in 1..=2 {
+        join(&mut world, key, BOTH, DataOpening::Client);
+    }
+    for (length, passed) in [(65_536, 1), (65_537, 0)] {
+        // A line of chat: a tag, its length in three octets, the rest.
+        let rest = length - 4;
+        let mut message = vec![9 << 3 | 2, rest as u8 | 0x80, (rest >> 7) as u8 | 0x80];
+        message.push((rest >> 14) as u8);
+        message.resize(length, 7);
+        send(&mut world, 1, Label::Reliable, &message);
+        world.pass(200);
+        assert_eq!(take(&mut world, 2).len(), passed, "{length}");
+    }
+    assert_eq!(world.counters.get(Counter::DataMalformed), 1);
+}
+
+#[test]
 fn who_comes_back_gets_what_it_has_missed() {
     let mut world = World::connected(2);
     for key in 1..=2 {
