@@ -86,7 +86,7 @@ async fn what_a_token_says_is_bounded() {
         (metadata(text(1_001)), Err((400, "metadata is too large"))),
         (attribute(text(97)), Ok(())),
         (attribute(text(98)), Err((400, "attributes are too large"))),
-        // Ours: LiveKit takes what fits into the head of a request.
+        // Ours: a token of more than 32 KiB is not read.
         (metadata(text(32 * 1024)), Err((401, "invalid authorization token"))),
     ] {
         check(&house, "", &token, expect).await;
