@@ -48,6 +48,8 @@ pub(crate) fn media_addresses(rtc: &Rtc) -> Result<MediaAddresses, AddressError>
         if rtc.use_external_ip {
             advertised = external(rtc, advertised)?;
         }
+    } else if rtc.advertise_internal_ip {
+        add(&mut advertised, own(&rtc.interfaces));
     }
     if advertised.is_empty() || rtc.enable_loopback_candidate {
         advertised.push(Ipv4Addr::LOCALHOST.into());
@@ -104,7 +106,10 @@ fn external(rtc: &Rtc, own: Vec<IpAddr>) -> Result<Vec<IpAddr>, AddressError> {
         (seen_v4, seen_v6) => {
             let seen = [seen_v4.ok(), seen_v6];
             let seen = seen.into_iter().flatten();
-            let merged = merge(seen, own, rtc.advertise_internal_ip);
+            let merged = match rtc.external_ip_only {
+                true => seen.collect(),
+                false => merge(seen, own, rtc.advertise_internal_ip),
+            };
             tracing::info!(addresses = ?merged, "how this machine is seen from outside");
             Ok(merged)
         }
@@ -118,12 +123,17 @@ fn merge(
 ) -> Vec<IpAddr> {
     let replaced = |ip: &IpAddr| seen.clone().any(|seen| seen.is_ipv4() == ip.is_ipv4());
     let mut merged: Vec<IpAddr> = seen.clone().collect();
-    for ip in own {
-        if (internal || !replaced(&ip)) && !merged.contains(&ip) {
-            merged.push(ip);
+    add(&mut merged, own.into_iter().filter(|ip| internal || !replaced(ip)));
+    merged
+}
+
+/// Adds what is not there yet.
+fn add(addresses: &mut Vec<IpAddr>, more: impl IntoIterator<Item = IpAddr>) {
+    for ip in more {
+        if !addresses.contains(&ip) {
+            addresses.push(ip);
         }
     }
-    merged
 }
 
 fn route(any: IpAddr, connect: impl FnOnce(&UdpSocket) -> io::Result<()>) -> Option<IpAddr> {
@@ -191,5 +201,9 @@ mod tests {
         // Who names the address is not asked for another one.
         let rtc = Rtc { node_ip: ips("192.0.2.9"), ..rtc };
         assert_eq!(media_addresses(&rtc).unwrap().advertised, ips("192.0.2.9"));
+        let both = Rtc { advertise_internal_ip: true, ..rtc };
+        let told = media_addresses(&both).unwrap().advertised;
+        assert_eq!(told[0], ips("192.0.2.9")[0]);
+        assert!(own(&both.interfaces).iter().all(|ip| told.contains(ip)), "{told:?}");
     }
 }

@@ -1,7 +1,9 @@
 //! The configuration: file, environment, defaults; what is missing or contradictory in a sentence.
 
 mod limit;
+mod livekit;
 mod room;
+mod rtc;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -9,14 +11,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use ringway_settings::{LogFilter, LogFormat, Ports, Secret, SettingsError};
+use ringway_settings::{LogFilter, LogFormat, Place, Secret, SettingsError};
 use serde::{Deserialize, Serialize};
-
-use crate::link::UdpPorts;
-use crate::names::Names;
 
 pub use limit::Limit;
 pub use room::{EnabledCodec, PlayoutDelay, Room, RoomConfiguration};
+pub use rtc::{Rtc, UDP_PORT};
 pub(crate) use turn::read_closed;
 pub use turn::{ExternalTurn, Protocol, Turn, TurnError};
 
@@ -26,8 +26,6 @@ const KEYS_VARIABLE: &str = "RINGWAY_KEYS";
 const SOCKET_VARIABLE: &str = "RINGWAY_SOCKET";
 /// HS256 keys shorter than its hash weaken it (RFC 7518 3.2).
 const SECRET_CHARS_MIN: usize = 32;
-/// UDP port of the first shard where nothing else is said; what LiveKit's documentation has.
-pub const UDP_PORT: u16 = 7882;
 
 /// What an operator can set; each key is described in `systemd/controlplane.yaml`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,36 +61,6 @@ pub struct Config {
     pub room: Room,
     /// What clients of calls may bring.
     pub limit: Limit,
-}
-
-/// Media of calls; the names are LiveKit's.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rtc {
-    /// UDP ports of the shards. A single one is that of the first shard, and the others take those
-    /// that follow; of several each takes the next that is free. None: [`UDP_PORT`], unless there
-    /// is a range.
-    pub udp_port: Option<Ports>,
-    /// Lowest of further UDP ports; 0: none.
-    pub port_range_start: u16,
-    /// Highest of them, included.
-    pub port_range_end: u16,
-    /// TCP port of all shards, for clients that cannot use UDP; 0: none.
-    pub tcp_port: u16,
-    /// Addresses that clients are told; empty finds them out.
-    pub node_ip: Vec<IpAddr>,
-    /// Tell clients the address that STUN servers see, in place of this machine's own.
-    pub use_external_ip: bool,
-    /// Tell them its own all the same.
-    pub advertise_internal_ip: bool,
-    /// STUN servers to ask, and for clients to use; `HOST:PORT`.
-    pub stun_servers: Vec<String>,
-    /// TURN servers of others, for clients to use.
-    pub turn_servers: Vec<ExternalTurn>,
-    /// Interfaces whose addresses clients are told.
-    pub interfaces: Names,
-    /// Tell clients the loopback address too.
-    pub enable_loopback_candidate: bool,
 }
 
 /// Basic authentication of `/metrics`; both or none.
@@ -139,24 +107,6 @@ impl Default for Config {
     }
 }
 
-impl Default for Rtc {
-    fn default() -> Self {
-        Self {
-            udp_port: None,
-            port_range_start: 0,
-            port_range_end: 0,
-            tcp_port: 7881,
-            node_ip: Vec::new(),
-            use_external_ip: false,
-            advertise_internal_ip: false,
-            stun_servers: Vec::new(),
-            turn_servers: Vec::new(),
-            interfaces: Names::default(),
-            enable_loopback_candidate: false,
-        }
-    }
-}
-
 impl Default for Limits {
     fn default() -> Self {
         Self { max_forwards: 4096, max_destinations_per_forward: 10_000, body_bytes: 1_048_576 }
@@ -168,7 +118,17 @@ impl Default for Limits {
 pub enum ConfigError {
     /// A file cannot be read or understood.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(SettingsError),
+    /// A key that LiveKit has.
+    #[error("{place}: \"{key}\" is a key of LiveKit's that does not exist here: {why}")]
+    LiveKit {
+        /// Where it stands.
+        place: Place,
+        /// Which.
+        key: String,
+        /// Why it does not exist.
+        why: &'static str,
+    },
     /// Nobody could ever use the API.
     #[error(
         "no API key is configured: set `keys` or `key_file` in the configuration, or \
@@ -224,6 +184,12 @@ pub enum ConfigError {
         /// As it was given.
         end: u16,
     },
+    /// Nobody could send media here.
+    #[error("rtc.force_tcp leaves no way for media: set rtc.tcp_port, too")]
+    NoTcpPort,
+    /// Relays send over UDP.
+    #[error("turn is enabled with rtc.force_tcp: it relays to UDP ports, which are closed then")]
+    RelayWithoutUdp,
     /// Any port is no list.
     #[error("rtc.udp_port: 0 stands for any port, so it must stand alone")]
     AnyPort,
@@ -304,6 +270,9 @@ impl Config {
             return Err(ConfigError::StunServer { server: server.clone() });
         }
         self.rtc.check_ports()?;
+        if self.rtc.force_tcp && self.turn.enabled {
+            return Err(ConfigError::RelayWithoutUdp);
+        }
         self.limit.check()?;
         self.room.check()?;
         self.turn.check()?;
@@ -322,36 +291,6 @@ impl Config {
     /// The configuration in force as YAML, secrets masked.
     pub fn print(&self) -> String {
         ringway_settings::print(self)
-    }
-}
-
-impl Rtc {
-    /// The UDP ports of media.
-    pub(crate) fn udp_ports(&self) -> UdpPorts {
-        let has_range = self.port_range_start != 0;
-        if !has_range && let Some(first) = self.single_port() {
-            return if first == 0 { UdpPorts::Any } else { UdpPorts::From(first) };
-        }
-        let mut ports = self.udp_port.clone().unwrap_or_default();
-        if has_range {
-            ports.add(self.port_range_start, self.port_range_end);
-        }
-        UdpPorts::Among(ports.iter().collect())
-    }
-
-    fn single_port(&self) -> Option<u16> {
-        self.udp_port.as_ref().map_or(Some(UDP_PORT), Ports::single)
-    }
-
-    fn check_ports(&self) -> Result<(), ConfigError> {
-        let (start, end) = (self.port_range_start, self.port_range_end);
-        if (start == 0) != (end == 0) || start > end {
-            return Err(ConfigError::PortRange { start, end });
-        }
-        match self.udp_ports() {
-            UdpPorts::Among(ports) if ports.contains(&0) => Err(ConfigError::AnyPort),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -391,33 +330,18 @@ mod tests {
         check(&format!("{keys}rtc: {{port_range_start: 50000}}"), "set both");
         check(&format!("{keys}rtc: {{port_range_start: 9, port_range_end: 8}}"), "lower one first");
         check(&format!("{keys}rtc: {{port_range_start: 9, port_range_end: 9}}"), "");
+        check(&format!("{keys}rtc: {{force_tcp: true}}"), "");
+        check(&format!("{keys}rtc: {{force_tcp: true, tcp_port: 0}}"), "set rtc.tcp_port");
+        let relayed = "rtc: {force_tcp: true}\nturn: {enabled: true}";
+        check(&format!("{keys}{relayed}"), "relays to UDP ports");
+        check(&format!("{keys}rtc: {{use_ice_lite: true}}"), "\"rtc.use_ice_lite\" is a key of");
+        check(&format!("{keys}rtc: {{pli_throttle: {{low_quality: 1s}}}}"), "500 ms");
+        check(&format!("{keys}rtc: {{forse_tcp: true}}"), "did you mean \"rtc.force_tcp\"?");
         check(&format!("{keys}turn: {{enabled: true, udp_port: 0}}"), "without a port");
         check(&format!("{keys}rtc: {{turn_servers: [{{host: a}}]}}"), "host and port");
         check(&format!("{keys}rtc: {{turn_servers: [{{hots: a}}]}}"), "turn_servers[0].host\"?");
         check(&format!("{keys}bind_addresses: []"), "bind_addresses is empty");
         check(&format!("{keys}bind_addresses: [here]"), "bind_addresses");
-    }
-
-    #[test]
-    fn ports_of_media() {
-        let check = |yaml: &str, expect: UdpPorts| {
-            let rtc: Rtc = ringway_settings::parse(yaml, Path::new("x.yaml")).unwrap();
-            assert_eq!(rtc.udp_ports(), expect, "{yaml}");
-        };
-        check("", UdpPorts::From(7882));
-        check("udp_port: 9000", UdpPorts::From(9000));
-        check("udp_port: 0", UdpPorts::Any);
-        check("udp_port: 9000-9002", UdpPorts::Among(vec![9000, 9001, 9002]));
-        check("udp_port: [9000, 8000]", UdpPorts::Among(vec![9000, 8000]));
-        // LiveKit's way: only a range.
-        check(
-            "{port_range_start: 50000, port_range_end: 50001}",
-            UdpPorts::Among(vec![50000, 50001]),
-        );
-        check(
-            "{udp_port: 7882, port_range_start: 7881, port_range_end: 7883}",
-            UdpPorts::Among(vec![7882, 7881, 7883]),
-        );
     }
 
     #[test]

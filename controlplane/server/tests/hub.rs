@@ -522,7 +522,7 @@ fn a_data_track() {
         _ => None,
     });
     let to = stage.asks.iter().find_map(|ask| match ask {
-        Ask::SetDataRoute { transport, handle: 1, track } => Some((*transport, *track)),
+        Ask::SetDataRoute { transport, handle: 1, track, .. } => Some((*transport, *track)),
         _ => None,
     });
     let (Some((from, track)), Some((to, same))) = (from, to) else { panic!("{:?}", stage.asks) };

@@ -85,3 +85,23 @@ async fn requests_may_begin_with_two_slashes() {
     stop.send(true).unwrap();
     serving.await.unwrap();
 }
+
+/// Tokens and join requests stand in the head of a request.
+#[tokio::test]
+async fn a_head_beyond_its_limit_is_refused() {
+    let listeners = bind(&[LOCAL], 0).unwrap();
+    let address = listeners[0].local_addr().unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let router = Router::new().route("/", get(|| async { "done" }));
+    tokio::spawn(serve(listeners, router, stopped));
+    for (length, expect) in [(60_000, "HTTP/1.1 200"), (70_000, "HTTP/1.1 431")] {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let token = "x".repeat(length);
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+        // The answer may come, and the connection end, before all is written.
+        let _ = client.write_all(head.as_bytes()).await;
+        let mut status = [0; 12];
+        client.read_exact(&mut status).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&status), expect);
+    }
+}

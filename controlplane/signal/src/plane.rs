@@ -137,6 +137,8 @@ pub enum Ask {
         handle: u16,
         /// Which.
         track: Option<DataTrackKey>,
+        /// The shard that its packets come in on.
+        home: u16,
     },
     /// Send kept reliable messages of a participant again.
     ReplayData {

@@ -370,6 +370,32 @@ fn candidates_reach_a_server_that_checks() {
 }
 
 #[test]
+fn where_there_is_no_udp_everybody_is_told_of_tcp_and_no_address_is_tried() {
+    use proto::client_info::Sdk;
+    for sdk in [Sdk::Js, Sdk::Go] {
+        // Firefox has the server check.
+        let mut client = client("firefox", 17);
+        client.info.sdk = sdk as i32;
+        let join = Join { auto_subscribe: true, ..Join::default() };
+        let mut stage = Stage::otherwise(join, client, |start| {
+            std::sync::Arc::make_mut(&mut start.plane).shards[0].udp.clear();
+        });
+        let said = stage.after(10);
+        let sdp = &said.offer().sdp;
+        assert!(sdp.contains("192.0.2.1 7881 typ host tcptype passive"), "{sdp}");
+        assert!(!sdp.to_ascii_lowercase().contains(" udp "), "{sdp}");
+        let answer = description(1, "efgh", "active", &[DATA]);
+        let candidate = "a=candidate:1 1 udp 2122194687 198.51.100.2 5000 typ host\r\n";
+        let said = stage.says(Says::Answer(sd("answer", 1, answer + candidate)));
+        assert_eq!(said.kinds(), "#SetRemote #SetMedia");
+        // A wish for UDP cannot be granted.
+        let wish = proto::simulate_scenario::Scenario::SwitchCandidateProtocol(0);
+        let said = stage.says(Says::Simulate(proto::SimulateScenario { scenario: Some(wish) }));
+        assert!(!said.offer().sdp.to_ascii_lowercase().contains(" udp "));
+    }
+}
+
+#[test]
 fn small_talk() {
     let mut stage = v0();
     stage.said();
@@ -502,10 +528,12 @@ fn data_tracks_are_published_and_received() {
         track: sid,
         publisher: stage::participant(2),
         publisher_identity: "other".into(),
+        shard: 2,
     };
     let handles: std::sync::Arc<[_]> = [handle].into();
     let said = stage.is_told(Notice::DataTrackHandles(std::sync::Arc::clone(&handles)));
     assert_eq!(said.kinds(), "<DataTrackSubscriberHandles #SetDataRoute");
+    assert!(matches!(said.plane[0], Ask::SetDataRoute { handle: 9, home: 2, .. }));
     assert!(stage.is_told(Notice::DataTrackHandles(handles)).plane.is_empty());
     // A client that resumes is told again, and how far it was heard.
     let Ask::SetDataTrack { transport, .. } =

@@ -267,6 +267,8 @@ pub enum CallCommand {
         handle: u16,
         /// Which; 0 is none any more.
         track: DataTrackKey,
+        /// The shard that its packets come in on.
+        home: u16,
     },
     /// Send kept reliable messages of a participant again, those after a number.
     ReplayData {

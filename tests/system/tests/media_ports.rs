@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ringway_system::appliance::{Appliance, Options};
 use ringway_system::patience::until;
-use ringway_system::ports::free_udp_pair;
+use ringway_system::ports::{free_tcp_port, free_udp_pair};
 use ringway_system::sockets::udp_ports;
 use ringway_system::token::Claims;
 use serde_json::json;
@@ -44,20 +44,28 @@ fn wait_log(appliance: &mut Appliance, text: &str) -> String {
 fn told(appliance: &Appliance) -> BTreeSet<u16> {
     let mut ports = BTreeSet::new();
     for room in 0..4 {
-        let video = json!({"roomJoin": true, "room": room.to_string(), "canPublish": true});
-        let client = appliance.client_with(Some(Claims { video, ..Claims::default() }.sign()));
-        let headers = [("content-type", "application/sdp")];
-        let answer = client.send_raw("POST", "/whip/v1", &headers, OFFER.as_bytes());
-        let answer = answer.expect("an answer");
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        let candidates = answer.body.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
-        for candidate in candidates {
-            let words: Vec<&str> = candidate.split(' ').collect();
-            assert!(words[2].eq_ignore_ascii_case("udp"), "{candidate}");
-            ports.insert(words[5].parse().expect("a port"));
+        for (protocol, port) in candidates(appliance, &room.to_string()) {
+            assert_eq!(protocol, "udp");
+            ports.insert(port);
         }
     }
     ports
+}
+
+/// Protocols and ports of the candidates that an answer to a publisher names.
+fn candidates(appliance: &Appliance, room: &str) -> Vec<(String, u16)> {
+    let video = json!({"roomJoin": true, "room": room, "canPublish": true});
+    let client = appliance.client_with(Some(Claims { video, ..Claims::default() }.sign()));
+    let headers = [("content-type", "application/sdp")];
+    let answer = client.send_raw("POST", "/whip/v1", &headers, OFFER.as_bytes());
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    let candidates = answer.body.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
+    let read = candidates.map(|candidate| {
+        let words: Vec<&str> = candidate.split(' ').collect();
+        (words[2].to_ascii_lowercase(), words[5].parse().expect("a port"))
+    });
+    read.collect()
 }
 
 /// The ports of a range that the data plane has open.
@@ -115,4 +123,30 @@ fn ports_of_others_are_passed_over() {
         false => BTreeSet::from([range.0 + 1, range.0 + 2]),
     };
     assert_eq!(taken(&mut appliance, range), expect);
+}
+
+#[test]
+fn with_tcp_forced_no_port_for_udp_is_open_to_anybody() {
+    let (udp, tcp) = (free_udp_pair(), free_tcp_port());
+    let rtc = format!("{{udp_port: {udp}, tcp_port: {tcp}, force_tcp: true, node_ip: 127.0.0.1}}");
+    let mut appliance =
+        Appliance::start(Options::default().dataplane("cores", "[0, 1]").controlplane("rtc", &rtc));
+    let log = wait_log(&mut appliance, "calls can be made");
+    assert!(!log.contains("media is received"), "{log}");
+    assert_eq!(candidates(&appliance, "r"), [("tcp".to_owned(), tcp)]);
+    assert!(taken(&mut appliance, (udp, udp + 1)).is_empty());
+    // What the shards have instead is out of reach of other machines.
+    for port in udp_ports(appliance.dataplane().pid()) {
+        let other = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), port));
+        assert!(other.is_ok(), "port {port} is bound on every address");
+    }
+    // Without the TCP port there is no way at all.
+    let taken = std::net::TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0))
+        .or_else(|_| std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)))
+        .expect("a free port");
+    let tcp = taken.local_addr().expect("an address").port();
+    let rtc = format!("{{tcp_port: {tcp}, force_tcp: true}}");
+    let mut appliance = Appliance::start(Options::default().controlplane("rtc", &rtc));
+    let log = wait_log(&mut appliance, "no calls over TCP");
+    assert!(!log.contains("calls can be made"), "{log}");
 }

@@ -182,6 +182,7 @@ fn ports_of_calls() {
         (vec![(7882, 7883)], Level::Fail, "3 shards need a UDP port each, 7882-7883 has 2"),
         (vec![(29_990, 30_000)], Level::Warn, "overlaps 30000-39999 of the forwards"),
         (vec![(1, 3)], Level::Ok, "1-3, for 3 shards"),
+        (Vec::new(), Level::Ok, "rtc.force_tcp"),
     ] {
         let (found, told) = judged(&good(), ports);
         assert_eq!(found, level, "{told}");

@@ -66,11 +66,15 @@ struct Rtc {
     udp_port: Option<Ports>,
     port_range_start: u16,
     port_range_end: u16,
+    force_tcp: bool,
 }
 
 impl Rtc {
-    /// Ranges of ports, of which each of the shards takes one.
+    /// Ranges of ports, of which each of the shards takes one; none without UDP.
     fn media_ports(self, shards: usize) -> Vec<(u16, u16)> {
+        if self.force_tcp {
+            return Vec::new();
+        }
         let has_range = self.port_range_start != 0;
         let single = self.udp_port.as_ref().map_or(Some(UDP_PORT), Ports::single);
         if !has_range && let Some(first) = single {
@@ -237,6 +241,7 @@ mod tests {
         check("udp_port: 9000-9001,9005", &[(9000, 9001), (9005, 9005)]);
         check("{port_range_start: 5, port_range_end: 9}", &[(5, 9)]);
         check("{udp_port: 1, port_range_start: 5, port_range_end: 9}", &[(1, 1), (5, 9)]);
+        check("{udp_port: 1, force_tcp: true}", &[]);
     }
 
     #[test]

@@ -66,4 +66,6 @@ pub struct DataTrackHandle {
     pub publisher: ParticipantSid,
     /// Whose it is.
     pub publisher_identity: Arc<str>,
+    /// The shard that serves its publisher.
+    pub shard: u16,
 }

@@ -175,3 +175,22 @@ fn who_leaves_takes_its_tracks_along() {
     let rooms = house.calls.list_rooms(&[]);
     assert_eq!((rooms[0].num_participants, rooms[0].num_publishers), (1, 0));
 }
+
+#[test]
+fn who_receives_one_is_told_where_it_comes_in() {
+    let mut house = House::new(Config { participants_per_shard: 1, ..Config::default() });
+    let joined = ["ann", "bob"].map(|identity| house.join(wish(identity)).expect("admitted"));
+    let [ann, bob] = joined.each_ref().map(|joined| joined.participant.sid);
+    [ann, bob].into_iter().for_each(|sid| house.connect(sid));
+    assert_ne!(joined[0].shard, joined[1].shard, "the room is on both");
+    for (from, to, shard) in [(ann, bob, joined[0].shard), (bob, ann, joined[1].shard)] {
+        let sid = published(&publish(&mut house, from, track(7, "place")));
+        house.ask(to, subscription(sid, true));
+        let heard = house.heard(to);
+        let told = heard.iter().find_map(|notice| match notice {
+            Notice::DataTrackHandles(all) => Some((all[0].publisher, all[0].shard)),
+            _ => None,
+        });
+        assert_eq!(told, Some((from, shard)));
+    }
+}

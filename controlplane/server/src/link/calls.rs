@@ -7,7 +7,7 @@
 //! calls can be made.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ringway_abi::call as abi;
 use ringway_abi::message::{Command, Event, Outcome, Refusal};
@@ -52,13 +52,16 @@ pub enum UdpPorts {
     From(u16),
     /// Of these in their order those that are free.
     Among(Vec<u16>),
+    /// None: all clients use TCP.
+    Closed,
 }
 
 impl UdpPorts {
     /// The `number`th port, from 0; `None` if there are not so many.
     fn get(&self, number: usize) -> Option<u16> {
         match self {
-            Self::Any => Some(0),
+            // A shard cannot do without a socket.
+            Self::Any | Self::Closed => Some(0),
             Self::From(first) => first.checked_add(u16::try_from(number).ok()?),
             Self::Among(ports) => ports.get(number).copied(),
         }
@@ -149,7 +152,12 @@ impl<'a> Calls<'a> {
             return None;
         };
         self.tried += 1;
-        let udp = SocketAddr::new(media.bind, port);
+        let bind = match media.udp_ports {
+            // Nobody else reaches it there.
+            UdpPorts::Closed => Ipv4Addr::LOCALHOST.into(),
+            _ => media.bind,
+        };
+        let udp = SocketAddr::new(bind, port);
         let request = self.number();
         self.opening.insert(request, (shard, port));
         let call = abi::CallCommand::OpenMedia { udp };
@@ -238,6 +246,9 @@ impl<'a> Calls<'a> {
         };
         let digest = fingerprint.to_vec();
         self.fingerprint = Some(Fingerprint { algorithm: HashAlgorithm::Sha256, digest });
+        if self.ends.media.udp_ports == UdpPorts::Closed {
+            return None;
+        }
         let to = |ip: &IpAddr| SocketAddr::new(*ip, udp.port());
         if let Some(addresses) = self.opened.get_mut(usize::from(shard)) {
             addresses.udp = self.ends.media.advertised.iter().map(to).collect();
@@ -254,6 +265,7 @@ impl<'a> Calls<'a> {
                 "no calls over TCP: the data plane cannot listen on the port; free it, or set \
                  another `rtc.tcp_port`, or 0 to do without"
             );
+            self.portless |= self.ends.media.udp_ports == UdpPorts::Closed;
             return;
         };
         let to = |ip: &IpAddr| SocketAddr::new(*ip, tcp.port());

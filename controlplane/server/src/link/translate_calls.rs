@@ -55,10 +55,11 @@ pub(super) fn asks(ask: &Ask) -> Option<Vec<abi::CallCommand>> {
             handle: *handle,
             track: track.map_or(0, |track| track.0),
         },
-        Ask::SetDataRoute { transport, handle, track } => abi::CallCommand::SetDataRoute {
+        Ask::SetDataRoute { transport, handle, track, home } => abi::CallCommand::SetDataRoute {
             transport: transport.0,
             handle: *handle,
             track: track.map_or(0, |track| track.0),
+            home: *home,
         },
         Ask::ReplayData { transport, publisher, after } => abi::CallCommand::ReplayData {
             transport: transport.0,

@@ -30,14 +30,17 @@ pub(super) struct DataFacts {
     /// Data tracks that the client receives; `None` before it ever did.
     subscribed: Option<Arc<[DataTrackHandle]>>,
     /// What the plane knows of data tracks.
-    told_tracks: Handles,
-    told_routes: Handles,
+    told_tracks: Handles<DataTrackKey>,
+    told_routes: Handles<Route>,
     /// The number of the client's last reliable message, as the plane said it lately.
     heard: u32,
 }
 
 /// Data tracks by transport and handle.
-type Handles = BTreeMap<(TransportKey, u16), DataTrackKey>;
+type Handles<T> = BTreeMap<(TransportKey, u16), T>;
+
+/// A data track that the client receives, and the shard that its packets come in on.
+type Route = (DataTrackKey, u16);
 
 impl DataFacts {
     pub(super) fn of(participant: &ParticipantInfo) -> Self {
@@ -105,16 +108,19 @@ impl Session {
         let over = |transport: TransportKey| data.told.contains_key(&transport);
         let from = self.publisher.key;
         let tracks = data.published.iter().filter(|_| over(from));
-        let tracks: Handles = tracks.map(|(handle, sid)| ((from, *handle), sid.into())).collect();
+        let tracks: Handles<_> =
+            tracks.map(|(handle, sid)| ((from, *handle), sid.into())).collect();
         let to = self.subscriber.as_ref().filter(|_| self.subscriber_primary);
         let to = to.unwrap_or(&self.publisher).key;
         let routes = data.subscribed.iter().flat_map(|all| all.iter()).filter(|_| over(to));
-        let routes: Handles = routes.map(|one| ((to, one.handle), (&one.track).into())).collect();
+        let routes: Handles<Route> =
+            routes.map(|one| ((to, one.handle), ((&one.track).into(), one.shard))).collect();
         let track_asks = changes(&data.told_tracks, &tracks, |transport, handle, track| {
             Ask::SetDataTrack { transport, handle, track }
         });
-        let route_asks = changes(&data.told_routes, &routes, |transport, handle, track| {
-            Ask::SetDataRoute { transport, handle, track }
+        let route_asks = changes(&data.told_routes, &routes, |transport, handle, route| {
+            let (track, home) = route.unzip();
+            Ask::SetDataRoute { transport, handle, track, home: home.unwrap_or_default() }
         });
         (self.data.told_tracks, self.data.told_routes) = (tracks, routes);
         track_asks.into_iter().chain(route_asks).for_each(|ask| self.ask_plane(ask));
@@ -189,10 +195,10 @@ impl Session {
 }
 
 /// What leads from one state of handles to another, ends first.
-fn changes(
-    before: &Handles,
-    after: &Handles,
-    ask: impl Fn(TransportKey, u16, Option<DataTrackKey>) -> Ask,
+fn changes<T: Copy + PartialEq>(
+    before: &Handles<T>,
+    after: &Handles<T>,
+    ask: impl Fn(TransportKey, u16, Option<T>) -> Ask,
 ) -> Vec<Ask> {
     let ended = before.keys().filter(|name| !after.contains_key(*name));
     let ended = ended.map(|(transport, handle)| ask(*transport, *handle, None));

@@ -58,7 +58,9 @@ impl Peer {
         let (udp, tcp) = addresses.map_or((&[][..], &[][..]), |at| (&at.udp, &at.tcp));
         let ice = random.ice();
         let enabled = basis.settings.for_sdp();
-        let reachable = host_candidates(udp, if basis.tcp { tcp } else { &[] });
+        // Who is not known to use TCP shall try where there is nothing else.
+        let tcp = if basis.tcp || udp.is_empty() { tcp } else { &[] };
+        let reachable = host_candidates(udp, tcp);
         let capabilities = Capabilities::new(&CapabilityOptions {
             purpose,
             enabled: &enabled,
@@ -169,15 +171,17 @@ impl Peer {
         asks
     }
 
-    /// Takes a candidate of the client's. A lite server has no use for any, and over TCP it is the
-    /// client that connects.
+    /// Takes a candidate of the client's. A lite server has no use for any, neither has one that is
+    /// reached over TCP alone: there it is the client that connects.
     pub(super) fn add_candidate(&mut self, candidate: &Candidate) -> Option<Ask> {
         let CandidateAddress::Ip(ip) = candidate.address else { return None };
         let address = SocketAddr::new(ip, candidate.port);
         let of_others = self.remote.as_ref().is_some_and(|remote| {
             candidate.ufrag.as_ref().is_some_and(|ufrag| *ufrag != remote.ufrag)
         });
+        let uses_udp = self.reachable.iter().any(|one| one.transport == CandidateTransport::Udp);
         if self.local.lite
+            || !uses_udp
             || of_others
             || candidate.transport != CandidateTransport::Udp
             || candidate.component != 1

@@ -168,8 +168,19 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
 
 impl Stage {
     pub(crate) fn new(join: Join, client: Client) -> Self {
+        Self::otherwise(join, client, |_| {})
+    }
+
+    /// One that begins otherwise.
+    pub(crate) fn otherwise(
+        join: Join,
+        client: Client,
+        change: impl FnOnce(&mut Start<'_>),
+    ) -> Self {
         let joined = joined();
-        let session = Session::new(start(join, client, &joined));
+        let mut start = start(join, client, &joined);
+        change(&mut start);
+        let session = Session::new(start);
         Self { session, around: Around::default(), now_ms: 0 }
     }
 

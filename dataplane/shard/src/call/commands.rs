@@ -132,8 +132,8 @@ impl Calls {
             CallCommand::SetDataTrack { transport, handle, track } => {
                 self.set_data_track(transport, handle, track)
             }
-            CallCommand::SetDataRoute { transport, handle, track } => {
-                self.set_data_route(transport, handle, track)
+            CallCommand::SetDataRoute { transport, handle, track, home } => {
+                self.set_data_route(now, transport, handle, (track, home))
             }
             CallCommand::ReplayData { transport, publisher, after } => {
                 self.replay_data(now, transport, publisher.as_bytes(), after)

@@ -154,7 +154,7 @@ impl Calls {
     /// A transport is gone.
     pub(super) fn leave_data(&mut self, id: SlotId, end: &DataEnd) {
         self.leave_data_room(id, end.room);
-        self.data_tracks.leave(id, end);
+        self.data_tracks.leave(&mut self.others, id, end);
     }
 
     fn leave_data_room(&mut self, id: SlotId, key: u64) {
@@ -285,6 +285,7 @@ impl Calls {
                 self.tell(CallEvent::DataHeard { transport: key, sequence });
             }
         }
+        self.keep_tracks(now);
         if check {
             self.data.waiting_bytes = waiting_bytes;
         }

@@ -1,9 +1,10 @@
 //! Packets of data tracks: from their publisher to who subscribes, under each one's own handle.
 //!
 //! Nothing is kept: what finds no room on the way to a subscriber, or is late, is lost to that one
-//! alone. A track is known by its key from the first of its ends to the last.
+//! alone. A track is known by its key from the first of its ends to the last. Subscribers of other
+//! shards are reached by way of [`elsewhere`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use ringway_abi::call::data_rights;
 use ringway_abi::counters::Counter;
@@ -13,9 +14,15 @@ use ringway_wire::data_track::DataTrackView;
 
 use super::Calls;
 use super::data_end::DataEnd;
+use super::lanes::Others;
+use super::session::Session;
 use crate::clock::Now;
 use crate::shard::Counters;
-use crate::slab::SlotId;
+use crate::slab::{Slab, SlotId};
+
+mod elsewhere;
+
+use elsewhere::Wish;
 
 /// Data tracks on one shard.
 const TRACKS: usize = 65_536;
@@ -28,14 +35,31 @@ struct DataTrack {
     published: bool,
     /// To whom, and under which handle.
     routes: Vec<(SlotId, u16)>,
+    /// The shard that its packets come in on, where that is another one.
+    home: Option<u16>,
+    /// Other shards that have subscribers of it.
+    wishes: Vec<Wish>,
+    /// It will be looked at again.
+    watched: bool,
+}
+
+impl DataTrack {
+    fn is_unused(&self) -> bool {
+        let held = self.published || self.watched;
+        !held && self.routes.is_empty() && self.wishes.is_empty()
+    }
 }
 
 /// Data tracks of all rooms.
 #[derive(Default)]
 pub(super) struct DataTracks {
     tracks: HashMap<u64, DataTrack>,
+    /// Those of several shards, by when they are looked at next.
+    watch: VecDeque<(u64, u64)>,
     /// The packet at hand, under its new handle.
     packet: Vec<u8>,
+    /// The same as another shard handed it over.
+    handed: Vec<u8>,
 }
 
 impl DataTracks {
@@ -49,22 +73,25 @@ impl DataTracks {
     fn change(&mut self, key: u64, change: impl FnOnce(&mut DataTrack)) {
         let Some(track) = self.tracks.get_mut(&key) else { return };
         change(track);
-        if !track.published && track.routes.is_empty() {
+        if track.is_unused() {
             self.tracks.remove(&key);
         }
     }
 
-    fn remove_route(&mut self, key: u64, id: SlotId, handle: u16) {
-        self.change(key, |track| track.routes.retain(|route| *route != (id, handle)));
+    fn remove_route(&mut self, others: &mut Others, key: u64, id: SlotId, handle: u16) {
+        self.change(key, |track| {
+            track.routes.retain(|route| *route != (id, handle));
+            track.say_wanted(key, others);
+        });
     }
 
     /// A transport is gone.
-    pub(super) fn leave(&mut self, id: SlotId, end: &DataEnd) {
+    pub(super) fn leave(&mut self, others: &mut Others, id: SlotId, end: &DataEnd) {
         for key in end.tracks.values() {
             self.change(*key, |track| track.published = false);
         }
         for (handle, key) in &end.routes {
-            self.remove_route(*key, id, *handle);
+            self.remove_route(others, *key, id, *handle);
         }
     }
 }
@@ -101,23 +128,31 @@ impl Calls {
         Ok(())
     }
 
-    /// Sends `track` under `handle`; 0: nothing.
+    /// Sends `track`, which comes in on shard `home`, under `handle`; 0: nothing.
     pub(super) fn set_data_route(
         &mut self,
+        now: Now,
         transport: u64,
         handle: u16,
-        track: u64,
+        (track, home): (u64, u16),
     ) -> Result<(), Refusal> {
+        let home = (track != 0 && home != self.others.index).then_some(home);
+        if home.is_some_and(|home| self.others.to(home).is_none()) {
+            return Err(Refusal::Invalid);
+        }
         let (id, end) = self.data_end(transport)?;
         let before = match track {
             0 => end.routes.remove(&handle),
             _ => end.routes.insert(handle, track),
         };
         if let Some(before) = before {
-            self.data_tracks.remove_route(before, id, handle);
+            self.data_tracks.remove_route(&mut self.others, before, id, handle);
         }
         if track != 0 {
-            self.data_tracks.entry(track)?.routes.push((id, handle));
+            let entry = self.data_tracks.entry(track)?;
+            entry.routes.push((id, handle));
+            entry.home = home;
+            self.want_track(now, track);
         }
         Ok(())
     }
@@ -134,10 +169,32 @@ impl Calls {
         let end = end.filter(|end| end.may(data_rights::PUBLISH)).ok_or(Counter::DataForbidden)?;
         let view = DataTrackView::parse(bytes).map_err(|_| Counter::DataMalformed)?;
         let key = *end.tracks.get(&view.handle).ok_or(Counter::DataNoTrack)?;
-        let DataTracks { tracks, packet } = &mut self.data_tracks;
+        let DataTracks { tracks, packet, .. } = &mut self.data_tracks;
         let Some(track) = tracks.get(&key) else { return Ok(0) };
+        let here = Here { sessions: &mut self.sessions, dirty: &mut self.dirty, counters };
+        let receivers = here.fan_out(now, &track.routes, &view, packet);
+        Ok(receivers + track.hand_over(now, key, bytes, &mut self.others))
+    }
+}
+
+/// What a packet needs on its way to the subscribers of this shard.
+struct Here<'a> {
+    sessions: &'a mut Slab<Session>,
+    dirty: &'a mut Vec<SlotId>,
+    counters: &'a mut Counters,
+}
+
+impl Here<'_> {
+    /// Sends a packet to every subscriber; how many have taken it.
+    fn fan_out(
+        self,
+        now: Now,
+        routes: &[(SlotId, u16)],
+        view: &DataTrackView<'_>,
+        packet: &mut Vec<u8>,
+    ) -> usize {
         let mut receivers = 0;
-        for (subscriber, handle) in &track.routes {
+        for (subscriber, handle) in routes {
             let Some(session) = self.sessions.get_mut(*subscriber) else { continue };
             let Some(end) = session.data.as_mut() else { continue };
             let Some(association) = &mut end.association else { continue };
@@ -145,15 +202,17 @@ impl Calls {
             match association.send(now.mono_ns, Label::DataTrack, packet, false) {
                 Ok(()) => {
                     receivers += 1;
-                    counters.add(Counter::DataSent, 1);
+                    self.counters.add(Counter::DataSent, 1);
                     if !std::mem::replace(&mut session.dirty, true) {
                         self.dirty.push(*subscriber);
                     }
                 }
                 Err(SendRefused::Closed) => {}
-                Err(SendRefused::Full | SendRefused::Length) => counters.add(Counter::DataSlow, 1),
+                Err(SendRefused::Full | SendRefused::Length) => {
+                    self.counters.add(Counter::DataSlow, 1);
+                }
             }
         }
-        Ok(receivers)
+        receivers
     }
 }

@@ -4,11 +4,14 @@
 //!   means that the other shard is behind; counted, and the home goes on. The octets are copied:
 //!   once for each such shard, which needs them in a history of its own to answer its subscribers
 //!   from, so that no shard waits for another's memory.
+//! - frames: the same for packets of data tracks, which nobody keeps. Beside the others, as who
+//!   sends data must take no room from media.
 //! - words: what both ends tell each other about sources and data. Nearly all of them may be lost,
 //!   as they are said again; the few others wait in the speaker's backlog.
 
 use std::collections::VecDeque;
 
+use ringway_proto::sctp::MESSAGE_BYTES;
 use ringway_sfu::call::MAX_LAYERS;
 use ringway_sfu::call::prepared::StreamId;
 use ringway_sfu::report::SourceReport;
@@ -19,13 +22,24 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use super::data::Message;
 use crate::slab::SlotId;
 
+mod pipe;
+
+use pipe::{Reader, Writer, pipe};
+
 /// Packets under way from one shard to another. More lets a slow shard fall farther behind before
 /// loss tells it; fewer loses key frames of many cameras that come at once.
 const PACKETS: usize = 1024;
 /// Their octets: as many packets of full size, or nearly.
 const OCTETS: usize = 1024 * 1024;
+/// Packets of data tracks under way. More lets a slow shard fall farther behind before they are
+/// lost; fewer loses those of many sensors that send at once.
+const FRAMES: usize = 1024;
+/// Their octets.
+const FRAME_OCTETS: usize = 512 * 1024;
 /// Words under way.
 const WORDS: usize = 1024;
+
+const _: () = assert!(FRAME_OCTETS >= MESSAGE_BYTES, "what a client may send has room");
 
 /// A packet on its way to a mirror; its octets lie beside it.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +60,13 @@ pub(super) struct Head {
     pub(super) kernel_ns: u64,
     /// Octets.
     pub(super) len: u16,
+}
+
+/// A packet of a data track on its way to another shard; its octets lie beside it.
+#[derive(Clone, Copy, Debug)]
+struct FrameHead {
+    track: u64,
+    len: u32,
 }
 
 /// What shards tell each other about calls.
@@ -78,16 +99,19 @@ pub(super) enum Word {
     Exit { room: u64 },
     /// A message for those of its room that are there.
     Data(Box<Message>),
+    /// To the home of a data track: its packets are wanted for so many subscribers; 0: no longer.
+    /// Said again and again, as [`Word::Want`].
+    WantTrack { track: u64, routes: u32 },
 }
 
 /// One shard's ends of the lanes to and from one other shard.
 #[derive(Debug)]
 pub struct ShardLane {
-    heads_out: Producer<Head>,
-    octets_out: Producer<u8>,
+    packets_out: Writer<Head>,
+    frames_out: Writer<FrameHead>,
     words_out: Producer<Word>,
-    heads_in: Consumer<Head>,
-    octets_in: Consumer<u8>,
+    packets_in: Reader<Head>,
+    frames_in: Reader<FrameHead>,
     words_in: Consumer<Word>,
     backlog: VecDeque<Word>,
     touched: bool,
@@ -96,25 +120,25 @@ pub struct ShardLane {
 impl ShardLane {
     /// The ends of a pair of shards.
     pub fn pair() -> (Self, Self) {
-        let (a_heads, b_heads_in) = RingBuffer::new(PACKETS);
-        let (b_heads, a_heads_in) = RingBuffer::new(PACKETS);
-        let (a_octets, b_octets_in) = RingBuffer::new(OCTETS);
-        let (b_octets, a_octets_in) = RingBuffer::new(OCTETS);
+        let (a_packets, b_packets_in) = pipe(PACKETS, OCTETS);
+        let (b_packets, a_packets_in) = pipe(PACKETS, OCTETS);
+        let (a_frames, b_frames_in) = pipe(FRAMES, FRAME_OCTETS);
+        let (b_frames, a_frames_in) = pipe(FRAMES, FRAME_OCTETS);
         let (a_words, b_words_in) = RingBuffer::new(WORDS);
         let (b_words, a_words_in) = RingBuffer::new(WORDS);
-        let end = |heads_out, octets_out, words_out, heads_in, octets_in, words_in| Self {
-            heads_out,
-            octets_out,
+        let end = |packets_out, frames_out, words_out, packets_in, frames_in, words_in| Self {
+            packets_out,
+            frames_out,
             words_out,
-            heads_in,
-            octets_in,
+            packets_in,
+            frames_in,
             words_in,
             backlog: VecDeque::new(),
             touched: false,
         };
         (
-            end(a_heads, a_octets, a_words, a_heads_in, a_octets_in, a_words_in),
-            end(b_heads, b_octets, b_words, b_heads_in, b_octets_in, b_words_in),
+            end(a_packets, a_frames, a_words, a_packets_in, a_frames_in, a_words_in),
+            end(b_packets, b_frames, b_words, b_packets_in, b_frames_in, b_words_in),
         )
     }
 
@@ -122,27 +146,36 @@ impl ShardLane {
     pub(super) fn hand(&mut self, head: Head, octets: &[u8]) -> bool {
         self.touched = true;
         debug_assert_eq!(octets.len(), usize::from(head.len));
-        // The octets first: whoever sees the head finds them.
-        !self.heads_out.is_full()
-            && self.octets_out.push_entire_slice(octets).is_ok()
-            && self.heads_out.push(head).is_ok()
+        self.packets_out.push(head, octets)
     }
 
     /// The next packet that the other shard has handed over.
     pub(super) fn handed(&mut self) -> Option<Head> {
-        self.heads_in.pop().ok()
+        self.packets_in.pop()
     }
 
     /// Takes the octets of the packet that was taken last.
     pub(super) fn take_octets(&mut self, into: &mut [u8]) {
-        let taken = self.octets_in.pop_entire_slice(into);
-        assert!(taken.is_ok(), "a packet was handed over without its octets");
+        self.packets_in.take(into);
     }
 
     /// Drops the octets of the packet that was taken last.
     pub(super) fn drop_octets(&mut self, len: usize) {
-        let chunk = self.octets_in.read_chunk(len);
-        chunk.expect("a packet was handed over without its octets").commit_all();
+        self.packets_in.skip(len);
+    }
+
+    /// Hands a packet of a data track over; `false` when the other shard is too far behind.
+    pub(super) fn hand_frame(&mut self, track: u64, octets: &[u8]) -> bool {
+        self.touched = true;
+        self.frames_out.push(FrameHead { track, len: octets.len() as u32 }, octets)
+    }
+
+    /// The next packet of a data track that the other shard has handed over: its track.
+    pub(super) fn handed_frame(&mut self, octets: &mut Vec<u8>) -> Option<u64> {
+        let FrameHead { track, len } = self.frames_in.pop()?;
+        octets.resize(len as usize, 0);
+        self.frames_in.take(octets);
+        Some(track)
     }
 
     /// Says something that may be lost; `false`: it was, as the other shard is far behind.
@@ -175,7 +208,8 @@ impl ShardLane {
 
     /// Whether nothing waits to be read, or to be written.
     fn is_idle(&self) -> bool {
-        self.heads_in.is_empty() && self.words_in.is_empty() && self.backlog.is_empty()
+        let read = self.packets_in.is_empty() && self.frames_in.is_empty();
+        read && self.words_in.is_empty() && self.backlog.is_empty()
     }
 }
 
@@ -219,6 +253,17 @@ impl Others {
     /// Hands a packet over, and counts.
     pub(super) fn hand(&mut self, shard: u16, head: Head, octets: &[u8]) {
         let handed = self.to(shard).is_some_and(|lane| lane.hand(head, octets));
+        self.count(handed);
+    }
+
+    /// Hands a packet of a data track over, and counts; whether it found room.
+    pub(super) fn hand_frame(&mut self, shard: u16, track: u64, octets: &[u8]) -> bool {
+        let handed = self.to(shard).is_some_and(|lane| lane.hand_frame(track, octets));
+        self.count(handed);
+        handed
+    }
+
+    fn count(&mut self, handed: bool) {
         self.handed += u64::from(handed);
         self.lost += u64::from(!handed);
     }
@@ -269,6 +314,26 @@ mod tests {
         let dropped = server.handed().expect("a packet");
         server.drop_octets(dropped.len.into());
         assert!(server.is_idle());
+    }
+
+    #[test]
+    fn packets_of_data_tracks_take_no_room_from_media() {
+        let (mut home, mut server) = ShardLane::pair();
+        let mut octets = vec![0; 9];
+        for (len, most) in [(10, FRAMES), (60_000, FRAME_OCTETS / 60_000)] {
+            let kept = (0..2000).filter(|track| home.hand_frame(*track, &vec![7; len]));
+            assert_eq!(kept.count(), most, "{len}");
+            assert!(home.hand(head(5), &[1; 5]));
+            assert!(server.handed().is_some() && !server.is_idle());
+            server.drop_octets(5);
+            for track in 0..most as u64 {
+                assert_eq!(server.handed_frame(&mut octets), Some(track));
+                assert!(octets == vec![7; len]);
+            }
+            assert!(server.handed_frame(&mut octets).is_none() && server.is_idle());
+        }
+        assert!(home.hand_frame(1, &vec![0; MESSAGE_BYTES]));
+        assert!(!home.hand_frame(1, &vec![0; FRAME_OCTETS]), "a part is no use");
     }
 
     #[test]

@@ -136,6 +136,7 @@ impl Calls {
             {
                 self.handle_handed(now, shard, &head);
             }
+            self.handle_frames(now, shard, counters);
         }
         counters.add(Counter::HandedOver, std::mem::take(&mut self.others.handed));
         counters.add(Counter::DropShardLane, std::mem::take(&mut self.others.lost));
@@ -181,6 +182,9 @@ impl Calls {
             Word::Enter { room } => self.handle_enter(shard, room),
             Word::Exit { room } => self.handle_exit(shard, room),
             Word::Data(message) => self.handle_message(now, &message, counters),
+            Word::WantTrack { track, routes } => {
+                self.handle_want_track(now, shard, track, routes);
+            }
         }
     }
 }

@@ -118,6 +118,25 @@ fn what_is_not_allowed_or_not_well_formed_goes_nowhere() {
 }
 
 #[test]
+fn a_message_is_at_most_64_kib() {
+    let mut world = World::connected(2);
+    for key in 1..=2 {
+        join(&mut world, key, BOTH, DataOpening::Client);
+    }
+    for (length, passed) in [(65_536, 1), (65_537, 0)] {
+        // A line of chat: a tag, its length in three octets, the rest.
+        let rest = length - 4;
+        let mut message = vec![9 << 3 | 2, rest as u8 | 0x80, (rest >> 7) as u8 | 0x80];
+        message.push((rest >> 14) as u8);
+        message.resize(length, 7);
+        send(&mut world, 1, Label::Reliable, &message);
+        world.pass(200);
+        assert_eq!(take(&mut world, 2).len(), passed, "{length}");
+    }
+    assert_eq!(world.counters.get(Counter::DataMalformed), 1);
+}
+
+#[test]
 fn who_comes_back_gets_what_it_has_missed() {
     let mut world = World::connected(2);
     for key in 1..=2 {
@@ -173,7 +192,7 @@ fn a_receiver_that_reads_nothing_stalls_nobody() {
 }
 
 /// A packet of a data track.
-fn frame(handle: u16, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(handle: u16, payload: &[u8]) -> Vec<u8> {
     let [high, low] = handle.to_be_bytes();
     [&[0x18, 0, high, low, 0, 1, 0, 1, 0, 0, 0, 9][..], payload].concat()
 }
@@ -185,9 +204,11 @@ fn packets_of_a_data_track_reach_those_who_subscribe_under_their_own_handles() {
         join(&mut world, key, BOTH, DataOpening::Client);
     }
     let track = 77;
-    world.ask(CallCommand::SetDataRoute { transport: 2, handle: 5, track });
+    let route =
+        |transport, handle, track| CallCommand::SetDataRoute { transport, handle, track, home: 0 };
+    world.ask(route(2, 5, track));
     world.ask(CallCommand::SetDataTrack { transport: 1, handle: 1, track });
-    world.ask(CallCommand::SetDataRoute { transport: 3, handle: 0xfffe, track });
+    world.ask(route(3, 0xfffe, track));
     let got = |world: &mut World, key| take(world, key).into_iter().map(|one| one.payload);
     send(&mut world, 1, Label::DataTrack, &frame(1, b"one"));
     assert!(got(&mut world, 2).eq([frame(5, b"one")]));
@@ -199,9 +220,9 @@ fn packets_of_a_data_track_reach_those_who_subscribe_under_their_own_handles() {
     assert_eq!(world.counters.get(Counter::DataNoTrack), 2);
     assert_eq!(world.counters.get(Counter::DataMalformed), 1);
     // Another handle, then none; the track changes its name.
-    world.ask(CallCommand::SetDataRoute { transport: 2, handle: 5, track: 0 });
-    world.ask(CallCommand::SetDataRoute { transport: 2, handle: 6, track });
-    world.ask(CallCommand::SetDataRoute { transport: 3, handle: 0xfffe, track: 0 });
+    world.ask(route(2, 5, 0));
+    world.ask(route(2, 6, track));
+    world.ask(route(3, 0xfffe, 0));
     world.ask(CallCommand::SetDataTrack { transport: 1, handle: 2, track });
     world.ask(CallCommand::SetDataTrack { transport: 1, handle: 1, track: 0 });
     send(&mut world, 1, Label::DataTrack, &frame(2, b"two"));

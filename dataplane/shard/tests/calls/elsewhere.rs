@@ -1,11 +1,11 @@
-//! Messages of data channels between clients of a room on different shards.
+//! Messages of data channels, and data tracks, between clients of a room on different shards.
 
 use ringway_abi::call::{CallCommand, DataOpening, Text};
 use ringway_abi::counters::Counter;
 use ringway_proto::sctp::{Incoming, Label};
 use ringway_shard::call::ShardLane;
 
-use crate::data::{BOTH, chat, join, send, set, signed, take};
+use crate::data::{BOTH, chat, frame, join, send, set, signed, take};
 use crate::world::World;
 
 /// Two shards; client 1 is on the first, 2 and 3 are on the second.
@@ -78,4 +78,73 @@ fn a_shard_without_members_hears_nothing_and_a_full_lane_is_counted() {
         send(&mut here, 1, Label::Lossy, &chat(None));
     }
     assert!((70..=100).contains(&here.counters.get(Counter::DataSlow)));
+}
+
+/// Client `transport` of the second shard gets a data track of the first, or none.
+fn route(transport: u64, handle: u16, track: u64) -> CallCommand {
+    CallCommand::SetDataRoute { transport, handle, track, home: 0 }
+}
+
+#[test]
+fn a_data_track_goes_to_the_other_shard_while_somebody_there_subscribes() {
+    let [mut here, mut there] = shards();
+    let track = 77;
+    let publish = |handle| CallCommand::SetDataTrack { transport: 1, handle, track };
+    here.ask(publish(1));
+    here.calls.take_shard_touched(1);
+    send(&mut here, 1, Label::DataTrack, &frame(1, b"nobody"));
+    assert!(!here.calls.take_shard_touched(1), "nobody subscribes");
+    there.ask(route(2, 5, track));
+    there.ask(route(3, 6, track));
+    here.pass(5);
+    send(&mut here, 1, Label::DataTrack, &frame(1, b"one"));
+    there.pass(20);
+    for (key, handle) in [(2, 5), (3, 6)] {
+        let payload = frame(handle, b"one");
+        assert_eq!(take(&mut there, key), [Incoming { label: Label::DataTrack, payload }]);
+    }
+    assert_eq!(here.counters.get(Counter::HandedOver), 1, "once, however many there are");
+    there.ask(route(2, 5, 0));
+    here.pass(5);
+    send(&mut here, 1, Label::DataTrack, &frame(1, b"two"));
+    there.pass(20);
+    assert_eq!((take(&mut there, 2).len(), take(&mut there, 3).len()), (0, 1));
+    there.ask(CallCommand::CloseTransport { transport: 3 });
+    here.pass(5);
+    here.calls.take_shard_touched(1);
+    send(&mut here, 1, Label::DataTrack, &frame(1, b"three"));
+    assert!(!here.calls.take_shard_touched(1), "nobody subscribes any more");
+    assert_eq!(here.counters.get(Counter::HandedOver), 2);
+}
+
+#[test]
+fn packets_of_data_tracks_that_find_no_room_in_the_lane_are_lost_to_that_shard_alone() {
+    let [mut here, mut there] = shards();
+    let track = 77;
+    // The wish may be older than what it is for.
+    there.ask(route(2, 5, track));
+    here.pass(5);
+    here.ask(CallCommand::SetDataTrack { transport: 1, handle: 1, track });
+    let long = frame(1, &[7; 8_000 - 12]);
+    for _ in 0..100 {
+        send(&mut here, 1, Label::DataTrack, &long);
+    }
+    // 512 KiB for 800 kB.
+    assert_eq!(here.counters.get(Counter::DropShardLane), 100 - 65);
+    // Who says nothing for four seconds gets nothing, until it says again what it wants.
+    here.pass(4_000);
+    here.calls.take_shard_touched(1);
+    send(&mut here, 1, Label::DataTrack, &frame(1, b"nobody"));
+    assert!(!here.calls.take_shard_touched(1));
+    // What waits is for nobody any more.
+    there.ask(route(2, 5, 0));
+    there.pass(20);
+    assert_eq!(take(&mut there, 2), []);
+    there.ask(route(2, 5, track));
+    there.pass(1_000);
+    here.pass(5);
+    send(&mut here, 1, Label::DataTrack, &frame(1, b"again"));
+    there.pass(20);
+    let payload = frame(5, b"again");
+    assert_eq!(take(&mut there, 2), [Incoming { label: Label::DataTrack, payload }]);
 }

@@ -147,7 +147,10 @@ fn data_command(world: &mut World, bytes: &[u8]) {
     match kind % 5 {
         0 => world.set_data(usize::from(a) % CLIENTS, b),
         1 => world.command(CallCommand::SetDataTrack { transport, handle, track }),
-        2 => world.command(CallCommand::SetDataRoute { transport, handle, track }),
+        2 => {
+            let home = u16::from(b >> 6);
+            world.command(CallCommand::SetDataRoute { transport, handle, track, home });
+        }
         3 => {
             let publisher = Text::new(format!("PA_{}", b % 4).as_bytes()).unwrap_or(Text::EMPTY);
             world.command(CallCommand::ReplayData { transport, publisher, after: c.into() });

@@ -178,7 +178,7 @@ impl World {
             let track = u64::from(client == 0);
             self.command(CallCommand::SetDataTrack { transport, handle: 1, track });
             let track = u64::from(client == 1);
-            self.command(CallCommand::SetDataRoute { transport, handle: 9, track });
+            self.command(CallCommand::SetDataRoute { transport, handle: 9, track, home: 0 });
         }
         for client in 0..CLIENTS as u64 {
             let transport = client + 1;

@@ -130,6 +130,10 @@ impl Meeting {
             | CallCommand::RestartIce { transport, .. }
             | CallCommand::SetPayloads { transport, .. }
             | CallCommand::SetExtensions { transport, .. }
+            | CallCommand::NameData { transport, .. }
+            | CallCommand::SetData(DataSpec { transport, .. })
+            | CallCommand::SetDataTrack { transport, .. }
+            | CallCommand::SetDataRoute { transport, .. }
             | CallCommand::CloseTransport { transport } => (None, Some(transport)),
             CallCommand::SetSource { source, .. } | CallCommand::RemoveSource { source } => {
                 (None, Some(source))

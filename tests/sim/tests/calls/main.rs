@@ -2,6 +2,7 @@
 
 mod comings;
 mod data;
+mod data_tracks;
 mod hostile;
 mod layers;
 mod loss;

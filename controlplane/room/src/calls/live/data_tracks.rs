@@ -327,6 +327,7 @@ impl LiveRoom {
                 track: *track,
                 publisher: publisher.sid,
                 publisher_identity: publisher.identity.as_str().into(),
+                shard: publisher.shard,
             })
         });
         let handles = handles.collect();
