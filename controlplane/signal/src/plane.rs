@@ -46,6 +46,8 @@ pub enum Ask {
         ice: IceCredentials,
         /// Only answer; else check too.
         lite: bool,
+        /// What marks frames that the server makes.
+        trailer: Vec<u8>,
     },
     /// Who may connect. Also after the client has restarted ICE.
     SetRemote {
@@ -249,8 +251,6 @@ pub enum Layer {
 /// What matters about a source besides its layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SourceFlags {
-    /// Payloads are encrypted between the ends: nothing may be read or made up.
-    pub encrypted: bool,
     /// Sender reports come only for some layers.
     pub incomplete_reports: bool,
     /// One stream holds all spatial layers.

@@ -208,6 +208,7 @@ impl Session {
             tcp,
             only_tcp,
             playout_delay: joined.room.max_playout_delay_ms > 0,
+            trailer: &joined.sif_trailer,
         };
         let usual = if join.single { Purpose::Single } else { Purpose::Publisher };
         let purpose = one_shot.unwrap_or(usual);

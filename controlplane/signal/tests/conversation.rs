@@ -45,6 +45,8 @@ fn a_dual_connection_begins_with_an_offer_of_data_channels() {
     assert_eq!(stage.after(9).kinds(), "");
     let said = stage.after(1);
     assert_eq!(said.kinds(), "<Offer #OpenTransport #SetData");
+    let trailer = join.sif_trailer.clone();
+    assert!(matches!(&said.plane[0], Ask::OpenTransport { trailer: told, .. } if *told == trailer));
     let offer = said.offer();
     assert_eq!(offer.id, 1);
     assert!(offer.sdp.contains("m=application") && offer.sdp.contains("a=ice-lite"));
@@ -114,6 +116,30 @@ fn a_camera_is_published_over_either_connection() {
         let said = stage.says(Says::Offer(sd("offer", 9, sdp)));
         assert_eq!(said.kinds(), "<Answer @MediaEnded #RemoveSource !Unpublished");
     }
+}
+
+#[test]
+fn what_is_between_the_ends_is_passed_on() {
+    let mut stage = v0();
+    stage.said();
+    let add = proto::AddTrackRequest {
+        cid: "cam".into(),
+        r#type: 1,
+        encryption: 1,
+        // The last is none that anybody knows.
+        packet_trailer_features: vec![1, 2, 99],
+        ..Default::default()
+    };
+    let said = stage.says(Says::AddTrack(add));
+    let [Request::AddTrack(add)] = &said.room[..] else { panic!("{}", said.kinds()) };
+    assert_eq!((add.encryption, &add.packet_trailer_features[..]), (Encryption::Gcm, &[1, 2][..]));
+    let mut camera = track(5, TrackKind::Video, "video/VP8");
+    let info = std::sync::Arc::make_mut(&mut camera);
+    (info.encryption, info.packet_trailer_features) = (Encryption::Gcm, vec![1, 2]);
+    let said = stage.announce("cam", &camera);
+    let [Hears::TrackPublished(told)] = &said.client[..] else { panic!("{}", said.kinds()) };
+    let info = told.track.as_ref().expect("a track");
+    assert_eq!((info.encryption, &info.packet_trailer_features[..]), (1, &[1, 2][..]));
 }
 
 #[test]

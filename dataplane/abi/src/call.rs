@@ -42,6 +42,8 @@ pub const IDENTITY_PART_BYTES: usize = 160;
 /// The longest canonical name (RFC 3550 6.5.1) of a route. LiveKit's clients see a participant's
 /// sid and a stream's name there, 16 and some 36 octets; each report repeats it.
 pub const CNAME_BYTES: usize = 64;
+/// The longest trailer of frames that a shard makes; LiveKit's clients look for 12 octets.
+pub const TRAILER_BYTES: usize = 12;
 /// The longest sid.
 pub const SID_BYTES: usize = 32;
 /// Payload types in one command.
@@ -159,6 +161,9 @@ pub enum CallCommand {
         local: IceCredentials,
         /// Only answer checks; else make them too.
         lite: bool,
+        /// What frames that the shard makes for it end in, so that their receiver does not take
+        /// them for encrypted ones.
+        trailer: Text<TRAILER_BYTES>,
     },
     /// Who may connect; also after the client has restarted ICE.
     SetRemote {
@@ -498,8 +503,6 @@ pub struct SourceSpec {
     pub layer_count: u8,
     /// The publisher sends nothing that matters.
     pub muted: bool,
-    /// Payloads are encrypted between the ends: nothing may be made up.
-    pub encrypted: bool,
 }
 
 /// Media that goes out.

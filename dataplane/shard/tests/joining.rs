@@ -9,7 +9,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
 use ringway_abi::bell;
-use ringway_abi::call::{CallCommand, CallEvent};
+use ringway_abi::call::{CallCommand, CallEvent, Text};
 use ringway_abi::handover::Role;
 use ringway_abi::join::{Joined, join};
 use ringway_abi::message::{Command, Event, Outcome};
@@ -126,7 +126,8 @@ fn check(threads: u32) {
     let mut clients = Vec::new();
     for transport in 1..=CLIENTS {
         let local = abi_credentials(transport, "server");
-        plane.ask(CallCommand::OpenTransport { transport, local, lite: true });
+        let trailer = Text::EMPTY;
+        plane.ask(CallCommand::OpenTransport { transport, local, lite: true, trailer });
         let remote = abi_credentials(transport, "client");
         let theirs = abi_fingerprint();
         plane.ask(CallCommand::SetRemote { transport, remote, fingerprint: theirs });

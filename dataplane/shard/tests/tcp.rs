@@ -137,7 +137,8 @@ impl World {
         let tcp = address("[::]:7881");
         assert_eq!(world.ask(CallCommand::Listen { tcp }), Outcome::Listening { tcp });
         let local = credentials("server").1;
-        world.accept(CallCommand::OpenTransport { transport: TRANSPORT, local, lite });
+        let (transport, trailer) = (TRANSPORT, Text::EMPTY);
+        world.accept(CallCommand::OpenTransport { transport, local, lite, trailer });
         world.accept(CallCommand::SetRemote {
             transport: TRANSPORT,
             remote: credentials("client").1,
@@ -258,7 +259,6 @@ impl World {
             layers,
             layer_count: 1,
             muted: false,
-            encrypted: false,
         }));
         self.accept(CallCommand::AddRoute(RouteSpec {
             route: 6,

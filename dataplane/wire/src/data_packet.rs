@@ -389,6 +389,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_encrypted_passes_as_it_is() {
+        let secret = packet(&[(2, b"initial vector"), (4, b"secret")]);
+        let bytes = packet(&[(4, b"mallory"), (18, &secret), (17, b"PA_m"), (5, b"bob")]);
+        let view = DataPacketView::parse(&bytes).unwrap();
+        assert_eq!(view.content, Content::Encrypted);
+        assert!(view.is_for(b"bob", b"PA_b") && !view.is_for(b"carol", b"PA_c"));
+        for agent in [false, true] {
+            let mut out = Vec::new();
+            view.write_from(&Sender { agent, ..alice() }, &mut out);
+            let expect = packet(&[(18, &secret), (5, b"bob"), (4, b"alice"), (17, b"PA_a")]);
+            assert_eq!(out, expect);
+        }
+    }
+
+    #[test]
     fn agents_speak_for_others() {
         let check = |agent: bool, content: &[(u32, &[u8])], as_bob: bool, said: &[(u32, &[u8])]| {
             let bytes = packet(&[&[(4, &b"bob"[..])][..], content].concat());

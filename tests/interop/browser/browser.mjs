@@ -25,15 +25,14 @@ const FLAGS = [
   '--no-sandbox',
 ];
 
+const library = `file://${packages}livekit-client/dist/`;
 const FILES = {
   '/': ['page.html', 'text/html'],
   '/call.mjs': ['call.mjs', 'text/javascript'],
   '/media.mjs': ['media.mjs', 'text/javascript'],
   '/whip.mjs': ['whip.mjs', 'text/javascript'],
-  '/livekit-client.umd.js': [
-    `file://${packages}livekit-client/dist/livekit-client.umd.js`,
-    'text/javascript',
-  ],
+  '/livekit-client.umd.js': [`${library}livekit-client.umd.js`, 'text/javascript'],
+  '/e2ee.worker.mjs': [`${library}livekit-client.e2ee.worker.mjs`, 'text/javascript'],
 };
 
 // Cameras and microphones are open to pages of localhost only.

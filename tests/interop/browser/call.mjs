@@ -2,7 +2,8 @@
 
 import { Ear, coloursOf, pattern, received, tone } from '/media.mjs';
 
-const { DisconnectReason, Room, RoomEvent, Track, VideoQuality } = LivekitClient;
+const { DisconnectReason, ExternalE2EEKeyProvider, Room, RoomEvent, Track, VideoQuality } =
+  LivekitClient;
 
 let room;
 const events = [];
@@ -12,9 +13,23 @@ function note(event, who, what = null) {
   events.push({ event, who: who?.identity ?? who ?? null, what });
 }
 
-/** Joins; `single` chooses between one and two peer connections, `options` go to Room. */
+/** What encrypts media and data between the ends, with one key for all. */
+async function encryption(key) {
+  const keyProvider = new ExternalE2EEKeyProvider();
+  await keyProvider.setKey(key);
+  return { keyProvider, worker: new Worker('/e2ee.worker.mjs', { type: 'module' }) };
+}
+
+/**
+ * Joins; `single` chooses between one and two peer connections. With `options.key` everything is
+ * encrypted between the ends; the other options go to Room.
+ */
 export async function join({ url, token, single, options = {}, connect = {} }) {
-  room = new Room({ singlePeerConnection: single, ...options });
+  const { key, ...more } = options;
+  if (key) more.encryption = await encryption(key);
+  room = new Room({ singlePeerConnection: single, ...more });
+  if (key) await room.setE2EEEnabled(true);
+  room.on(RoomEvent.EncryptionError, (error, who) => note('EncryptionError', who, error.message));
   for (const name of ['TrackMuted', 'TrackUnmuted']) {
     room.on(RoomEvent[name], (publication, who) => note(name, who, publication.source));
   }

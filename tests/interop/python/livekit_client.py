@@ -59,8 +59,15 @@ class Watched:
             self.frames += 1
 
 
+def encryption(key):
+    """What encrypts media and data between the ends, with one key for all."""
+    provider = rtc.KeyProviderOptions(shared_key=key.encode())
+    return rtc.E2EEOptions(key_provider_options=provider)
+
+
 async def join(url, token, single, options=None, connect=None):
-    """Joins; `single` chooses between one and two peer connections."""
+    """Joins; `single` chooses between one and two peer connections. With `options["key"]`
+    everything is encrypted between the ends."""
     global room
     room = rtc.Room()
 
@@ -117,7 +124,15 @@ async def join(url, token, single, options=None, connect=None):
     async def echo(call):
         return f"{call.caller_identity} said {call.payload}"
 
+    @room.on("e2ee_state_changed")
+    def _(who, state):
+        name = rtc.EncryptionState.Name(state)
+        if name not in ("NEW", "OK", "KEY_RATCHETED"):
+            note("EncryptionError", who, name)
+
+    key = (options or {}).get("key")
     options = rtc.RoomOptions(single_peer_connection=single)
+    options.encryption = encryption(key) if key else None
     if (connect or {}).get("rtcConfig", {}).get("iceTransportPolicy") == "relay":
         relay = rtc.IceTransportType.TRANSPORT_RELAY
         options.rtc_config = rtc.RtcConfiguration(ice_transport_type=relay)

@@ -86,6 +86,8 @@ impl Show {
 pub struct Seen {
     /// Decoded pictures, or blocks of sound.
     pub frames: u64,
+    /// Packets that came.
+    pub packets: u64,
     /// Size of the last picture.
     pub width: u64,
     /// See `width`.
@@ -111,6 +113,7 @@ impl Seen {
         let number = |name: &str| answer[name].as_u64().unwrap_or_default();
         answer.is_object().then(|| Self {
             frames: number("frames"),
+            packets: number("packets"),
             width: number("width"),
             height: number("height"),
             codec: text("codec"),

@@ -70,10 +70,12 @@ fn an_announced_track_is_described() {
     let mut add = microphone("mic");
     add.stereo = true;
     add.disable_dtx = true;
+    (add.encryption, add.packet_trailer_features) = (Encryption::Gcm, vec![1, 2]);
     let audio = house.publish(ann, add);
     let info = house.calls.track(audio).expect("published").1;
     assert_eq!(info.audio_features, [AudioFeature::Stereo, AudioFeature::NoDtx]);
     assert_eq!(info.backup_codec_policy, BackupCodecPolicy::Simulcast);
+    assert_eq!((info.encryption, &*info.packet_trailer_features), (Encryption::Gcm, &[1, 2][..]));
 }
 
 #[test]

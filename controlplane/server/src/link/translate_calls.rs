@@ -16,10 +16,11 @@ const NONE: u8 = u8::MAX;
 /// A question as commands of the contract; `None` where something does not fit into it.
 pub(super) fn asks(ask: &Ask) -> Option<Vec<abi::CallCommand>> {
     Some(vec![match ask {
-        Ask::OpenTransport { transport, ice, lite } => abi::CallCommand::OpenTransport {
+        Ask::OpenTransport { transport, ice, lite, trailer } => abi::CallCommand::OpenTransport {
             transport: transport.0,
             local: credentials(ice)?,
             lite: *lite,
+            trailer: abi::Text::new(trailer)?,
         },
         Ask::SetRemote { transport, ice, fingerprint } => abi::CallCommand::SetRemote {
             transport: transport.0,
@@ -200,7 +201,6 @@ fn source(add: &AddSource) -> Option<abi::SourceSpec> {
         layers,
         layer_count: add.layers.len().max(1) as u8,
         muted: add.muted,
-        encrypted: add.flags.encrypted,
     })
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Basis<'a> {
     pub(super) tcp: bool,
     pub(super) only_tcp: bool,
     pub(super) playout_delay: bool,
+    pub(super) trailer: &'a [u8],
 }
 
 /// One peer connection.
@@ -50,6 +51,8 @@ pub(super) struct Peer {
     /// Where the client may be reached: told to the data plane, or to be told with its credentials.
     candidates: Vec<SocketAddr>,
     opened: bool,
+    /// What marks frames that the server makes, for the data plane.
+    trailer: Vec<u8>,
 }
 
 impl Peer {
@@ -89,6 +92,7 @@ impl Peer {
             reachable,
             candidates: Vec::new(),
             opened: false,
+            trailer: basis.trailer.to_vec(),
         };
         peer.choose(basis.only_tcp);
         peer
@@ -119,7 +123,8 @@ impl Peer {
         if std::mem::replace(&mut self.opened, true) {
             return None;
         }
-        Some(Ask::OpenTransport { transport: self.key, ice: self.ice(), lite: self.local.lite })
+        let (ice, trailer) = (self.ice(), self.trailer.clone());
+        Some(Ask::OpenTransport { transport: self.key, ice, lite: self.local.lite, trailer })
     }
 
     /// New credentials of ours.

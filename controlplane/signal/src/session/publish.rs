@@ -3,8 +3,8 @@
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
 use ringway_room::calls::{
-    AudioFeature, Encryption, LayerMode, MediaMatch, MediaPublished, Request, TrackCodec,
-    TrackInfo, TrackKind, TrackSid, TrackSource as Origin, VideoLayer, VideoQuality,
+    AudioFeature, LayerMode, MediaMatch, MediaPublished, Request, TrackCodec, TrackInfo, TrackKind,
+    TrackSid, TrackSource as Origin, VideoLayer, VideoQuality,
 };
 use ringway_sdp::{
     AnswerRequest, Codec, DataOptions, Description, Encodings, Kind, NegotiatedSection,
@@ -189,7 +189,6 @@ impl Session {
             layers: layers(&encodings),
             muted: track.muted,
             flags: SourceFlags {
-                encrypted: track.encryption != Encryption::None,
                 incomplete_reports: mode == Some(LayerMode::OnePerStreamIncompleteReports),
                 scalable: mode == Some(LayerMode::MultiplePerStream)
                     && matches!(codec, Codec::Vp9 | Codec::Av1),

@@ -1,7 +1,11 @@
 //! What a receiver gets where nothing comes: a moment of silence, or a black picture.
 //!
 //! When a track is muted its last sound or picture would hang in the receiver. A few packets of our
-//! own end it. They are in the clear, so receivers of end-to-end encrypted media get none.
+//! own end it. They are in the clear, and end in the trailer of their room, by which receivers of
+//! end-to-end encrypted media know that there is nothing to decrypt.
+//!
+//! LiveKit's clients in browsers know silence and the black of VP8 octet for octet and take nothing
+//! else in the clear; of H.264 they take none at all. Others ask for the trailer alone.
 
 use ringway_wire::payload::{opus, vp8};
 
@@ -15,14 +19,14 @@ const SILENT_INTERVAL_NS: u64 = 20_000_000;
 const BLACK_FRAMES: u8 = 10;
 const BLACK_INTERVAL_NS: u64 = 100_000_000;
 
-/// A key frame of 16 by 16 black pixels, made with libvpx.
+/// A key frame of 8 by 8 black pixels: the one that clients know.
 const BLACK_VP8: [u8; 31] = [
-    0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x10, 0x00, 0x10, 0x00, 0x00, 0x47, 0x08, 0x85, 0x85, 0x88,
-    0x99, 0x84, 0x88, 0x02, 0x02, 0x00, 0x0c, 0x0d, 0x60, 0x00, 0xfe, 0xff, 0xab, 0x50, 0x80,
+    0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x08, 0x00, 0x08, 0x00, 0x00, 0x47, 0x08, 0x85, 0x85, 0x88,
+    0x85, 0x84, 0x88, 0x02, 0x02, 0x00, 0x0c, 0x0d, 0x60, 0x00, 0xfe, 0xff, 0xab, 0x50, 0x80,
 ];
 
-/// The same, constrained baseline, made with x264: parameter sets and picture in one STAP-A
-/// (RFC 6184 section 5.7.1).
+/// A key frame of 16 by 16 black pixels, constrained baseline, made with x264: parameter sets and
+/// picture in one STAP-A (RFC 6184 section 5.7.1).
 const BLACK_H264: [u8; 48] = [
     0x78, // STAP-A, NRI 3
     0, 22, 0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x1e, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00,
@@ -32,8 +36,16 @@ const BLACK_H264: [u8; 48] = [
     0x80, // picture
 ];
 
-/// The longest payload of ours.
-pub const MAX_BLANK_BYTES: usize = 48;
+/// A unit of filler data, which decoders skip (ITU-T H.264 section 7.4.2.7).
+const FILLER: u8 = 12;
+
+/// The longest trailer.
+pub const MAX_TRAILER_BYTES: usize = 12;
+/// The longest payload of ours: silence inside RED.
+pub const MAX_BLANK_BYTES: usize = 1 + opus::SILENCE.len() + MAX_TRAILER_BYTES;
+
+const _: () = assert!(vp8::MAX_DESCRIPTOR_BYTES + BLACK_VP8.len() <= 1 + opus::SILENCE.len());
+const _: () = assert!(BLACK_H264.len() + 3 <= 1 + opus::SILENCE.len());
 
 /// What fills a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,28 +62,40 @@ pub enum BlankKind {
 }
 
 impl BlankKind {
-    /// Writes the payload; gives its length, 0 where `out` is too small. `shape` is the VP8
-    /// descriptor that the receiver saw last: the same fields come again, with the numbers of
-    /// `sent`.
-    pub fn write(self, sent: &Sent, shape: Option<vp8::Descriptor>, out: &mut [u8]) -> usize {
+    /// Writes the payload, which ends in `trailer`; gives its length, 0 where `out` is too small.
+    /// `shape` is the VP8 descriptor that the receiver saw last: the same fields come again, with
+    /// the numbers of `sent`.
+    pub fn write(
+        self,
+        sent: &Sent,
+        shape: Option<vp8::Descriptor>,
+        trailer: &[u8],
+        out: &mut [u8],
+    ) -> usize {
         let mut head = [0; vp8::MAX_DESCRIPTOR_BYTES];
-        let (head, body): (&[u8], &[u8]) = match self {
+        let [high, low] = (1 + trailer.len() as u16).to_be_bytes();
+        let unit = [high, low, FILLER];
+        let (head, body, unit): (&[u8], &[u8], &[u8]) = match self {
             // RFC 2198 section 3: one block, and it is the last.
             Self::Opus { inside_red: Some(payload_type) } => {
                 head[0] = payload_type & 0x7f;
-                (&head[..1], &opus::SILENCE)
+                (&head[..1], &opus::SILENCE, &[])
             }
-            Self::Opus { inside_red: None } => (&[], &opus::SILENCE),
+            Self::Opus { inside_red: None } => (&[], &opus::SILENCE, &[]),
             Self::Vp8 => {
                 let len = shape.unwrap_or_default().write_key_frame(sent.numbers, &mut head);
-                (&head[..len], &BLACK_VP8)
+                (&head[..len], &BLACK_VP8, &[])
             }
-            Self::H264 => (&[], &BLACK_H264),
+            Self::H264 if trailer.is_empty() => (&[], &BLACK_H264, &[]),
+            // Behind the last unit of the aggregate nothing may stand that is none.
+            Self::H264 => (&[], &BLACK_H264, &unit),
         };
-        let len = head.len() + body.len();
-        let Some(out) = out.get_mut(..len) else { return 0 };
-        out[..head.len()].copy_from_slice(head);
-        out[head.len()..].copy_from_slice(body);
+        let mut len = 0;
+        for part in [head, body, unit, trailer] {
+            let Some(room) = out.get_mut(len..len + part.len()) else { return 0 };
+            room.copy_from_slice(part);
+            len += part.len();
+        }
         len
     }
 }
@@ -126,7 +150,7 @@ mod tests {
         let sent = Sent { numbers, ..Sent::default() };
         for shape in [&[0x90, 0xf0, 0x80, 1, 2, 0x43, 0][..], &[0x10, 1], &[0x90, 0x80, 5, 1]] {
             let shape = vp8::Descriptor::read(shape).expect("a descriptor");
-            let len = BlankKind::Vp8.write(&sent, Some(shape), &mut out);
+            let len = BlankKind::Vp8.write(&sent, Some(shape), &[], &mut out);
             let found = inspect(Codec::Vp8, &out[..len]);
             let after = found.vp8.expect("a descriptor");
             assert_eq!(found.entry, Entry::Full);
@@ -137,13 +161,37 @@ mod tests {
             assert_eq!(after.temporal, shape.temporal.map(|_| 0));
             assert_eq!(out[usize::from(after.len)..len], BLACK_VP8);
         }
-        let len = BlankKind::H264.write(&sent, None, &mut out);
+        let len = BlankKind::H264.write(&sent, None, &[], &mut out);
         assert_eq!(inspect(Codec::H264, &out[..len]).entry, Entry::Full);
-        let len = BlankKind::Opus { inside_red: Some(111) }.write(&sent, None, &mut out);
+        let len = BlankKind::Opus { inside_red: Some(111) }.write(&sent, None, &[], &mut out);
         let red = red::Red::parse(&out[..len]).expect("RED");
         assert_eq!((red.primary_type(), &out[red.primary()]), (111, &opus::SILENCE[..]));
-        assert_eq!(BlankKind::Opus { inside_red: None }.write(&sent, None, &mut out), 3);
-        assert_eq!(BlankKind::H264.write(&sent, None, &mut out[..47]), 0);
+        assert_eq!(BlankKind::Opus { inside_red: None }.write(&sent, None, &[], &mut out), 80);
+        assert_eq!(BlankKind::H264.write(&sent, None, &[], &mut out[..47]), 0);
+    }
+
+    #[test]
+    fn payloads_end_in_the_trailer() {
+        let trailer = *b"twelve bytes";
+        let mut out = [0; MAX_BLANK_BYTES];
+        let black = [&BLACK_H264[..], &[0, 13, 12]].concat();
+        for (kind, expect) in [
+            (BlankKind::Opus { inside_red: Some(111) }, [&[111][..], &opus::SILENCE].concat()),
+            (BlankKind::Opus { inside_red: None }, opus::SILENCE.to_vec()),
+            (BlankKind::Vp8, [&[0x10][..], &BLACK_VP8].concat()),
+            (BlankKind::H264, black),
+        ] {
+            let len = kind.write(&Sent::default(), None, &trailer, &mut out);
+            assert_eq!(out[..len], [&expect[..], &trailer].concat(), "{kind:?}");
+        }
+        // The aggregate consists of whole units still.
+        let len = BlankKind::H264.write(&Sent::default(), None, &trailer, &mut out);
+        let (mut rest, mut kinds) = (&out[1..len], Vec::new());
+        while let Some((size, units)) = rest.split_first_chunk() {
+            kinds.push(units[0] & 0x1f);
+            rest = &units[usize::from(u16::from_be_bytes(*size))..];
+        }
+        assert_eq!(kinds, [7, 8, 5, 12]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Silence and black for receivers whose source fell silent or went away.
 
-use ringway_sfu::call::blank::{BlankKind, MAX_BLANK_BYTES};
+use ringway_abi::call::TRAILER_BYTES;
+use ringway_sfu::call::blank::{BlankKind, MAX_BLANK_BYTES, MAX_TRAILER_BYTES};
 use ringway_wire::extension_value::abs_send_time;
 use ringway_wire::head::HeadFields;
 use ringway_wire::payload::Codec;
@@ -12,6 +13,8 @@ use crate::clock::Now;
 use crate::egress::Batch;
 use crate::shard::Counters;
 use crate::slab::SlotId;
+
+const _: () = assert!(TRAILER_BYTES <= MAX_TRAILER_BYTES);
 
 impl Calls {
     /// Finds out which blanks are due, and lets subscriptions go that had their last one.
@@ -66,7 +69,7 @@ impl Calls {
         let (socket, to) = session.target?;
         let (kind, sent, shape) = subscription.route.poll_blank(now.mono_ns)?;
         let mut body = [0; MAX_BLANK_BYTES];
-        let len = kind.write(&sent, shape, &mut body);
+        let len = kind.write(&sent, shape, session.trailer.as_bytes(), &mut body);
         let fields = HeadFields {
             marker: subscription.video,
             payload_type: subscription.dress.payload_type,
@@ -91,9 +94,6 @@ impl Calls {
 
 /// What fills a pause that the receiver did not ask for.
 pub(super) fn blank_kind(stream: &Stream) -> Option<BlankKind> {
-    if stream.encrypted {
-        return None;
-    }
     match stream.source.codec()? {
         // It goes out under the payload type of Opus, also to those who get RED.
         Codec::Opus | Codec::Red => Some(BlankKind::Opus { inside_red: None }),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ringway_abi::call::{
     self as abi, CallCommand, Fingerprint, HashAlgorithm, IceCredentials, Payload, RouteSpec,
-    Service, SourceSpec,
+    Service, SourceSpec, TRAILER_BYTES, Text,
 };
 use ringway_abi::message::{Outcome, Refusal};
 use ringway_proto::dtls::{self, DtlsRole};
@@ -69,8 +69,8 @@ impl Calls {
             | CallCommand::Listen { .. }
             | CallCommand::RelayTls { .. }
             | CallCommand::Relay(_) => Err(Refusal::Invalid),
-            CallCommand::OpenTransport { transport, local, lite } => {
-                self.open_transport(now, transport, &local, lite)
+            CallCommand::OpenTransport { transport, local, lite, trailer } => {
+                self.open_transport(now, transport, &local, lite, trailer)
             }
             CallCommand::SetRemote { transport, remote, fingerprint } => {
                 self.set_remote(now, transport, &remote, &fingerprint)
@@ -179,6 +179,7 @@ impl Calls {
         key: u64,
         local: &IceCredentials,
         lite: bool,
+        trailer: Text<TRAILER_BYTES>,
     ) -> Result<(), Refusal> {
         if let Some(&id) = self.session_of.get(&key) {
             let known = self.sessions.get(id).ok_or(Refusal::NoSuchTransport)?;
@@ -199,6 +200,7 @@ impl Calls {
         let name = [self.next_random(), self.next_random()];
         let mut session = Session::new(key, Transport::new(config), ssrc, name);
         session.next_report_ns = now.mono_ns;
+        session.trailer = trailer;
         let id = self.sessions.insert(session).map_err(|_| Refusal::TableFull)?;
         self.disturb(id.slot);
         self.session_of.insert(key, id);
@@ -356,7 +358,6 @@ impl Calls {
         let stream = Stream {
             room: spec.room,
             muted: spec.muted,
-            encrypted: spec.encrypted,
             ..Stream::new(spec.source, session_id, source, self.hold.pads(kind))
         };
         let id = self.streams.insert(stream).map_err(|_| Refusal::TableFull)?;

@@ -82,13 +82,7 @@ pub(super) enum Word {
     /// To the home: this packet has not come over the lane.
     Again { source: u64, stream: StreamId, sequence: u16 },
     /// From the home: how the source is now.
-    State {
-        mirror: SlotId,
-        muted: bool,
-        encrypted: bool,
-        live: u8,
-        ssrcs: [Option<u32>; MAX_LAYERS],
-    },
+    State { mirror: SlotId, muted: bool, live: u8, ssrcs: [Option<u32>; MAX_LAYERS] },
     /// From the home: there is no such source.
     Gone { mirror: SlotId },
     /// From the home: the publisher's sender report.

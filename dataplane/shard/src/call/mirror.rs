@@ -160,9 +160,10 @@ impl Calls {
             Word::Again { source, stream, sequence } => {
                 self.hand_again(shard, source, stream, sequence);
             }
-            Word::State { mirror, muted, encrypted, live, ssrcs } => {
-                let Some(stream) = self.mirror_of(shard, mirror) else { return };
-                stream.encrypted = encrypted;
+            Word::State { mirror, muted, live, ssrcs } => {
+                if self.mirror_of(shard, mirror).is_none() {
+                    return;
+                }
                 if !self.set_attached(now, mirror, live, ssrcs) {
                     self.ask_for_waiting(now, mirror);
                 }
@@ -236,9 +237,9 @@ impl Calls {
         for (ssrc, layer) in ssrcs.iter_mut().zip(stream.source.layers()) {
             *ssrc = layer.ssrc;
         }
-        let (muted, encrypted, live) = (stream.muted, stream.encrypted, stream.source.live());
+        let (muted, live) = (stream.muted, stream.source.live());
         for mirror in &stream.mirrors {
-            let word = Word::State { mirror: mirror.id, muted, encrypted, live, ssrcs };
+            let word = Word::State { mirror: mirror.id, muted, live, ssrcs };
             self.others.say(mirror.shard, word);
         }
     }

@@ -1,5 +1,6 @@
 //! One peer connection: its transport, what its numbers mean, and what hangs on it.
 
+use ringway_abi::call::{TRAILER_BYTES, Text};
 use ringway_proto::cap::SendCap;
 use ringway_proto::transport::Transport;
 use ringway_proto::twcc::TwccRecorder;
@@ -66,6 +67,8 @@ pub(super) struct Session {
     pub(super) handshake_waits: bool,
     /// The peer takes packets that are no compounds.
     pub(super) reduced_rtcp: bool,
+    /// What frames of our own end in.
+    pub(super) trailer: Text<TRAILER_BYTES>,
     cname: [u8; CNAME_BYTES],
     /// Reports, which come first of their datagram.
     reports: Vec<u8>,
@@ -102,6 +105,7 @@ impl Session {
             dirty: false,
             handshake_waits: false,
             reduced_rtcp: false,
+            trailer: Text::EMPTY,
             cname: cname(random),
             reports: Vec::new(),
             rtcp: Vec::new(),

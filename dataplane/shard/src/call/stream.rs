@@ -58,7 +58,6 @@ pub(super) struct Stream {
     pub(super) report: Option<u8>,
     pub(super) touched: bool,
     pub(super) muted: bool,
-    pub(super) encrypted: bool,
     /// The shards that serve subscribers of it, besides this one.
     pub(super) mirrors: Vec<Mirror>,
     /// Where it comes in on another shard: what is known of it there.
@@ -93,7 +92,6 @@ impl Stream {
             report: None,
             touched: false,
             muted: false,
-            encrypted: false,
             mirrors: Vec::new(),
             mirrored: None,
         }

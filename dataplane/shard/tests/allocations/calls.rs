@@ -148,7 +148,8 @@ impl Call {
     fn open(&mut self, client: usize, fingerprint: &[u8]) {
         let transport = client as u64 + 1;
         let local = abi_credentials("server", client);
-        self.command(CallCommand::OpenTransport { transport, local, lite: true });
+        let trailer = Text::EMPTY;
+        self.command(CallCommand::OpenTransport { transport, local, lite: true, trailer });
         let hash = Text::new(fingerprint).expect("room");
         let fingerprint = Fingerprint { algorithm: abi::HashAlgorithm::Sha256, hash };
         let remote = abi_credentials("client", client);
@@ -183,7 +184,6 @@ impl Call {
             layers: [layer(0), layer(1), layer(2)],
             layer_count: 3,
             muted: false,
-            encrypted: false,
         };
         self.command(CallCommand::AddSource(video));
         let layer = Layer { ssrc: Some(SOUND_SSRC), ..Layer::ANY };

@@ -23,6 +23,9 @@ pub(crate) const VP8: u8 = 96;
 pub(crate) const VP8_RTX: u8 = 97;
 pub(crate) const H264: u8 = 102;
 
+/// What payloads end in that the shard has made up.
+pub(crate) const TRAILER: &[u8] = b"made by SFU!";
+
 /// The shard's calls and their clients.
 pub(crate) struct World {
     pub(crate) now: Now,
@@ -86,7 +89,6 @@ pub(crate) fn source(key: u64, transport: u64, kind: SourceKind, ssrc: u32) -> S
         layers,
         layer_count: 1,
         muted: false,
-        encrypted: false,
     }
 }
 
@@ -170,7 +172,8 @@ impl World {
     /// Opens transport `key` with a client that wants to connect.
     pub(crate) fn open(&mut self, transport: u64) {
         let local = abi_credentials(transport, "server");
-        self.ask(CallCommand::OpenTransport { transport, local, lite: true });
+        let trailer = Text::new(TRAILER).expect("room");
+        self.ask(CallCommand::OpenTransport { transport, local, lite: true, trailer });
         let remote = abi_credentials(transport, "client");
         let fingerprint = abi_fingerprint();
         self.ask(CallCommand::SetRemote { transport, remote, fingerprint });

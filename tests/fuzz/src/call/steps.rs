@@ -213,7 +213,8 @@ fn command(world: &mut World, bytes: &[u8]) {
         10 => CallCommand::CloseTransport { transport: transport + 10 },
         _ => {
             let local = abi_credentials("server", usize::from(b));
-            CallCommand::OpenTransport { transport: u64::from(c), local, lite: true }
+            let (transport, trailer) = (u64::from(c), Text::EMPTY);
+            CallCommand::OpenTransport { transport, local, lite: true, trailer }
         }
     });
 }

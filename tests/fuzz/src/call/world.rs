@@ -136,7 +136,8 @@ impl World {
         for client in 0..CLIENTS {
             let transport = client as u64 + 1;
             let local = abi_credentials("server", client);
-            world.command(CallCommand::OpenTransport { transport, local, lite: true });
+            let trailer = Text::new(b"twelve bytes").expect("room");
+            world.command(CallCommand::OpenTransport { transport, local, lite: true, trailer });
             let hash = Text::new(contexts[1].fingerprint().bytes()).expect("room");
             let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, hash };
             let remote = abi_credentials("client", client);
@@ -214,7 +215,6 @@ impl World {
         let mut spec = if source == SOURCES[0] { camera() } else { microphone() };
         spec.layer_count = b >> 4;
         spec.muted = b & 1 == 1;
-        spec.encrypted = b & 2 == 2;
         spec.transport = 1 + u64::from(b >> 2 & 1);
         for (at, layer) in spec.layers.iter_mut().enumerate() {
             if c >> at & 1 == 1 {
@@ -447,7 +447,6 @@ fn camera() -> SourceSpec {
         layers: [layer(0), layer(1), layer(2)],
         layer_count: 3,
         muted: false,
-        encrypted: false,
     }
 }
 

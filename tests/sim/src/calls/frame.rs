@@ -1,5 +1,7 @@
 //! What payloads say of themselves, in the shape of each codec, so that the far end can judge.
 
+use ringway_wire::payload::opus;
+
 /// How pictures are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
@@ -123,10 +125,14 @@ pub fn write(coding: Coding, stamp: &Stamp, sync: bool, of: Vp8Numbers, filler: 
     out
 }
 
+/// What payloads end in that the server has made up.
+pub const TRAILER: &[u8] = b"made by SFU!";
+
 /// Whether a payload is silence or a black picture that the server has made up.
 pub fn is_blank(coding: Option<Coding>, payload: &[u8]) -> bool {
+    let Some(payload) = payload.strip_suffix(TRAILER) else { return false };
     match coding {
-        None => payload == [0xf8, 0xff, 0xfe],
+        None => payload == opus::SILENCE,
         // RFC 6386 9.1: the start code of a key frame, where a stamp has other octets.
         Some(Coding::Vp8) => payload.get(9..12) == Some(&[0x9d, 0x01, 0x2a]),
         Some(Coding::H264) => payload.get(..4) == Some(&[0x78, 0, 22, 0x67]),

@@ -15,7 +15,7 @@ use ringway_shard::call::Calls;
 use ringway_wire::sniff::{Protocol, sniff};
 
 use super::camera::Camera;
-use super::frame::Coding;
+use super::frame::{Coding, TRAILER};
 use super::microphone::Microphone;
 use super::peer::{Peer, client_fingerprint, credentials, server_context};
 use super::publisher::Publisher;
@@ -180,7 +180,8 @@ impl Meeting {
         let key = self.key();
         let names = (format!("client{key}"), format!("server{key}"));
         let local = ice(&names.1);
-        self.command(CallCommand::OpenTransport { transport: key, local, lite: true });
+        let trailer = Text::new(TRAILER).expect("room");
+        self.command(CallCommand::OpenTransport { transport: key, local, lite: true, trailer });
         self.set_remote(key, &names.0);
         self.command(CallCommand::SetPayloads {
             transport: key,
@@ -439,7 +440,6 @@ pub fn camera_spec(camera: &Camera, transport: TransportKey) -> SourceSpec {
         layers,
         layer_count: camera.encodings.len() as u8,
         muted: false,
-        encrypted: false,
     }
 }
 
@@ -456,7 +456,6 @@ pub fn sound_spec(microphone: &Microphone, transport: TransportKey) -> SourceSpe
         layers,
         layer_count: 1,
         muted: false,
-        encrypted: false,
     }
 }
 
