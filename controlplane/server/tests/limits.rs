@@ -16,6 +16,7 @@ use house::{
 use prost::Message as _;
 use ringway_room::calls::Config;
 use ringway_server::rtc::task::PlaneNews;
+use ringway_signal::plane::{Ask, PlaneEvent};
 use ringway_signal::proto::request_response::Reason;
 use ringway_signal::proto::signal_request::Message as Says;
 use ringway_signal::proto::signal_response::Message as Hears;
@@ -267,8 +268,14 @@ async fn what_a_participant_publishes_is_bounded() {
 
 #[tokio::test]
 async fn a_message_beyond_its_limit_ends_the_connection_alone() {
-    let house = house().await;
+    let mut house = house().await;
     let mut socket = inside(&house).await;
+    // Only those whose media is up may come back.
+    let command = house.commands.recv().await;
+    let Some((0, Ask::OpenTransport { transport, .. })) = command else { panic!("{command:?}") };
+    let remote = "192.0.2.7:5000".parse().unwrap();
+    let connected = PlaneEvent::Connected { transport, remote, tcp: false };
+    tell(&house.news, PlaneNews::Said(connected)).await;
     let add = |length| {
         let add = proto::AddTrackRequest { cid: text(length), ..Default::default() };
         proto::SignalRequest { message: Some(Says::AddTrack(add)) }.encode_to_vec()

@@ -11,7 +11,8 @@ use ringway_system::sockets::udp_ports;
 use ringway_system::token::Claims;
 use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A taken port is complained about after ten seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 const OFFER: &str = include_str!("../../../controlplane/sdp/tests/data/chromium-publish-vp8.sdp");
 
 /// Settings with two shards whose ports come out of a range.
@@ -98,7 +99,7 @@ fn two_appliances_share_a_range_and_a_third_finds_it_full() {
     assert_eq!(told(&other), taken(&mut other, range));
     assert_eq!(told(&other), BTreeSet::from([range.0 + 2, range.1]));
     let mut third = Appliance::start(on_range(range.0, range.1, false));
-    let log = wait_log(&mut third, "no calls: every shard needs a UDP port of its own");
+    let log = wait_log(&mut third, "every shard needs a UDP port of its own");
     assert!(!log.contains("calls can be made"), "{log}");
     // Forwards need none of these.
     let body = json!({"name": "still works"});
@@ -108,6 +109,28 @@ fn two_appliances_share_a_range_and_a_third_finds_it_full() {
     until(PATIENCE, "the first ports again", || {
         (taken(&mut one, range) == BTreeSet::from([range.0, range.0 + 1])).then_some(())
     });
+}
+
+#[test]
+fn ports_that_get_free_are_taken() {
+    let range = four_ports();
+    let other = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, range.0)).expect("a free port");
+    let rtc = format!("{{udp_port: {}, tcp_port: 0}}", range.0);
+    let mut appliance = Appliance::start(Options::default().controlplane("rtc", &rtc));
+    let log = wait_log(&mut appliance, "no calls until the UDP port for media is free");
+    assert!(!log.contains("calls can be made"), "{log}");
+    drop(other);
+    wait_log(&mut appliance, "calls can be made");
+    assert_eq!(told(&appliance), BTreeSet::from([range.0]));
+
+    // The same where none of several was free.
+    let range = (range.0 + 1, range.0 + 2);
+    let others = [range.0, range.1].map(|port| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)));
+    let mut appliance = Appliance::start(on_range(range.0, range.1, false));
+    wait_log(&mut appliance, "every shard needs a UDP port of its own");
+    drop(others);
+    wait_log(&mut appliance, "calls can be made");
+    assert_eq!(told(&appliance), BTreeSet::from([range.0, range.1]));
 }
 
 #[test]

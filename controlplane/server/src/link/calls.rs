@@ -6,8 +6,9 @@
 //! listened to and TURN clients relayed. Only when all have is the rest of the server told that
 //! calls can be made.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use ringway_abi::call as abi;
 use ringway_abi::message::{Command, Event, Outcome, Refusal};
@@ -27,6 +28,10 @@ const CALLS: u64 = 1 << 63;
 /// (WHIP, WHEP) notice later that nobody new sees them. Lowered: clients that come back late see a
 /// gap.
 const LINGER_MS: u32 = 12_000;
+/// How long a data plane that was killed may keep ports, at most: the kernel closes the sockets of
+/// io_uring in the background, on a busy machine after a second or two. Raised: a port that is
+/// another program's is complained about later.
+const PORTS_FREED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where media is received, and where clients are told to send it.
 #[derive(Clone, Debug)]
@@ -92,9 +97,22 @@ pub(super) struct Calls<'a> {
     /// The request for TCP, while it is not answered.
     listening: Option<u64>,
     /// The requests for relays, while they are not answered.
-    relaying: HashSet<u64>,
+    relaying: HashMap<u64, abi::CallCommand>,
+    /// What found its port taken and is asked again.
+    again: Vec<(u16, Again)>,
+    joined_at: Instant,
+    /// It was said that somebody else has the port.
+    told_taken: bool,
     opened: Vec<ShardAddresses>,
     fingerprint: Option<Fingerprint>,
+}
+
+/// What is to be asked again.
+enum Again {
+    /// For the next free port.
+    Media,
+    Listen,
+    Relay(abi::CallCommand),
 }
 
 impl<'a> Calls<'a> {
@@ -111,7 +129,10 @@ impl<'a> Calls<'a> {
             tried: 0,
             portless: false,
             listening: None,
-            relaying: HashSet::new(),
+            relaying: HashMap::new(),
+            again: Vec::new(),
+            joined_at: Instant::now(),
+            told_taken: false,
             opened: vec![ShardAddresses::default(); usize::from(shards)],
             fingerprint: None,
         };
@@ -123,32 +144,63 @@ impl<'a> Calls<'a> {
             commands.extend(calls.open_next(shard));
         }
         if media.tcp_port != 0 {
-            let request = calls.number();
-            calls.listening = Some(request);
-            let tcp = SocketAddr::new(media.bind, media.tcp_port);
-            let call = abi::CallCommand::Listen { tcp };
-            commands.push((0, Command::Call { request, call }));
+            commands.push((0, calls.listen()));
         }
         let relay = media.relay.iter();
         for call in relay.flat_map(|relay| relay.commands(media.bind, &media.advertised)) {
-            let request = calls.number();
-            calls.relaying.insert(request);
-            commands.push((0, Command::Call { request, call }));
+            commands.push((0, calls.relay(call)));
         }
         (calls, commands)
     }
 
-    /// Lets a shard try the next port; `None` when there is none left.
+    fn listen(&mut self) -> Command {
+        let request = self.number();
+        self.listening = Some(request);
+        let media = &self.ends.media;
+        let tcp = SocketAddr::new(media.bind, media.tcp_port);
+        Command::Call { request, call: abi::CallCommand::Listen { tcp } }
+    }
+
+    fn relay(&mut self, call: abi::CallCommand) -> Command {
+        let request = self.number();
+        self.relaying.insert(request, call);
+        Command::Call { request, call }
+    }
+
+    /// Asks again for what found its port taken. To be called a few times a second.
+    pub(super) fn ask_again(&mut self) -> Vec<(u16, Command)> {
+        let again = std::mem::take(&mut self.again);
+        if !again.is_empty() {
+            self.tried = 0;
+        }
+        let ask = |(shard, what)| match what {
+            Again::Media => self.open_next(shard),
+            Again::Listen => Some((shard, self.listen())),
+            Again::Relay(call) => Some((shard, self.relay(call))),
+        };
+        again.into_iter().filter_map(ask).collect()
+    }
+
+    /// Whether the port of the data plane that was killed may be about to be free.
+    fn is_passing(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Refused { reason: Refusal::PortInUse, .. })
+            && self.joined_at.elapsed() < PORTS_FREED_WITHIN
+    }
+
+    /// Lets a shard try the next port; `None` when there is none left for now.
     fn open_next(&mut self, shard: u16) -> Option<(u16, Command)> {
         let media = &self.ends.media;
         let Some(port) = media.udp_ports.get(self.tried) else {
-            self.portless = true;
-            tracing::error!(
-                shard,
-                tried = self.tried,
-                "no calls: every shard needs a UDP port of its own, and no more are free; give \
-                 `rtc.udp_port` or `rtc.port_range_start` and `rtc.port_range_end` more"
-            );
+            self.again.push((shard, Again::Media));
+            if !std::mem::replace(&mut self.told_taken, true) {
+                tracing::error!(
+                    shard,
+                    tried = self.tried,
+                    "no calls until a port is free: every shard needs a UDP port of its own, and \
+                     others have all of them; give `rtc.udp_port` or `rtc.port_range_start` and \
+                     `rtc.port_range_end` more"
+                );
+            }
             return None;
         };
         self.tried += 1;
@@ -215,8 +267,8 @@ impl<'a> Calls<'a> {
             self.listening = None;
             self.handle_listening(outcome);
             self.tell_opened().await;
-        } else if self.relaying.remove(&request) {
-            self.handle_relaying(outcome);
+        } else if let Some(call) = self.relaying.remove(&request) {
+            self.handle_relaying(call, outcome);
             self.tell_opened().await;
         } else if let (Outcome::Refused { reason, .. }, Some(subject)) = (outcome, subject) {
             let reason = translate::refusal(reason);
@@ -231,8 +283,19 @@ impl<'a> Calls<'a> {
             let taken = matches!(outcome, Outcome::Refused { reason: Refusal::PortInUse, .. });
             let several = matches!(self.ends.media.udp_ports, UdpPorts::Among(_));
             if taken && several {
-                tracing::warn!(shard, port, "somebody else has this UDP port: trying the next one");
+                // Once is enough where all are tried again and again.
+                if !self.told_taken {
+                    tracing::warn!(
+                        shard,
+                        port,
+                        "somebody else has this UDP port: trying the next one"
+                    );
+                }
                 return self.open_next(shard);
+            }
+            if taken {
+                self.wait_for_port(shard, port);
+                return None;
             }
             self.portless = true;
             tracing::error!(
@@ -257,7 +320,26 @@ impl<'a> Calls<'a> {
         None
     }
 
+    /// The only port that a shard may have is taken: most likely by a data plane that was killed and
+    /// of which the kernel has not closed everything yet.
+    fn wait_for_port(&mut self, shard: u16, port: u16) {
+        self.again.push((shard, Again::Media));
+        let long = self.joined_at.elapsed() >= PORTS_FREED_WITHIN;
+        if long && !std::mem::replace(&mut self.told_taken, true) {
+            tracing::error!(
+                shard,
+                port,
+                "no calls until the UDP port for media is free: somebody else has it; end that \
+                 program, or set another `rtc.udp_port`"
+            );
+        }
+    }
+
     fn handle_listening(&mut self, outcome: Outcome) {
+        if self.is_passing(&outcome) {
+            self.again.push((0, Again::Listen));
+            return;
+        }
         let Outcome::Listening { tcp } = outcome else {
             tracing::error!(
                 port = self.ends.media.tcp_port,
@@ -275,7 +357,11 @@ impl<'a> Calls<'a> {
         }
     }
 
-    fn handle_relaying(&mut self, outcome: Outcome) {
+    fn handle_relaying(&mut self, call: abi::CallCommand, outcome: Outcome) {
+        if self.is_passing(&outcome) {
+            self.again.push((0, Again::Relay(call)));
+            return;
+        }
         let Outcome::Refused { reason, .. } = outcome else { return };
         let ports = self.ends.media.relay.as_ref().map(RelaySettings::ports);
         tracing::error!(
@@ -293,6 +379,7 @@ impl<'a> Calls<'a> {
             // Rooms of a shard without a port would have no media.
             && !self.portless
             && self.relaying.is_empty()
+            && self.again.is_empty()
             && let Some(fingerprint) = self.fingerprint.clone()
         {
             let info = PlaneInfo { fingerprint, shards: self.opened.clone() };

@@ -174,6 +174,8 @@ impl Session<'_> {
                 _ = self.socket.readable() => Some("its socket closed"),
                 _ = beat.tick() => {
                     self.tell_traffic();
+                    let again = self.calls.ask_again();
+                    again.into_iter().for_each(|(shard, command)| self.queue(shard, command));
                     self.stale()
                 }
                 () = sleep(FULL_PAUSE), if full => None,

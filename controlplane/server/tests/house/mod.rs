@@ -35,7 +35,6 @@ pub(crate) struct House {
     router: Router,
     address: std::net::SocketAddr,
     pub(crate) news: mpsc::Sender<PlaneNews>,
-    #[allow(dead_code)] // `limits.rs` does not look at them.
     pub(crate) commands: mpsc::UnboundedReceiver<(u16, Ask)>,
 }
 
