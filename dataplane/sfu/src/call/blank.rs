@@ -5,7 +5,8 @@
 //! end-to-end encrypted media know that there is nothing to decrypt.
 //!
 //! LiveKit's clients in browsers know silence and the black of VP8 octet for octet and take nothing
-//! else in the clear; of H.264 they take none at all. Others ask for the trailer alone.
+//! else in the clear; of H.264 they take none at all, and neither does its client in Python, which
+//! takes VP8 so and says of H.264 that it cannot decrypt it.
 
 use ringway_wire::payload::{opus, vp8};
 
