@@ -12,7 +12,8 @@
 //! - [`server`]: the server under test: ours, one that runs already, or a LiveKit to compare with.
 //! - [`pass`]: tokens that open a room.
 //! - [`peer`]: a client as a child process that is asked in JSON lines.
-//! - [`browser`]: Chromium, and its tabs.
+//! - [`browser`]: Chromium and Firefox, and their tabs.
+//! - [`dev_page`]: the server's own page at `/` in a tab.
 //! - [`python`]: the `livekit` package, `aiortc` and GStreamer.
 //! - [`node`]: the `@livekit/rtc-node` package.
 //! - [`member`]: somebody in a room, whatever the client: joins, publishes, watches.
@@ -39,6 +40,7 @@
 pub mod browser;
 pub mod clients;
 pub mod clip;
+pub mod dev_page;
 pub mod ffmpeg;
 pub mod listener;
 pub mod meeting;
