@@ -81,8 +81,8 @@ tests:
 .PHONY: test-calls
 test-calls: export CARGO_TARGET_DIR := $(TEST_TARGET)
 test-calls: export RINGWAY_BIN_DIR := $(abspath $(TEST_TARGET))/debug
-test-calls: ## Calls of real clients: Chromium, LiveKit's Python SDK, aiortc, GStreamer (installs them)
-	@tests/need cc ip curl unshare chromium webrtcbin call-clients
+test-calls: ## Calls of real clients: browsers, LiveKit's SDKs, aiortc, GStreamer (installs them)
+	@tests/need cc ip curl unshare chromium firefox webrtcbin call-clients
 	cargo build --workspace --bins --locked
 	cargo test -p ringway-interop --locked -- --ignored
 

@@ -3,6 +3,8 @@
 
 mod house;
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use futures_util::SinkExt;
@@ -13,6 +15,8 @@ use ringway_signal::plane::Ask;
 use ringway_signal::proto::signal_response::Message as Hears;
 use ringway_signal::proto::{self, SignalRequest, signal_request};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -87,6 +91,30 @@ async fn formats_are_mirrored_and_nonsense_ends() {
     assert!(text.to_text().unwrap().contains(r#""lastPingTimestamp":"6""#), "{text:?}");
     send(&mut socket, Message::Text("nonsense".into())).await;
     assert!(matches!(frame(&mut socket).await, Message::Close(_)));
+}
+
+/// Firefox tells a page nothing of a connection that is gone when it looks at it.
+#[tokio::test]
+async fn a_close_waits_for_its_answer() {
+    let house = house().await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let request = format!(
+        "GET /rtc?protocol=17&reconnect=1&sid=PA_000000000001 HTTP/1.1\r\nHost: x\r\n\
+         Authorization: Bearer {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        good("a")
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut came = Vec::new();
+    while !came.ends_with(&[0x88, 2, 0x03, 0xe8]) {
+        let count = timeout(PATIENCE, stream.read_buf(&mut came)).await.expect("a Close").unwrap();
+        assert_ne!(count, 0, "the end came before the Close: {came:?}");
+    }
+    let early = timeout(Duration::from_millis(300), stream.read_buf(&mut came)).await;
+    assert!(early.is_err(), "{early:?} came without an answer");
+    stream.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await.unwrap();
+    let end = timeout(PATIENCE, stream.read_buf(&mut came)).await.expect("an end");
+    assert_eq!(end.unwrap_or(0), 0);
 }
 
 #[tokio::test]

@@ -70,12 +70,10 @@ pub struct TrackSource {
 }
 
 /// What should happen.
-// Most outputs are responses, which go out at once: a box each would cost more than it saves.
-#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Tell the client.
-    Respond(Message),
+    /// Tell the client. In a box, for its 2 KiB: each session keeps a queue with room for a dozen.
+    Respond(Box<Message>),
     /// Ask the room, or report to it.
     Room(Request),
     /// Command the data plane.
@@ -428,7 +426,7 @@ impl Session {
 
     fn respond(&mut self, message: Message) {
         if !self.over && !self.one_shot {
-            self.outputs.push_back(Output::Respond(message));
+            self.outputs.push_back(Output::Respond(Box::new(message)));
         }
     }
 

@@ -138,6 +138,11 @@ export async function call({ to, payload }) {
   return room.localParticipant.performRpc({ destinationIdentity: to, method: 'echo', payload });
 }
 
+/** Video codecs that this browser decodes. */
+export function decodes() {
+  return RTCRtpReceiver.getCapabilities('video').codecs.map(({ mimeType }) => mimeType);
+}
+
 /** Publishes the fake camera; `simulcast` gives as many layers as the size allows. */
 export async function camera({ width, height, codec, simulcast, more = {} }) {
   await room.localParticipant.setCameraEnabled(

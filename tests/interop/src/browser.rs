@@ -1,5 +1,6 @@
-//! Chromium, and its tabs.
+//! Chromium and Firefox, and their tabs.
 
+use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 
@@ -10,7 +11,7 @@ use crate::member::Member;
 use crate::peer::Peer;
 use crate::stage::Stage;
 
-/// A running Chromium with fake camera, microphone and screen.
+/// A running browser with fake camera and microphone; Chromium has a fake screen, too.
 #[derive(Debug)]
 pub struct Browser {
     peer: Rc<Peer>,
@@ -24,17 +25,34 @@ pub struct Tab {
 }
 
 impl Browser {
-    /// Starts it, with further `flags`.
+    /// Starts Chromium, with further `flags`.
     ///
     /// # Panics
-    /// When there is no Chromium: a test that is skipped proves nothing.
+    /// When there is none: a test that is skipped proves nothing.
     pub fn start(stage: &Stage, flags: &[&str]) -> Self {
-        let chromium = program(&["chromium", "chromium-browser", "google-chrome"]);
-        let chromium = chromium.expect("Chromium is missing: run tests/need chromium");
+        let program = program(&["chromium", "chromium-browser", "google-chrome"]);
+        let program = program.expect("Chromium is missing: run tests/need chromium");
+        Self::launch(stage, "chromium", &program, flags)
+    }
+
+    /// Starts Firefox.
+    ///
+    /// # Panics
+    /// When there is none: a test that is skipped proves nothing.
+    pub fn firefox(stage: &Stage) -> Self {
+        let program = program(&["firefox-esr", "firefox"]);
+        let program = program.expect("Firefox is missing: run tests/need firefox");
+        Self::launch(stage, "firefox", &program, &[])
+    }
+
+    fn launch(stage: &Stage, kind: &str, program: &Path, flags: &[&str]) -> Self {
         let mut command = Command::new("node");
-        command.arg(script("browser/browser.mjs")).args(flags);
-        command.env("RINGWAY_CLIENTS", folder()).env("RINGWAY_CHROMIUM", chromium);
-        Self { peer: Rc::new(Peer::start("browser", command, stage.folder())) }
+        // Node 20 has it, but hides it.
+        command.arg("--experimental-websocket");
+        command.arg(script("browser/browser.mjs")).arg(kind).arg(program).args(flags);
+        // A profile that nobody removed goes with the stage.
+        command.env("RINGWAY_CLIENTS", folder()).env("TMPDIR", stage.folder());
+        Self { peer: Rc::new(Peer::start(kind, command, stage.folder())) }
     }
 
     /// Opens a tab that can take part in calls.
@@ -60,8 +78,8 @@ impl Browser {
 }
 
 impl Tab {
-    /// Calls a function of the page, or `sockets`, `click`, `text`, `evaluate`, `screenshot`,
-    /// `close` of the tab itself.
+    /// Calls a function of the page, or `click`, `text`, `evaluate`, `screenshot`, `close` of the
+    /// tab itself.
     ///
     /// # Errors
     /// What the page threw.
@@ -78,7 +96,7 @@ impl Tab {
             .unwrap_or_else(|error| panic!("{}: {call} {with}: {error}", self.name))
     }
 
-    /// Paths of the WebSockets that the page has opened.
+    /// Paths of the WebSockets that a page of calls has opened.
     pub fn sockets(&self) -> Vec<String> {
         let answer = self.ask("sockets", &json!({}));
         let paths = answer.as_array().into_iter().flatten();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Lock files, and the copies that stand beside what was installed from them.
 const LOCKS: &[(&str, &str)] = &[
     ("browser/package-lock.json", "browser/installed"),
+    ("node/package-lock.json", "node/installed"),
     ("python/requirements.txt", "python/installed"),
 ];
 

@@ -12,9 +12,12 @@
 //! - [`server`]: the server under test: ours, one that runs already, or a LiveKit to compare with.
 //! - [`pass`]: tokens that open a room.
 //! - [`peer`]: a client as a child process that is asked in JSON lines.
-//! - [`browser`]: Chromium, and its tabs.
+//! - [`browser`]: Chromium and Firefox, and their tabs.
+//! - [`dev_page`]: the server's own page at `/` in a tab.
 //! - [`python`]: the `livekit` package, `aiortc` and GStreamer.
+//! - [`node`]: the `@livekit/rtc-node` package.
 //! - [`member`]: somebody in a room, whatever the client: joins, publishes, watches.
+//! - [`meeting`]: two members who see each other, talk, and send files.
 //! - [`show`]: the pattern and the tone that somebody publishes, and what of it another one sees.
 //! - [`clients`]: where `tests/need call-clients` has put what npm and PyPI bring.
 //!
@@ -29,17 +32,20 @@
 //! LiveKit has no WHEP, so `tests/whep.rs` fails there. The clients need an address that is not
 //! loopback: as root each test gets a network with one, otherwise the machine's own is used.
 //!
-//! `browser/` and `python/` hold one short file for each client. To move a client to a new version,
-//! change `browser/package.json` and its lock file (`npm install --package-lock-only`) or
-//! `python/requirements.txt`.
+//! `browser/`, `python/` and `node/` hold one short file for each client. To move a client to a new
+//! version, change `package.json` and its lock file (`npm install --package-lock-only`) in
+//! `browser/` or `node/`, or `python/requirements.txt`.
 #![forbid(unsafe_code)]
 
 pub mod browser;
 pub mod clients;
 pub mod clip;
+pub mod dev_page;
 pub mod ffmpeg;
 pub mod listener;
+pub mod meeting;
 pub mod member;
+pub mod node;
 pub mod pass;
 pub mod peer;
 pub mod player;

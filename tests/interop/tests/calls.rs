@@ -1,6 +1,7 @@
 //! Tabs of Chromium with the unmodified `livekit-client` call each other.
 
 use ringway_interop::browser::Browser;
+use ringway_interop::meeting::switch_layers;
 use ringway_interop::member::{CAMERA, MICROPHONE, Member, Path, SCREEN};
 use ringway_interop::show::{BRIGHT, DARK};
 use ringway_interop::stage::{self, Stage};
@@ -85,13 +86,7 @@ fn choose_layers(stage: &Stage, path: Path, codec: &str, mime: &str) {
     alice.ask("camera", &camera(codec, true));
     let seen = bob.wait_pictures("alice", CAMERA);
     assert_eq!(seen.codec, mime, "{seen:?}");
-    // Up, down and up again: a switch down needs no key frame of the publisher's own making.
-    for (name, height) in [("HIGH", 540), ("LOW", 180), ("MEDIUM", 360), ("HIGH", 540)] {
-        let what = json!({ "identity": "alice", "source": CAMERA, "quality": name });
-        bob.ask("quality", &what);
-        bob.wait_seen("alice", CAMERA, name, |seen| seen.height.abs_diff(height) < 20);
-        bob.wait_pictures("alice", CAMERA);
-    }
+    switch_layers(&bob, "alice");
 }
 
 #[test]

@@ -1,21 +1,12 @@
 //! Browsers and the unmodified `livekit` package (libwebrtc in Rust) in one room.
 
 use ringway_interop::browser::Browser;
-use ringway_interop::member::{CAMERA, MICROPHONE, Member, Path};
+use ringway_interop::meeting::{meet, send_files, talk};
+use ringway_interop::member::{CAMERA, MICROPHONE, Path};
 use ringway_interop::python::livekit;
-use ringway_interop::show::{BRIGHT, DARK, Show};
-use ringway_interop::stage::{self, Stage};
+use ringway_interop::show::{BRIGHT, DARK};
+use ringway_interop::stage;
 use serde_json::json;
-
-/// Both publish, and each sees and hears what the other one sent.
-fn meet(stage: &Stage, path: Path, one: (&Member, Show), two: (&Member, Show)) {
-    one.0.join(stage, path);
-    two.0.join(stage, path);
-    one.0.publish(&one.1);
-    two.0.publish(&two.1);
-    one.0.wait_show(&two.0.identity, &two.1);
-    two.0.wait_show(&one.0.identity, &one.1);
-}
 
 #[test]
 #[ignore = "needs browsers and further clients: make test-calls"]
@@ -74,35 +65,6 @@ fn browser_and_python_v0_h264() {
     });
 }
 
-/// Each says something to the other over every kind of channel, and calls a procedure.
-fn talk(one: &Member, two: &Member) {
-    for (from, to) in [(one, two), (two, one)] {
-        let before = to.events().len();
-        for (topic, reliable) in [("kept", true), ("lossy", false)] {
-            let to = [&to.identity];
-            let say = json!({ "text": "hello", "topic": topic, "reliable": reliable, "to": to });
-            from.ask("say", &say);
-        }
-        let nobody = json!({ "text": "?", "topic": "", "reliable": true, "to": ["nobody"] });
-        from.ask("say", &nobody);
-        from.ask("stream", &json!({ "text": "word ".repeat(10_000) }));
-        let first = to.wait_event(before, "DataReceived", &from.identity);
-        to.wait_event(first, "DataReceived", &from.identity);
-        to.wait_event(before, "TextStream", &from.identity);
-        let heard = &to.events()[before..];
-        let of = |name: &str| heard.iter().filter(|one| one["event"] == name).collect::<Vec<_>>();
-        let said = of("DataReceived");
-        assert_eq!(said.len(), 2, "{said:?}");
-        for topic in ["kept", "lossy"] {
-            assert!(said.iter().any(|one| one["what"] == json!([topic, "hello"])), "{said:?}");
-        }
-        assert_eq!(of("TextStream")[0]["what"], json!("word ".repeat(10_000)));
-        let call = json!({ "to": to.identity, "payload": "good morning" });
-        let expect = format!("{} said good morning", from.identity);
-        assert_eq!(from.ask("call", &call), json!(expect));
-    }
-}
-
 #[test]
 #[ignore = "needs browsers and further clients: make test-calls"]
 fn data_between_browser_and_python() {
@@ -127,15 +89,7 @@ fn files_between_browser_and_python() {
         alice.join(stage, Path::V1);
         bob.join(stage, Path::V0);
         alice.wait_event(0, "ParticipantConnected", "bob");
-        for (from, to) in [(&alice, &bob), (&bob, &alice)] {
-            // More than may wait for somebody who does not read.
-            let bytes = 3_000_000;
-            let file = json!({ "name": "film.bin", "bytes": bytes, "to": [to.identity] });
-            from.ask("file", &file);
-            to.wait_event(0, "File", &from.identity);
-            let came = to.events().into_iter().find(|one| one["event"] == "File");
-            assert_eq!(came.expect("it came")["what"], json!(["film.bin", [bytes, -1]]));
-        }
+        send_files(&alice, &bob);
     });
 }
 

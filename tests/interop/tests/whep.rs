@@ -1,4 +1,4 @@
-//! WHEP: a browser and `aiortc` play what is published in the room.
+//! WHEP: browsers and `aiortc` play what is published in the room.
 
 use ringway_interop::browser::Browser;
 use ringway_interop::member::{Member, PATIENCE, Path};
@@ -39,12 +39,19 @@ fn play(stage: &Stage, ask: impl Fn(&str, &Value) -> Value) {
 
 #[test]
 #[ignore = "needs browsers and further clients: make test-calls"]
-fn browser() {
-    stage::on(|stage| {
-        let browser = Browser::start(stage, &[]);
-        let tab = browser.tab("player");
-        play(stage, |call, with| tab.ask(call, with));
-    });
+fn chromium() {
+    stage::on(|stage| play_in_tab(stage, &Browser::start(stage, &[])));
+}
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn firefox() {
+    stage::on(|stage| play_in_tab(stage, &Browser::firefox(stage)));
+}
+
+fn play_in_tab(stage: &Stage, browser: &Browser) {
+    let tab = browser.tab("player");
+    play(stage, |call, with| tab.ask(call, with));
 }
 
 #[test]

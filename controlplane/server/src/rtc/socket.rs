@@ -14,6 +14,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a client may leave one message unread. Its queue fills meanwhile.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a client may take to answer a Close. Longer: who never answers costs a socket; shorter:
+/// a client that is busy may not hear our last words.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Why a connection ends.
 enum End {
     /// The client closed, or is gone.
@@ -42,8 +46,21 @@ pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Tick
     if let Some((code, reason)) = reason {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // An error only means that the client has gone.
-        let _ = timeout(SEND_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
+        let sent = timeout(SEND_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
+        if matches!(sent, Ok(Ok(()))) {
+            let _ = timeout(CLOSE_TIMEOUT, answered(&mut socket)).await;
+        }
     }
+}
+
+/// Waits for the client's Close, or for its end.
+///
+/// RFC 6455 5.5.1: "After both sending and receiving a Close message, an endpoint considers the
+/// WebSocket connection closed and MUST close the underlying TCP connection." Where TCP ends
+/// sooner, Firefox may tell a page of the end alone: not that it was connected, nor what it was
+/// told.
+async fn answered(socket: &mut WebSocket) {
+    while let Some(Ok(_)) = socket.recv().await {}
 }
 
 async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {

@@ -292,7 +292,7 @@ impl Session {
         self.negotiation.repeat = None;
         for (track, codecs) in self.qualities.clone() {
             let notice = ringway_room::calls::Notice::SubscribedQuality { track, codecs };
-            self.outputs.extend(translate::respond(&notice, &[]).map(Output::Respond));
+            self.outputs.extend(translate::respond(&notice, &[]).map(|one| Output::Respond(Box::new(one))));
         }
     }
 

@@ -188,7 +188,7 @@ impl Stage {
         let mut said = Said::default();
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Respond(message) => said.client.push(message),
+                Output::Respond(message) => said.client.push(*message),
                 Output::Room(request) => said.room.push(request),
                 Output::Plane(ask) => said.plane.push(ask),
                 other => said.rest.push(other),

@@ -103,7 +103,7 @@ impl Hub {
         match said {
             Said::Respond(message) => {
                 if let Some(connection) = connection {
-                    self.outputs.push_back(Output::Send(connection, Outgoing::new(message)));
+                    self.outputs.push_back(Output::Send(connection, Outgoing::new(*message)));
                 }
             }
             Said::Room(request) => {

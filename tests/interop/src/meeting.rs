@@ -1,0 +1,77 @@
+//! Two members of a room: they see and hear each other, talk, and send each other files.
+
+use serde_json::json;
+
+use crate::member::{CAMERA, Member, Path};
+use crate::show::Show;
+use crate::stage::Stage;
+
+/// More than may wait for somebody who does not read.
+const FILE_BYTES: u64 = 3_000_000;
+
+/// Both join and publish, and each sees and hears what the other one sent.
+pub fn meet(stage: &Stage, path: Path, one: (&Member, Show), two: (&Member, Show)) {
+    one.0.join(stage, path);
+    two.0.join(stage, path);
+    one.0.publish(&one.1);
+    two.0.publish(&two.1);
+    one.0.wait_show(&two.0.identity, &two.1);
+    two.0.wait_show(&one.0.identity, &one.1);
+}
+
+/// `viewer` asks for one layer after the other by name, of a camera of 540 lines in three layers.
+pub fn switch_layers(viewer: &Member, whom: &str) {
+    // Up, down and up again: a switch down needs no key frame of the publisher's own making.
+    for (name, height) in [("HIGH", 540), ("LOW", 180), ("MEDIUM", 360), ("HIGH", 540)] {
+        let what = json!({ "identity": whom, "source": CAMERA, "quality": name });
+        viewer.ask("quality", &what);
+        viewer.wait_seen(whom, CAMERA, name, |seen| seen.height.abs_diff(height) < 20);
+        viewer.wait_pictures(whom, CAMERA);
+    }
+}
+
+/// Each says something to the other over every kind of channel, and calls a procedure.
+///
+/// # Panics
+/// When something else arrives than was said.
+pub fn talk(one: &Member, two: &Member) {
+    for (from, to) in [(one, two), (two, one)] {
+        let before = to.events().len();
+        for (topic, reliable) in [("kept", true), ("lossy", false)] {
+            let to = [&to.identity];
+            let say = json!({ "text": "hello", "topic": topic, "reliable": reliable, "to": to });
+            from.ask("say", &say);
+        }
+        let nobody = json!({ "text": "?", "topic": "", "reliable": true, "to": ["nobody"] });
+        from.ask("say", &nobody);
+        from.ask("stream", &json!({ "text": "word ".repeat(10_000) }));
+        let first = to.wait_event(before, "DataReceived", &from.identity);
+        to.wait_event(first, "DataReceived", &from.identity);
+        to.wait_event(before, "TextStream", &from.identity);
+        let heard = &to.events()[before..];
+        let of = |name: &str| heard.iter().filter(|one| one["event"] == name).collect::<Vec<_>>();
+        let said = of("DataReceived");
+        assert_eq!(said.len(), 2, "{said:?}");
+        for topic in ["kept", "lossy"] {
+            assert!(said.iter().any(|one| one["what"] == json!([topic, "hello"])), "{said:?}");
+        }
+        assert_eq!(of("TextStream")[0]["what"], json!("word ".repeat(10_000)));
+        let call = json!({ "to": to.identity, "payload": "good morning" });
+        let expect = format!("{} said good morning", from.identity);
+        assert_eq!(from.ask("call", &call), json!(expect));
+    }
+}
+
+/// Each sends the other a file.
+///
+/// # Panics
+/// When it arrives otherwise than it was sent.
+pub fn send_files(one: &Member, two: &Member) {
+    for (from, to) in [(one, two), (two, one)] {
+        let file = json!({ "name": "film.bin", "bytes": FILE_BYTES, "to": [to.identity] });
+        from.ask("file", &file);
+        to.wait_event(0, "File", &from.identity);
+        let came = to.events().into_iter().find(|one| one["event"] == "File");
+        assert_eq!(came.expect("it came")["what"], json!(["film.bin", [FILE_BYTES, -1]]));
+    }
+}
