@@ -61,7 +61,7 @@ pub(crate) fn drain(session: &mut Session) {
         count += 1;
         assert!(count <= OUTPUTS_MAX, "one message makes too many others");
         if let Output::Respond(message) = output {
-            let outgoing = Outgoing::new(message);
+            let outgoing = Outgoing::new(*message);
             assert!(!outgoing.encoded(Format::Binary).is_empty());
             assert!(!outgoing.encoded(Format::Json).is_empty());
         }

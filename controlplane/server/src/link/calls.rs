@@ -320,8 +320,8 @@ impl<'a> Calls<'a> {
         None
     }
 
-    /// The only port that a shard may have is taken: most likely by a data plane that was killed and
-    /// of which the kernel has not closed everything yet.
+    /// The only port that a shard may have is taken: most likely by a data plane that was killed
+    /// and of which the kernel has not closed everything yet.
     fn wait_for_port(&mut self, shard: u16, port: u16) {
         self.again.push((shard, Again::Media));
         let long = self.joined_at.elapsed() >= PORTS_FREED_WITHIN;

@@ -33,7 +33,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// The server, and the ends of its data plane.
 pub(crate) struct House {
     router: Router,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     pub(crate) news: mpsc::Sender<PlaneNews>,
     pub(crate) commands: mpsc::UnboundedReceiver<(u16, Ask)>,
 }

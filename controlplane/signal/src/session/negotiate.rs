@@ -292,7 +292,8 @@ impl Session {
         self.negotiation.repeat = None;
         for (track, codecs) in self.qualities.clone() {
             let notice = ringway_room::calls::Notice::SubscribedQuality { track, codecs };
-            self.outputs.extend(translate::respond(&notice, &[]).map(|one| Output::Respond(Box::new(one))));
+            self.outputs
+                .extend(translate::respond(&notice, &[]).map(|one| Output::Respond(Box::new(one))));
         }
     }
 

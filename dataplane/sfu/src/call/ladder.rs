@@ -43,6 +43,15 @@ pub(super) struct Ladder {
     choices: [(u16, u8); CHOICES],
     chosen: usize,
     structure: Option<u8>,
+    /// The first frame of all. What was left out before it is forgotten.
+    first: Option<u16>,
+    /// The last key frame: nothing behind it needs anything before.
+    key: u16,
+    /// Frames that were sent because nothing was known of them: the packet that tells their
+    /// structure came late. The first and the last.
+    guessed: Option<(u16, u16)>,
+    /// The last of them is the last that was judged at all.
+    guessing: bool,
     /// Spatial layers that can be decoded from the next picture on, a bit for each.
     ready: u8,
     /// Chains of which a frame was left out.
@@ -79,9 +88,23 @@ impl Ladder {
         match scaled.told {
             Told::Indices => self.judge_indices(packet, scaled, wanted),
             Told::Targets => self.judge_target(packet, scaled, wanted),
-            Told::Unknown => true,
+            Told::Unknown => {
+                self.guess(packet);
+                true
+            }
             Told::Malformed => false,
         }
+    }
+
+    /// Sends a frame of which nothing is known.
+    fn guess(&mut self, packet: &Prepared) {
+        let Some(number) = packet.frame else { return };
+        self.first.get_or_insert(number);
+        // From the last one on that was judged: those between may come late.
+        let begin = self.newest.map_or(number, |newest| newest.wrapping_add(1));
+        let first = self.guessed.filter(|_| self.guessing).map_or(begin, |(first, _)| first);
+        self.guessed = Some((first, number));
+        self.guessing = true;
     }
 
     fn judge_indices(&mut self, packet: &Prepared, scaled: &Scaled, wanted: Wanted) -> bool {
@@ -120,11 +143,17 @@ impl Ladder {
             (self.broken, self.suspect) = (0, 0);
             (self.rung, self.picture, self.chosen) = (None, None, 0);
         }
+        self.guessing = false;
+        self.first.get_or_insert(number);
         let ahead = self.newest.map_or(1, |newest| number.wrapping_sub(newest));
         if !(1..0x8000).contains(&ahead) {
             // Judged already, or a number that came late although its packet did not.
             let part = self.rung.is_some_and(|rung| scaled.is_part_of(rung));
+            let part = part || self.is_guessed(number);
             return self.takes_late(number, scaled, part);
+        }
+        if scaled.starts && scaled.spatial == 0 && scaled.independent {
+            self.key = number;
         }
         self.go_on(number, ahead);
         self.follow_chains(number, scaled);
@@ -179,20 +208,45 @@ impl Ladder {
         match (scaled.told, packet.frame) {
             (Told::Targets, Some(number)) => {
                 let part = |rung: Option<u8>| rung.is_some_and(|rung| scaled.is_part_of(rung));
-                // What was sent since may need it too, though nobody knew that it was missing.
-                let since = self.structure == Some(scaled.structure)
-                    && self.chosen_since(number).any(|rung| scaled.is_part_of(rung));
+                // What was sent since may need it too, though nobody knew that it was missing. Only
+                // what its chain has: a target is risen to where nothing else is needed.
+                let since = self.knows(number)
+                    && self.structure == Some(scaled.structure)
+                    && self.chosen_since(number).any(|rung| is_in_chain_of(scaled, rung));
                 let part = part(scaled.rung(spatial, temporal)) || since;
+                let part = part || self.is_guessed(number);
                 self.takes_late(number, scaled, part)
             }
             _ => scaled.passes(spatial, temporal),
         }
     }
 
+    /// Whether a frame is one that was left out, or needs one.
+    pub(super) fn refuses(&self, packet: &Prepared, scaled: &Scaled) -> bool {
+        let refuses = |number| self.is_left_out(number) || self.lacks(number, scaled);
+        scaled.told == Told::Targets && packet.frame.is_some_and(refuses)
+    }
+
+    /// Whether a frame is not older than the first of all.
+    fn knows(&self, number: u16) -> bool {
+        self.first.is_some_and(|first| number.wrapping_sub(first) < 0x8000)
+    }
+
+    /// Whether what surrounds a frame was sent before anybody could judge it.
+    fn is_guessed(&self, number: u16) -> bool {
+        let within =
+            |(first, last): (u16, u16)| number.wrapping_sub(first) <= last.wrapping_sub(first);
+        self.guessed.is_some_and(within)
+    }
+
     /// The targets of frames behind `number`.
     fn chosen_since(&self, number: u16) -> impl Iterator<Item = u8> {
         let choices = &self.choices[..self.chosen.min(CHOICES)];
-        let since = move |(from, _): &&(u16, u8)| from.wrapping_sub(number) < 0x8000;
+        let is_before = |one: u16, other: u16| one.wrapping_sub(other) >= 0x8000;
+        let (key, old) = (self.key, is_before(number, self.key));
+        let since = move |(from, _): &&(u16, u8)| {
+            !is_before(*from, number) && !(old && !is_before(*from, key))
+        };
         choices.iter().filter(since).map(|(_, rung)| *rung)
     }
 
@@ -201,6 +255,8 @@ impl Ladder {
     fn choose(&mut self, scaled: &Scaled, wanted: Wanted) {
         self.ready = 0;
         let mut best: Option<((bool, u8, u8), u8, Rung)> = None;
+        let now = self.rung.and_then(|now| scaled.rungs().find(|(at, _)| *at == now));
+        let chain = now.map(|(_, rung)| rung.chain());
         for (at, rung) in scaled.rungs() {
             if scaled.active >> at & 1 == 0 || rung.temporal() > wanted.temporal {
                 continue;
@@ -216,7 +272,7 @@ impl Ladder {
             self.ready |= 1 << rung.spatial();
             // Pictures between two of the lowest rate may need others that were left out, which the
             // chain, of the lowest rate alone, does not tell.
-            let known = self.rung.is_some()
+            let known = chain == Some(rung.chain())
                 && rung.spatial() <= self.spatial
                 && rung.temporal() <= self.temporal;
             if !known && scaled.temporal > 0 {
@@ -272,11 +328,28 @@ impl Ladder {
         if let Some((word, bit)) = self.place(number) {
             self.left_out[word] |= 1 << bit;
         }
-        let protects = |(at, rung): (u8, Rung)| rung.chain().filter(|_| scaled.is_part_of(at));
-        for chain in scaled.rungs().filter_map(protects) {
-            self.suspect |= 1 << chain;
+        self.suspect |= chains_of(scaled);
+    }
+}
+
+/// The chains that a frame is in, a bit for each: a chain's own frames are part of all the targets
+/// that it protects.
+fn chains_of(scaled: &Scaled) -> u8 {
+    let (mut touched, mut spared) = (0, 0);
+    for (at, rung) in scaled.rungs() {
+        let bit = rung.chain().map_or(0, |chain| 1_u8 << chain);
+        match scaled.is_part_of(at) {
+            true => touched |= bit,
+            false => spared |= bit,
         }
     }
+    touched & !spared
+}
+
+/// Whether a frame is in the chain that protects a target.
+fn is_in_chain_of(scaled: &Scaled, target: u8) -> bool {
+    let chain = scaled.rungs().find(|(at, _)| *at == target).and_then(|(_, rung)| rung.chain());
+    chain.is_some_and(|chain| chains_of(scaled) >> chain & 1 == 1)
 }
 
 /// Moves bits up by `by` places.

@@ -474,6 +474,21 @@ impl Route {
         Some(Resend { segment: *segment, sequence: segment.in_of(sequence) })
     }
 
+    /// How `packet`, found in the history of `resend` and read again, leaves: as it did the first
+    /// time.
+    pub fn decide_again(&self, resend: &Resend, packet: &Prepared) -> Decision {
+        let decision = decide_again(&resend.segment, packet);
+        match (&packet.scaled, &self.ladder, decision) {
+            (Some(scaled), Some(ladder), Decision::Send(sent))
+                if resend.segment.stream == self.current.stream
+                    && ladder.refuses(packet, scaled) =>
+            {
+                Decision::Pad(sent)
+            }
+            _ => decision,
+        }
+    }
+
     /// Whether the route sends nothing for now, and why.
     pub fn pause(&self) -> Pause {
         self.pause
@@ -665,11 +680,6 @@ impl Resend {
     /// The numbering that it is of.
     pub fn stream(&self) -> StreamId {
         self.segment.stream
-    }
-
-    /// How `packet`, found in that history and read again, leaves: as it did the first time.
-    pub fn decide(&self, packet: &Prepared) -> Decision {
-        decide_again(&self.segment, packet)
     }
 }
 

@@ -114,7 +114,7 @@ fn late_packets_keep_their_numbers_and_doubles_go_nowhere() {
     assert_eq!(rig.route.sent_as(15), None);
     assert_eq!(rig.route.sent_as(9), None);
     let resend = rig.route.sent_as(13).expect("known");
-    assert_eq!(resend.decide(&prepared), Decision::Pad(padding));
+    assert_eq!(rig.route.decide_again(&resend, &prepared), Decision::Pad(padding));
 }
 
 #[test]

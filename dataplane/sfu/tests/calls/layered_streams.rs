@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use proptest::prelude::*;
 use ringway_sfu::call::prepared::Prepared;
 use ringway_sfu::call::route::{Decision, Limits, Pause, Resend, Route};
+use ringway_sfu::call::scaled::Told;
 use ringway_sfu::call::source::{Source, SourceKind};
 use ringway_wire::dependency::Structure;
 use ringway_wire::extension::{ExtensionKind, ExtensionMap, Located};
@@ -49,6 +50,9 @@ struct Call {
     /// Frames of which something reached the server while the route was not paused.
     delivered: HashSet<u32>,
     paused_late: HashSet<u16>,
+    /// Frames of which something came in a pause and was asked for behind it: they lie before the
+    /// key frame with which the receiver went on, and it needs none of them.
+    from_pauses: HashSet<u32>,
     /// By extended number.
     got: BTreeMap<u64, Got>,
     highest: Option<u64>,
@@ -77,6 +81,7 @@ impl Call {
             history: HashMap::new(),
             delivered: HashSet::new(),
             paused_late: HashSet::new(),
+            from_pauses: HashSet::new(),
             got: BTreeMap::new(),
             highest: None,
             asked: BTreeMap::new(),
@@ -207,7 +212,12 @@ impl Call {
             let (now_ns, format) = (self.now_ns, self.format());
             let again = self.source.reread(0, &view, &self.extensions, format, now_ns);
             let again = again.ok_or("cannot be read again")?;
-            let decision = resend.decide(&again);
+            if again.scaled.is_some_and(|scaled| scaled.told == Told::Unknown) {
+                // Receivers ask within a second, in which there are not two other structures.
+                continue;
+            }
+            self.from_pauses.insert(Content::read(view.payload()).frame);
+            let decision = self.route.decide_again(&resend, &again);
             self.send(&again, &bytes, decision)?;
         }
         self.check(complete)?;
@@ -224,6 +234,9 @@ impl Call {
         for got in self.got.values() {
             let Some(content) = got.content else { continue };
             for need in content.needs.into_iter().filter(|need| *need != 0) {
+                if self.from_pauses.contains(&content.frame) {
+                    continue;
+                }
                 if self.delivered.contains(&need) && !sent.contains(&need) {
                     return Err(format!("{content:?} needs {need}, which was left out"));
                 }
@@ -351,10 +364,7 @@ fn run(seed: u64, path: Path, mode: Mode, pictures: u32, complete: bool) -> Resu
 proptest! {
     #![proptest_config(cases())]
 
-    // On a path with loss a few cases in 10,000 still fail: the trail of numbers is too short for
-    // so many stretches, or a key frame's first packet is late.
     #[test]
-    #[ignore = "a few cases in 10,000 fail on paths with loss"]
     fn layers_of_one_stream_are_contiguous_and_decodable(
         seed in any::<u64>(),
         mode in 0usize..4,

@@ -182,7 +182,7 @@ impl Call {
             let view = RtpView::parse(&bytes).expect("the publisher sends RTP");
             let again = self.source.reread(key.0, &view, &self.extensions, FORMAT, self.now_ns);
             let again = again.ok_or("cannot be read again")?;
-            let decision = resend.decide(&again);
+            let decision = self.route.decide_again(&resend, &again);
             self.send(&again, &bytes, decision)?;
         }
         let [low, middle, high] = &self.encoders[..] else { panic!("three layers") };

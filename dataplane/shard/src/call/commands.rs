@@ -368,6 +368,7 @@ impl Calls {
             return Err(Refusal::Invalid);
         }
         session.sources.push(id);
+        self.disturb(session_id.slot);
         self.stream_of.insert(spec.source, id);
         if kind == SourceKind::Audio {
             self.join_room(spec.room, spec.source);

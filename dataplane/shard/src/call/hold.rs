@@ -62,8 +62,8 @@ struct Share {
 }
 
 impl Hold {
-    /// Lets sound wait for at most `ns` where the shard is busier than `from_permille` of a core; 0:
-    /// it never waits.
+    /// Lets sound wait for at most `ns` where the shard is busier than `from_permille` of a core;
+    /// 0: it never waits.
     pub(super) fn set_bound(&mut self, ns: u64, from_permille: u32) {
         (self.bound_ns, self.from_permille) = (ns, from_permille.into());
         self.observe(self.busy_permille as u32);

@@ -283,7 +283,9 @@ impl Calls {
         let format = formats.media(view.payload_type())?;
         let source = &stream.source;
         let prepared = source.reread(resend.layer(), &view, extensions, format, now.mono_ns)?;
-        let Decision::Send(sent) = resend.decide(&prepared) else { return None };
+        let Decision::Send(sent) = subscription.route.decide_again(&resend, &prepared) else {
+            return None;
+        };
         let fields = subscription.dress.fields(&prepared, &sent);
         let session = self.sessions.get_mut(subscription.session)?;
         let target = session.target?;
