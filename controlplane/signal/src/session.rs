@@ -72,7 +72,7 @@ pub struct TrackSource {
 /// What should happen.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Tell the client. In a box, for its 2 KiB: each session keeps a queue with room for a dozen.
+    /// Tell the client. In a box: a response is an order larger than all other outputs.
     Respond(Box<Message>),
     /// Ask the room, or report to it.
     Room(Request),
