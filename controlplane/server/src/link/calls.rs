@@ -112,7 +112,7 @@ enum Again {
     /// For the next free port.
     Media,
     Listen,
-    Relay(abi::CallCommand),
+    Relay(Box<abi::CallCommand>),
 }
 
 impl<'a> Calls<'a> {
@@ -176,7 +176,7 @@ impl<'a> Calls<'a> {
         let ask = |(shard, what)| match what {
             Again::Media => self.open_next(shard),
             Again::Listen => Some((shard, self.listen())),
-            Again::Relay(call) => Some((shard, self.relay(call))),
+            Again::Relay(call) => Some((shard, self.relay(*call))),
         };
         again.into_iter().filter_map(ask).collect()
     }
@@ -359,7 +359,7 @@ impl<'a> Calls<'a> {
 
     fn handle_relaying(&mut self, call: abi::CallCommand, outcome: Outcome) {
         if self.is_passing(&outcome) {
-            self.again.push((0, Again::Relay(call)));
+            self.again.push((0, Again::Relay(Box::new(call))));
             return;
         }
         let Outcome::Refused { reason, .. } = outcome else { return };

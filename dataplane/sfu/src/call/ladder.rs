@@ -245,7 +245,7 @@ impl Ladder {
         let is_before = |one: u16, other: u16| one.wrapping_sub(other) >= 0x8000;
         let (key, old) = (self.key, is_before(number, self.key));
         let since = move |(from, _): &&(u16, u8)| {
-            !is_before(*from, number) && !(old && !is_before(*from, key))
+            !is_before(*from, number) && (!old || is_before(*from, key))
         };
         choices.iter().filter(since).map(|(_, rung)| *rung)
     }
