@@ -31,7 +31,10 @@ enum End {
 }
 
 pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Ticket) {
-    let end = match send(&mut socket, &first, Format::Binary).await {
+    let sent = send(&mut socket, &first, Format::Binary).await;
+    // In a large room tens of KiB, of no use for as long as the connection lasts.
+    drop(first);
+    let end = match sent {
         Ok(()) => serve(&mut socket, &mut ticket).await,
         Err(end) => end,
     };
