@@ -149,7 +149,6 @@ impl Ladder {
         if !(1..0x8000).contains(&ahead) {
             // Judged already, or a number that came late although its packet did not.
             let part = self.rung.is_some_and(|rung| scaled.is_part_of(rung));
-            let part = part || self.is_guessed(number);
             return self.takes_late(number, scaled, part);
         }
         if scaled.starts && scaled.spatial == 0 && scaled.independent {
@@ -187,6 +186,7 @@ impl Ladder {
     /// Whether the receiver gets a packet of the frame `number` that came late, or after the first
     /// of its frame; `part` says that it is part of what is sent.
     fn takes_late(&mut self, number: u16, scaled: &Scaled, part: bool) -> bool {
+        let part = part || self.is_guessed(number);
         let takes = part && !self.is_left_out(number) && !self.lacks(number, scaled);
         if !takes {
             self.leave_out(number, scaled);
@@ -214,7 +214,6 @@ impl Ladder {
                     && self.structure == Some(scaled.structure)
                     && self.chosen_since(number).any(|rung| is_in_chain_of(scaled, rung));
                 let part = part(scaled.rung(spatial, temporal)) || since;
-                let part = part || self.is_guessed(number);
                 self.takes_late(number, scaled, part)
             }
             _ => scaled.passes(spatial, temporal),

@@ -233,10 +233,8 @@ impl Call {
         let mut active = u32::MAX;
         for got in self.got.values() {
             let Some(content) = got.content else { continue };
-            for need in content.needs.into_iter().filter(|need| *need != 0) {
-                if self.from_pauses.contains(&content.frame) {
-                    continue;
-                }
+            let judged = !self.from_pauses.contains(&content.frame);
+            for need in content.needs.into_iter().filter(|need| judged && *need != 0) {
                 if self.delivered.contains(&need) && !sent.contains(&need) {
                     return Err(format!("{content:?} needs {need}, which was left out"));
                 }
