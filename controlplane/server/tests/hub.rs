@@ -53,14 +53,18 @@ fn message(name: &str, number: &str) -> Says {
     decode_binary(&bytes).unwrap().message.unwrap()
 }
 
+fn plane() -> PlaneInfo {
+    let udp = vec!["192.0.2.1:7882".parse().unwrap()];
+    let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
+    let tcp = vec!["192.0.2.1:7881".parse().unwrap()];
+    let shards = vec![ShardAddresses { udp, tcp }];
+    PlaneInfo { fingerprint, shards, in_service: false }
+}
+
 impl Stage {
     fn new() -> Self {
         let mut hub = Hub::new(Settings::default(), Config::default(), [1, 2, 3, 4]);
-        let udp = vec!["192.0.2.1:7882".parse().unwrap()];
-        let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
-        let tcp = vec!["192.0.2.1:7881".parse().unwrap()];
-        let shards = vec![ShardAddresses { udp, tcp }];
-        hub.handle_plane_joined(0, PlaneInfo { fingerprint, shards });
+        hub.handle_plane_joined(0, plane());
         let (heard, closed, asks) = Default::default();
         Self { hub, now_ms: 0, heard, closed, asks }
     }
@@ -336,6 +340,65 @@ fn a_lost_data_plane_ends_everything() {
     assert_eq!(stage.hub.sessions(), 0);
     let refused = stage.hub.handle_join(0, ConnectionId(9), visitor("js_v0", "x"), [1; 4]);
     assert_eq!(refused.map_err(|refused| refused.status), Err(503));
+}
+
+/// Whether an update said something of a participant.
+fn is_told_of(heard: &[Hears], identity: &str) -> bool {
+    heard.iter().any(|message| match message {
+        Hears::Update(update) => update.participants.iter().any(|one| one.identity == identity),
+        _ => false,
+    })
+}
+
+/// A browser comes with camera and microphone.
+fn comes_and_publishes(stage: &mut Stage, connection: ConnectionId, identity: &str) {
+    stage.join(connection, visitor("js_v1", identity));
+    stage.connected(*stage.opened().last().unwrap());
+    for number in ["006", "010", "011", "013", "015", "017"] {
+        stage.says(connection, message("js_v1", number));
+    }
+}
+
+/// `livekit-client` loses what it hears of others within two seconds of coming back.
+#[test]
+fn who_comes_back_hears_of_others_when_it_can() {
+    const BACK: ConnectionId = ConnectionId(3);
+    let mut stage = Stage::new();
+    stage.join(JS, visitor("js_v1", "one"));
+    stage.hub.handle_plane_lost(stage.now_ms);
+    stage.look();
+    stage.hub.handle_plane_joined(stage.now_ms, plane());
+    for (connection, identity) in [(BACK, "one"), (OTHER, "new")] {
+        stage.join(connection, visitor("js_v1", identity));
+        stage.connected(*stage.opened().last().unwrap());
+    }
+    comes_and_publishes(&mut stage, JS, "two");
+    stage.after(2_200);
+    assert!(is_told_of(&stage.take(OTHER), "two"), "who is new waits for nothing");
+    let early = stage.take(BACK);
+    assert!(!is_told_of(&early, "two"), "{early:?}");
+    // Its own requests are answered.
+    stage.says(BACK, message("js_v1", "006"));
+    let own = stage.take(BACK);
+    assert!(own.iter().any(|heard| matches!(heard, Hears::Answer(_))), "{own:?}");
+    stage.after(200);
+    let late = stage.take(BACK);
+    assert!(is_told_of(&late, "two"), "{late:?}");
+    let wants = |heard: &Hears| matches!(heard, Hears::MediaSectionsRequirement(_));
+    assert!(!early.iter().any(wants) && late.iter().any(wants), "it gets their media: {late:?}");
+}
+
+/// A data plane that ran before this server came had calls of which it knows nothing.
+#[test]
+fn behind_a_restart_everybody_comes_back() {
+    let mut stage = Stage::new();
+    stage.hub.handle_plane_joined(0, PlaneInfo { in_service: true, ..plane() });
+    stage.join(OTHER, visitor("js_v1", "one"));
+    comes_and_publishes(&mut stage, JS, "two");
+    stage.after(2_200);
+    assert!(!is_told_of(&stage.take(OTHER), "two"));
+    stage.after(200);
+    assert!(is_told_of(&stage.take(OTHER), "two"));
 }
 
 fn wish(scenario: proto::simulate_scenario::Scenario) -> Says {

@@ -44,6 +44,11 @@ impl Client {
         self.info.sdk == sdk as i32
     }
 
+    /// `livekit-client`, in whatever browser or framework.
+    pub fn is_js(&self) -> bool {
+        self.sdk_is(Sdk::Js)
+    }
+
     /// Firefox, desktop or mobile.
     pub fn is_firefox(&self) -> bool {
         self.browser_is("firefox") || self.browser_is("firefox mobile")

@@ -288,6 +288,8 @@ pub struct AddRoute {
     pub service: Service,
     /// Least and greatest delay at the receiver, ms; `None` says nothing.
     pub playout_delay_ms: Option<(u16, u16)>,
+    /// What comes in is encrypted between its ends.
+    pub encrypted: bool,
 }
 
 /// How a route is served.
@@ -310,6 +312,8 @@ pub struct PlaneInfo {
     pub fingerprint: Fingerprint,
     /// Where each shard is reached.
     pub shards: Vec<ShardAddresses>,
+    /// It had run for a while when it was joined: it may have had calls, whose clients come back.
+    pub in_service: bool,
 }
 
 /// Where a shard is reached.

@@ -536,6 +536,8 @@ pub struct RouteSpec {
     pub service: Service,
     /// Least and greatest delay at the receiver, ms.
     pub playout_delay_ms: Option<(u16, u16)>,
+    /// What comes in is encrypted between its ends.
+    pub encrypted: bool,
 }
 
 /// How a route is served.

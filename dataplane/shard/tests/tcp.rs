@@ -275,6 +275,7 @@ impl World {
             cname: Text::EMPTY,
             service: Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 },
             playout_delay_ms: None,
+            encrypted: false,
         }));
     }
 

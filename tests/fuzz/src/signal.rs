@@ -78,7 +78,11 @@ pub(crate) fn start(joined: &Joined, single: bool) -> Start<'_> {
     let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
     Start {
         settings: Arc::new(Settings::default()),
-        plane: Arc::new(PlaneInfo { fingerprint, shards: vec![ShardAddresses::default()] }),
+        plane: Arc::new(PlaneInfo {
+            fingerprint,
+            shards: vec![ShardAddresses::default()],
+            in_service: false,
+        }),
         joined,
         join,
         client: Client { info },

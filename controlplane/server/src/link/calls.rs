@@ -101,6 +101,8 @@ pub(super) struct Calls<'a> {
     /// What found its port taken and is asked again.
     again: Vec<(u16, Again)>,
     joined_at: Instant,
+    /// It may have had calls of an earlier control plane.
+    in_service: bool,
     /// It was said that somebody else has the port.
     told_taken: bool,
     opened: Vec<ShardAddresses>,
@@ -117,7 +119,11 @@ enum Again {
 
 impl<'a> Calls<'a> {
     /// A data plane was joined; the commands go to it first.
-    pub(super) fn begin(ends: &'a mut CallEnds, shards: u16) -> (Self, Vec<(u16, Command)>) {
+    pub(super) fn begin(
+        ends: &'a mut CallEnds,
+        shards: u16,
+        in_service: bool,
+    ) -> (Self, Vec<(u16, Command)>) {
         // What was asked of the one before means nothing to this one.
         while ends.asks.try_recv().is_ok() {}
         let media = ends.media.clone();
@@ -132,6 +138,7 @@ impl<'a> Calls<'a> {
             relaying: HashMap::new(),
             again: Vec::new(),
             joined_at: Instant::now(),
+            in_service,
             told_taken: false,
             opened: vec![ShardAddresses::default(); usize::from(shards)],
             fingerprint: None,
@@ -382,7 +389,8 @@ impl<'a> Calls<'a> {
             && self.again.is_empty()
             && let Some(fingerprint) = self.fingerprint.clone()
         {
-            let info = PlaneInfo { fingerprint, shards: self.opened.clone() };
+            let info =
+                PlaneInfo { fingerprint, shards: self.opened.clone(), in_service: self.in_service };
             tracing::info!("calls can be made");
             self.tell(PlaneNews::Joined(info)).await;
         }

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringway_abi::message as abi;
-use ringway_abi::{ControlLane, Joined, bell};
+use ringway_abi::{Boot, ControlLane, Joined, bell};
 use ringway_room::plane::{Command, Event};
 use ringway_signal::plane::Ask;
 use tokio::net::UnixStream;
@@ -56,6 +56,15 @@ struct Traffic {
     at: Instant,
 }
 
+/// Whether a data plane had run for a while when it was joined, so that it may have had calls.
+/// Programs that are started together join within a fraction of that.
+fn in_service(boot: &Boot) -> bool {
+    const FRESH: Duration = Duration::from_secs(2);
+    let started = UNIX_EPOCH + Duration::from_nanos(boot.started_unix_ns);
+    // A clock that was set back tells nothing.
+    SystemTime::now().duration_since(started).is_ok_and(|age| age > FRESH)
+}
+
 /// Serves one joined data plane until it is lost. Whether it ever was alive.
 pub(super) async fn run(
     joined: Joined,
@@ -91,7 +100,7 @@ pub(super) async fn run(
         boot_id = format_args!("{:016x}", boot.boot_id),
         "joined the data plane"
     );
-    let (calls, first) = Calls::begin(calls, shards);
+    let (calls, first) = Calls::begin(calls, shards, in_service(&boot));
     let traffic = Traffic { bytes: 0, at: Instant::now() };
     let mut session = Session { lanes, bell, socket, commands, events, plane, calls, traffic };
     first.into_iter().for_each(|(shard, command)| session.queue(shard, command));

@@ -228,6 +228,7 @@ fn route(add: &AddRoute) -> Option<abi::RouteSpec> {
         cname: abi::Text::new(add.cname.as_bytes())?,
         service: service(&add.service),
         playout_delay_ms: add.playout_delay_ms,
+        encrypted: add.encrypted,
     })
 }
 

@@ -6,9 +6,11 @@
 
 mod deliver;
 mod direct;
+mod held;
 mod index;
 mod media;
 mod only_tcp;
+mod returning;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,8 +31,10 @@ use ringway_signal::{Session, Settings, Start};
 
 use super::relays::Relays;
 pub use direct::{Created, DirectError};
+use held::Held;
 use index::Index;
 use only_tcp::OnlyTcp;
+use returning::Returning;
 
 /// One signalling connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +91,8 @@ struct Member {
     session: Session,
     connection: Option<ConnectionId>,
     deadline_ms: Option<u64>,
+    /// It came back and is not told of others yet.
+    held: Option<Box<Held>>,
 }
 
 /// All conversations.
@@ -101,6 +107,7 @@ pub struct Hub {
     connections: HashMap<ConnectionId, ParticipantSid>,
     index: Index,
     only_tcp: OnlyTcp,
+    returning: Returning,
     /// Who speaks, by shard and the data plane's name of the room.
     speaking: HashMap<(u16, u64), Vec<TrackSid>>,
     /// When sessions want to be called.
@@ -123,6 +130,7 @@ impl Hub {
             connections: HashMap::new(),
             index: Index::default(),
             only_tcp: OnlyTcp::default(),
+            returning: Returning::default(),
             speaking: HashMap::new(),
             timers: BTreeSet::new(),
             talking: VecDeque::new(),
@@ -188,11 +196,14 @@ impl Hub {
         self.connect(sid, connection);
         let ice_servers = self.ice_servers(now_ms, sid);
         if resumes && known {
+            self.release(now_ms, sid);
             self.converse(sid, |session, view| {
                 session.handle_resumed(now_ms, &joined, join, client, ice_servers, view);
             });
         } else {
             let settings = Arc::clone(&self.settings);
+            // Only this SDK loses what it hears too early.
+            let loses = client.is_js();
             let (room, identity) = (joined.room.sid.key(), &joined.participant.identity);
             let only_tcp = self.only_tcp.wants(now_ms, room, identity);
             let joined = &joined;
@@ -211,13 +222,18 @@ impl Hub {
             self.enter(sid, session, Some(connection));
             self.settle(now_ms);
             self.converse(sid, |session, view| session.begin(now_ms, view));
+            self.settle(now_ms);
+            let returns = self.returning.is(now_ms, &joined.room.name, identity);
+            if loses && returns {
+                self.hold(now_ms, sid);
+            }
         }
         self.settle(now_ms);
         Ok(())
     }
 
     fn enter(&mut self, sid: ParticipantSid, session: Session, connection: Option<ConnectionId>) {
-        self.members.insert(sid, Member { session, connection, deadline_ms: None });
+        self.members.insert(sid, Member { session, connection, deadline_ms: None, held: None });
         self.talking.push_back(sid);
     }
 
@@ -273,6 +289,7 @@ impl Hub {
             if let Some(member) = self.members.get_mut(&sid) {
                 member.deadline_ms = None;
             }
+            self.release_due(now_ms, sid);
             self.converse(sid, |session, view| session.handle_timeout(now_ms, view));
         }
         self.settle(now_ms);

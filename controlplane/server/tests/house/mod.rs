@@ -41,7 +41,8 @@ pub(crate) struct House {
 fn plane() -> PlaneInfo {
     let udp = vec!["192.0.2.1:7882".parse().unwrap()];
     let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
-    PlaneInfo { fingerprint, shards: vec![ShardAddresses { udp, tcp: Vec::new() }] }
+    let shards = vec![ShardAddresses { udp, tcp: Vec::new() }];
+    PlaneInfo { fingerprint, shards, in_service: false }
 }
 
 /// One with the settings that nobody changed.

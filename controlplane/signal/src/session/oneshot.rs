@@ -242,6 +242,8 @@ impl Session {
             cname: cname(STREAM).to_owned(),
             service: subscription.service(),
             playout_delay_ms: None,
+            // A receiver of WHEP has no keys.
+            encrypted: false,
         };
         self.ask_plane(Ask::AddRoute(Box::new(add)));
         self.ask_room(Request::SubscribedMedia { track, outcome: Ok(()) });

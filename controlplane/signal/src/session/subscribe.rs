@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use ringway_room::calls::{
-    Request, RouteSettings, Subscribe, SubscriptionError, TrackInfo, TrackKind, TrackSid,
+    Encryption, Request, RouteSettings, Subscribe, SubscriptionError, TrackInfo, TrackKind,
+    TrackSid,
 };
 use ringway_sdp::{
     Codec, Description, Kind, NegotiatedSection, Placed, SectionsNeeded, SendTrack, WantedTrack,
@@ -438,6 +439,7 @@ impl Session {
             cname: subscription.send_track(sync_streams).cname().to_owned(),
             service: subscription.service,
             playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
+            encrypted: info.track.encryption != Encryption::None,
         };
         subscription.routed = Some(Routed { route, source });
         let first = !std::mem::replace(&mut subscription.reported, true);

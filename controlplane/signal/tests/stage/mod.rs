@@ -155,7 +155,7 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
     let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
     Start {
         settings: Arc::new(Settings { unix_start_ms: 1_700_000_000_000, ..Settings::default() }),
-        plane: Arc::new(PlaneInfo { fingerprint, shards: vec![shard] }),
+        plane: Arc::new(PlaneInfo { fingerprint, shards: vec![shard], in_service: false }),
         joined,
         join,
         client,

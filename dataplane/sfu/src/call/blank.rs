@@ -6,7 +6,7 @@
 //!
 //! LiveKit's clients in browsers know silence and the black of VP8 octet for octet and take nothing
 //! else in the clear; of H.264 they take none at all, and neither does its client in Python, which
-//! takes VP8 so and says of H.264 that it cannot decrypt it.
+//! says that it cannot decrypt it. So there is none for who decrypts, and no trailer behind it.
 
 use ringway_wire::payload::{opus, vp8};
 
@@ -37,16 +37,13 @@ const BLACK_H264: [u8; 48] = [
     0x80, // picture
 ];
 
-/// A unit of filler data, which decoders skip (ITU-T H.264 section 7.4.2.7).
-const FILLER: u8 = 12;
-
 /// The longest trailer.
 pub const MAX_TRAILER_BYTES: usize = 12;
 /// The longest payload of ours: silence inside RED.
 pub const MAX_BLANK_BYTES: usize = 1 + opus::SILENCE.len() + MAX_TRAILER_BYTES;
 
 const _: () = assert!(vp8::MAX_DESCRIPTOR_BYTES + BLACK_VP8.len() <= 1 + opus::SILENCE.len());
-const _: () = assert!(BLACK_H264.len() + 3 <= 1 + opus::SILENCE.len());
+const _: () = assert!(BLACK_H264.len() <= 1 + opus::SILENCE.len());
 
 /// What fills a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +60,12 @@ pub enum BlankKind {
 }
 
 impl BlankKind {
-    /// Writes the payload, which ends in `trailer`; gives its length, 0 where `out` is too small.
+    /// Whether receivers that decrypt know it for what it is.
+    pub fn is_known_in_the_clear(self) -> bool {
+        !matches!(self, Self::H264)
+    }
+
+    /// Writes the payload, which ends in `trailer` unless it is H.264; gives its length, 0 where `out` is too small.
     /// `shape` is the VP8 descriptor that the receiver saw last: the same fields come again, with
     /// the numbers of `sent`.
     pub fn write(
@@ -74,25 +76,22 @@ impl BlankKind {
         out: &mut [u8],
     ) -> usize {
         let mut head = [0; vp8::MAX_DESCRIPTOR_BYTES];
-        let [high, low] = (1 + trailer.len() as u16).to_be_bytes();
-        let unit = [high, low, FILLER];
-        let (head, body, unit): (&[u8], &[u8], &[u8]) = match self {
+        let (head, body, trailer): (&[u8], &[u8], &[u8]) = match self {
             // RFC 2198 section 3: one block, and it is the last.
             Self::Opus { inside_red: Some(payload_type) } => {
                 head[0] = payload_type & 0x7f;
-                (&head[..1], &opus::SILENCE, &[])
+                (&head[..1], &opus::SILENCE, trailer)
             }
-            Self::Opus { inside_red: None } => (&[], &opus::SILENCE, &[]),
+            Self::Opus { inside_red: None } => (&[], &opus::SILENCE, trailer),
             Self::Vp8 => {
                 let len = shape.unwrap_or_default().write_key_frame(sent.numbers, &mut head);
-                (&head[..len], &BLACK_VP8, &[])
+                (&head[..len], &BLACK_VP8, trailer)
             }
-            Self::H264 if trailer.is_empty() => (&[], &BLACK_H264, &[]),
             // Behind the last unit of the aggregate nothing may stand that is none.
-            Self::H264 => (&[], &BLACK_H264, &unit),
+            Self::H264 => (&[], &BLACK_H264, &[]),
         };
         let mut len = 0;
-        for part in [head, body, unit, trailer] {
+        for part in [head, body, trailer] {
             let Some(room) = out.get_mut(len..len + part.len()) else { return 0 };
             room.copy_from_slice(part);
             len += part.len();
@@ -175,24 +174,17 @@ mod tests {
     fn payloads_end_in_the_trailer() {
         let trailer = *b"twelve bytes";
         let mut out = [0; MAX_BLANK_BYTES];
-        let black = [&BLACK_H264[..], &[0, 13, 12]].concat();
         for (kind, expect) in [
             (BlankKind::Opus { inside_red: Some(111) }, [&[111][..], &opus::SILENCE].concat()),
             (BlankKind::Opus { inside_red: None }, opus::SILENCE.to_vec()),
             (BlankKind::Vp8, [&[0x10][..], &BLACK_VP8].concat()),
-            (BlankKind::H264, black),
         ] {
             let len = kind.write(&Sent::default(), None, &trailer, &mut out);
             assert_eq!(out[..len], [&expect[..], &trailer].concat(), "{kind:?}");
         }
-        // The aggregate consists of whole units still.
+        // The aggregate consists of whole units.
         let len = BlankKind::H264.write(&Sent::default(), None, &trailer, &mut out);
-        let (mut rest, mut kinds) = (&out[1..len], Vec::new());
-        while let Some((size, units)) = rest.split_first_chunk() {
-            kinds.push(units[0] & 0x1f);
-            rest = &units[usize::from(u16::from_be_bytes(*size))..];
-        }
-        assert_eq!(kinds, [7, 8, 5, 12]);
+        assert_eq!(out[..len], BLACK_H264);
     }
 
     #[test]

@@ -446,6 +446,7 @@ impl Calls {
         subscription.dress.red_payload_type = below_128(spec.red_payload_type);
         subscription.dress.mid = Name::new(spec.mid.as_bytes());
         subscription.cname = spec.cname;
+        subscription.encrypted = spec.encrypted;
         subscription.dress.playout_delay = spec
             .playout_delay_ms
             .map(|(min, max)| PlayoutDelay { min_10ms: min / 10, max_10ms: max / 10 });

@@ -66,6 +66,8 @@ pub(super) struct Subscription {
     pub(super) priority: u8,
     /// Its source is gone; it ends when the receiver has got silence or black.
     pub(super) ending: bool,
+    /// Its receiver decrypts what comes.
+    pub(super) encrypted: bool,
     numbers: Option<ExtendedSequence>,
     /// Packets before this number looked otherwise, and must not be sent again under theirs.
     same_since: u64,
@@ -94,6 +96,7 @@ impl Subscription {
             repaired: 0,
             priority: service.priority,
             ending: false,
+            encrypted: false,
             numbers: None,
             same_since: 0,
         };
@@ -120,6 +123,7 @@ impl Subscription {
         let before = self.route.pause();
         // Who wants nothing looks at nothing that would hang.
         let blank = blank.filter(|_| muted && !before.unwanted);
+        let blank = blank.filter(|kind| !self.encrypted || kind.is_known_in_the_clear());
         self.route.set_pause(now_ns, Pause { muted, ..before }, blank);
         self.route.blank_deadline().is_some()
     }

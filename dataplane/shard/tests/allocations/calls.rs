@@ -224,6 +224,7 @@ impl Call {
                 cname: Text::new(b"PA_1|camera").expect("room"),
                 service: service(2, 3),
                 playout_delay_ms: None,
+                encrypted: false,
             }));
         }
     }

@@ -115,6 +115,7 @@ pub(crate) fn route(
         cname: Text::new(b"PA_1|camera").expect("room"),
         service: ALL,
         playout_delay_ms: None,
+        encrypted: false,
     }
 }
 

@@ -480,5 +480,6 @@ pub(super) fn route(subscriber: usize, source: u64) -> RouteSpec {
         cname: Text::new(b"PA_1|camera").expect("room"),
         service: Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 },
         playout_delay_ms: video.then_some((0, 100)),
+        encrypted: false,
     }
 }

@@ -327,6 +327,7 @@ impl Meeting {
             cname: Text::new(CNAME).expect("room"),
             service: ALL,
             playout_delay_ms: None,
+            encrypted: false,
         }
     }
 

@@ -5,6 +5,7 @@ use ringway_signal::plane::Ask;
 use ringway_signal::wire::Outgoing;
 use ringway_signal::{Output as Said, Session, World, translate};
 
+use super::held::Held;
 use super::index::View;
 use super::{Hub, Output};
 
@@ -39,11 +40,45 @@ impl Hub {
         match effect {
             Effect::ToParticipant(sid, notice) => self.tell(now_ms, sid, notice),
             Effect::ToParticipants(sids, notice) => self.tell_all(now_ms, &sids, &notice),
-            Effect::Fact(fact) => self.outputs.push_back(Output::Fact(fact)),
+            Effect::Fact(fact) => {
+                self.returning.hear(now_ms, &fact);
+                self.outputs.push_back(Output::Fact(fact));
+            }
         }
     }
 
-    fn tell(&mut self, now_ms: u64, sid: ParticipantSid, notice: Notice) {
+    /// Tells somebody nothing of others for a while.
+    pub(super) fn hold(&mut self, now_ms: u64, sid: ParticipantSid) {
+        if let Some(member) = self.members.get_mut(&sid) {
+            member.held = Some(Box::new(Held::new(now_ms)));
+            self.talking.push_back(sid);
+        }
+    }
+
+    /// Tells somebody who came back what was held for it, if it is time.
+    pub(super) fn release_due(&mut self, now_ms: u64, sid: ParticipantSid) {
+        let held = self.members.get(&sid).and_then(|member| member.held.as_ref());
+        if held.is_some_and(|held| held.is_over(now_ms)) {
+            self.release(now_ms, sid);
+        }
+    }
+
+    /// Tells somebody what was held for it.
+    pub(super) fn release(&mut self, now_ms: u64, sid: ParticipantSid) {
+        let held = self.members.get_mut(&sid).and_then(|member| member.held.take());
+        for notice in held.into_iter().flat_map(|held| held.into_notices()) {
+            self.tell(now_ms, sid, notice);
+        }
+    }
+
+    fn tell(&mut self, now_ms: u64, sid: ParticipantSid, mut notice: Notice) {
+        let held = self.members.get_mut(&sid).and_then(|member| member.held.as_mut());
+        if let Some(held) = held {
+            match held.keep(sid, notice) {
+                Some(now) => notice = now,
+                None => return self.release_due(now_ms, sid),
+            }
+        }
         match &notice {
             Notice::Subscribe(subscribe) => self.index.subscribe(sid, subscribe.track.sid),
             Notice::Unsubscribe { track } => self.index.unsubscribe(sid, *track),
@@ -68,7 +103,9 @@ impl Hub {
             let Some(member) = self.members.get(sid) else { continue };
             let whole = shared.as_ref().filter(|_| is_message_only(notice));
             match (whole, whole.and_then(Outgoing::message)) {
-                (Some(outgoing), Some(message)) if member.session.takes(message) => {
+                (Some(outgoing), Some(message))
+                    if member.held.is_none() && member.session.takes(message) =>
+                {
                     if let Some(connection) = member.connection {
                         self.outputs.push_back(Output::Send(connection, outgoing.clone()));
                     }
@@ -86,7 +123,8 @@ impl Hub {
             self.heed(now_ms, sid, said);
         }
         let Some(member) = self.members.get_mut(&sid) else { return };
-        let deadline_ms = member.session.deadline();
+        let held = member.held.as_ref().map(|held| held.until_ms);
+        let deadline_ms = [member.session.deadline(), held].into_iter().flatten().min();
         if deadline_ms != member.deadline_ms {
             if let Some(old_ms) = member.deadline_ms {
                 self.timers.remove(&(old_ms, sid));

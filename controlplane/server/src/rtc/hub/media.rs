@@ -12,6 +12,9 @@ impl Hub {
     /// The data plane is there. It knows no transports of ours.
     pub fn handle_plane_joined(&mut self, now_ms: u64, plane: PlaneInfo) {
         let shards = u16::try_from(plane.shards.len()).unwrap_or(u16::MAX);
+        if plane.in_service {
+            self.returning.expect_all(now_ms);
+        }
         self.plane = Some(Arc::new(plane));
         self.calls.handle_plane_joined(now_ms, shards);
         self.settle(now_ms);
