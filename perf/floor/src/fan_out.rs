@@ -2,7 +2,7 @@
 //! delivery is charged to the sender, and each run meets cold sockets.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use ringway_loadgen::kernel;
 
@@ -21,6 +21,21 @@ pub fn fan_out(bench: &Bench, bytes: usize, run: usize) -> io::Result<f64> {
             socket.send(&memory)?;
         }
         Ok((sockets.len() * run) as u64)
+    };
+    per_packet_ns(bench.time, burst, |packets| drain.settle(packets))
+}
+
+/// One socket for all receivers, which looks up the way to each anew; one send per packet.
+pub fn fan_out_from_one(bench: &Bench, bytes: usize) -> io::Result<f64> {
+    let mut drain = Drain::start(bench.other_core, bench.receivers)?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let addresses = drain.addresses.clone();
+    let memory = vec![0x5a; bytes];
+    let burst = || {
+        for address in &addresses {
+            socket.send_to(&memory, address)?;
+        }
+        Ok(addresses.len() as u64)
     };
     per_packet_ns(bench.time, burst, |packets| drain.settle(packets))
 }

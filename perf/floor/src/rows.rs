@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::fan_out::fan_out;
+use crate::fan_out::{fan_out, fan_out_from_one};
 use crate::measure::Bench;
 use crate::receives::{How, receive};
 use crate::sends::{ring, send, send_many};
@@ -31,6 +31,7 @@ enum Work {
     FanOut {
         run: usize,
     },
+    FanOutFromOne,
     #[cfg(feature = "peers")]
     Glommio,
     #[cfg(feature = "peers")]
@@ -73,6 +74,8 @@ pub fn all(receivers: usize) -> Vec<Row> {
             let name = format!("to {receivers} receivers that drain, {how}");
             rows.push(row(&name, bytes, Work::FanOut { run }));
         }
+        let name = format!("to {receivers} receivers that drain, from one socket");
+        rows.push(row(&name, bytes, Work::FanOutFromOne));
     }
     rows
 }
@@ -91,6 +94,7 @@ impl Row {
             Work::Ring { run, zero_copy } => ring(bench, bytes, run, zero_copy),
             Work::Receive(how) => receive(bench, bytes, how),
             Work::FanOut { run } => fan_out(bench, bytes, run),
+            Work::FanOutFromOne => fan_out_from_one(bench, bytes),
             #[cfg(feature = "peers")]
             Work::Glommio => crate::peers::glommio(bench, bytes),
             #[cfg(feature = "peers")]
