@@ -290,6 +290,8 @@ pub struct AddRoute {
     pub playout_delay_ms: Option<(u16, u16)>,
     /// What comes in is encrypted between its ends.
     pub encrypted: bool,
+    /// The receiver does not know what clients append to pictures: it is cut off.
+    pub cut_trailer: bool,
 }
 
 /// How a route is served.

@@ -3,6 +3,8 @@
 
 mod stage;
 
+use std::sync::Arc;
+
 use ringway_room::calls::{
     DataEncoding, DataTrackHandle, DataTrackInfo, DataTrackSid, DisconnectReason, Encryption,
     LeaveAction, MediaPublished, Notice, Request, SubscriptionError, TrackKind, VideoQuality,
@@ -163,7 +165,9 @@ fn a_track_is_offered_and_routed() {
     stage.after(10);
     let answer = description(1, "efgh", "active", &[DATA]);
     stage.says(Says::Answer(sd("answer", 1, answer)));
-    let video = track(6, TrackKind::Video, "video/VP8");
+    let mut video = track(6, TrackKind::Video, "video/VP8");
+    let changed = Arc::make_mut(&mut video);
+    (changed.encryption, changed.packet_trailer_features) = (Encryption::Gcm, vec![1]);
     stage.has_source(&video, Codec::Vp8);
     assert_eq!(stage.subscribe(&video).kinds(), "");
     // Soon after the last offer the longer pause counts.
@@ -184,6 +188,8 @@ fn a_track_is_offered_and_routed() {
     assert_eq!(said.kinds(), "<Offer @SubscribedMedia #SetMedia #AddRoute");
     let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!() };
     assert_eq!((route.payload_type, route.rtx_payload_type), (96, Some(97)));
+    // This client did not say that it knows what may be appended to pictures.
+    assert!(route.encrypted && route.cut_trailer);
     let named = format!("a=ssrc:{} cname:{}\r\n", route.ssrc, route.cname);
     assert!(offer.sdp.contains(&named), "{named}: {}", offer.sdp);
     assert!(

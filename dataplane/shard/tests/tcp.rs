@@ -276,6 +276,7 @@ impl World {
             service: Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 },
             playout_delay_ms: None,
             encrypted: false,
+            cut_trailer: false,
         }));
     }
 

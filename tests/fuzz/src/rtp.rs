@@ -1,5 +1,6 @@
 //! RTP: what is accepted, where its parts lie, and that a rewrite changes only what it says.
 
+use ringway_wire::frame_trailer::without_trailer;
 use ringway_wire::{HeaderRewrite, RtpError, RtpView};
 
 /// Parses `data` as RTP, compares with a slow second reading, then rewrites the header and parses
@@ -16,6 +17,9 @@ pub fn rtp(data: &[u8]) {
     };
     assert_eq!(view.payload_range(), view.header_len()..data.len() - view.padding());
     assert_eq!(view.payload(), &data[view.payload_range()]);
+    let cut = view.payload().len() - without_trailer(view.payload()).len();
+    assert!(view.payload().starts_with(without_trailer(view.payload())));
+    assert!(cut == 0 || (5..=255).contains(&cut) && view.payload().ends_with(b"LKTS"));
     assert_eq!(view.csrcs().count(), view.csrc_count());
     let extension_len = view.extension().map_or(0, |extension| 4 + extension.data.len());
     assert_eq!(view.header_len(), 12 + 4 * view.csrc_count() + extension_len);

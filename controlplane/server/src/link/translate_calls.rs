@@ -229,6 +229,7 @@ fn route(add: &AddRoute) -> Option<abi::RouteSpec> {
         service: service(&add.service),
         playout_delay_ms: add.playout_delay_ms,
         encrypted: add.encrypted,
+        cut_trailer: add.cut_trailer,
     })
 }
 

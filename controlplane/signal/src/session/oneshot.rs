@@ -244,6 +244,7 @@ impl Session {
             playout_delay_ms: None,
             // A receiver of WHEP has no keys.
             encrypted: false,
+            cut_trailer: !subscription.info.track.packet_trailer_features.is_empty(),
         };
         self.ask_plane(Ask::AddRoute(Box::new(add)));
         self.ask_room(Request::SubscribedMedia { track, outcome: Ok(()) });

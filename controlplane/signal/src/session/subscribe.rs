@@ -417,6 +417,7 @@ impl Session {
         let TrackSource { source, shard: home, kind, .. } = *source;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let Some(section) = &subscription.section else { return };
+        let trailers = !subscription.info.track.packet_trailer_features.is_empty();
         let before = subscription.routed.take().map(|routed| routed.route);
         let route = RouteKey(self.random.key());
         let info = &subscription.info;
@@ -440,6 +441,7 @@ impl Session {
             service: subscription.service,
             playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
             encrypted: info.track.encryption != Encryption::None,
+            cut_trailer: trailers && !self.client.takes_packet_trailer(),
         };
         subscription.routed = Some(Routed { route, source });
         let first = !std::mem::replace(&mut subscription.reported, true);

@@ -157,6 +157,11 @@ impl Prepared {
         if self.is_described() { self.extensions.get(bytes, kind) } else { None }
     }
 
+    /// Whether a picture, or a layer of it, may end here.
+    pub fn may_end_frame(&self) -> bool {
+        self.marker || self.scaled.is_some()
+    }
+
     /// Whether what is known of it depends on a structure, which may be another one later.
     #[inline]
     pub fn is_described(&self) -> bool {

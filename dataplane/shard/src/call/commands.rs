@@ -447,6 +447,7 @@ impl Calls {
         subscription.dress.mid = Name::new(spec.mid.as_bytes());
         subscription.cname = spec.cname;
         subscription.encrypted = spec.encrypted;
+        subscription.cuts_trailer = spec.cut_trailer;
         subscription.dress.playout_delay = spec
             .playout_delay_ms
             .map(|(min, max)| PlayoutDelay { min_10ms: min / 10, max_10ms: max / 10 });

@@ -10,6 +10,7 @@ use ringway_sfu::call::dress::{Head, MAX_HEAD_BYTES, Stamp};
 use ringway_sfu::call::route::{Decision, Sent};
 use ringway_wire::extension::ExtensionKind;
 use ringway_wire::extension_value::abs_send_time;
+use ringway_wire::frame_trailer::without_trailer;
 use ringway_wire::head::HeadFields;
 use ringway_wire::rtcp::SenderReport;
 use ringway_wire::rtcp::write::{WriteError, write_sdes_cname, write_sender_report};
@@ -308,7 +309,8 @@ impl Calls {
         if octets > 0 {
             head[0] |= PADDING;
         }
-        let mut parts = parts(&head, &written, bytes)?;
+        let cut = subscription.cuts_trailer && prepared.may_end_frame();
+        let mut parts = parts(&head, &written, bytes, cut)?;
         parts.suffix = padding::octets(octets);
         let sealer = session.transport.sealer()?;
         let mut sealed = [0; MAX_DATAGRAM_BYTES + MARGIN_BYTES];
@@ -441,7 +443,8 @@ impl<'a> Sending<'a> {
         {
             *first |= PADDING;
         }
-        let mut parts = parts(head, &written, bytes)?;
+        let cut = subscription.cuts_trailer && queued.prepared.may_end_frame();
+        let mut parts = parts(head, &written, bytes, cut)?;
         parts.suffix = padding::octets(octets);
         let sealer = session.transport.sealer()?;
         let len = parts.len() + sealer.profile().rtp_overhead();
@@ -613,14 +616,16 @@ fn repetition(
     Some(Repetition { fields, front: None, index, stamp })
 }
 
-/// The pieces of a packet: what was written of it, and the rest of what came.
-fn parts<'a>(head: &'a [u8], written: &Head, bytes: &'a [u8]) -> Option<RtpParts<'a>> {
+/// The pieces of a packet: what was written of it, and the rest of what came; `cut`: without what
+/// its publisher appended to the picture.
+fn parts<'a>(head: &'a [u8], written: &Head, bytes: &'a [u8], cut: bool) -> Option<RtpParts<'a>> {
     let head = head.get(..written.len)?;
     let header = header_len(head)?;
+    let rest = bytes.get(written.rest.clone())?;
     Some(RtpParts {
         header: head.get(..header)?,
         prefix: head.get(header..)?,
-        payload: bytes.get(written.rest.clone())?,
+        payload: if cut { without_trailer(rest) } else { rest },
         suffix: &[],
     })
 }

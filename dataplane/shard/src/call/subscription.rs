@@ -68,6 +68,8 @@ pub(super) struct Subscription {
     pub(super) ending: bool,
     /// Its receiver decrypts what comes.
     pub(super) encrypted: bool,
+    /// What clients append to pictures is cut off.
+    pub(super) cuts_trailer: bool,
     numbers: Option<ExtendedSequence>,
     /// Packets before this number looked otherwise, and must not be sent again under theirs.
     same_since: u64,
@@ -97,6 +99,7 @@ impl Subscription {
             priority: service.priority,
             ending: false,
             encrypted: false,
+            cuts_trailer: false,
             numbers: None,
             same_since: 0,
         };

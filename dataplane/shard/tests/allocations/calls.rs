@@ -225,6 +225,7 @@ impl Call {
                 service: service(2, 3),
                 playout_delay_ms: None,
                 encrypted: false,
+                cut_trailer: false,
             }));
         }
     }

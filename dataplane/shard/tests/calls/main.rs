@@ -13,4 +13,5 @@ mod peer;
 mod quality;
 mod repair;
 mod simulcast;
+mod trailers;
 mod world;

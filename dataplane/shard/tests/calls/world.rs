@@ -116,6 +116,7 @@ pub(crate) fn route(
         service: ALL,
         playout_delay_ms: None,
         encrypted: false,
+        cut_trailer: false,
     }
 }
 

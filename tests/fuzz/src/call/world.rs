@@ -481,5 +481,6 @@ pub(super) fn route(subscriber: usize, source: u64) -> RouteSpec {
         service: Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 },
         playout_delay_ms: video.then_some((0, 100)),
         encrypted: false,
+        cut_trailer: video,
     }
 }

@@ -328,6 +328,7 @@ impl Meeting {
             service: ALL,
             playout_delay_ms: None,
             encrypted: false,
+            cut_trailer: false,
         }
     }
 
