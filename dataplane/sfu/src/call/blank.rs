@@ -66,8 +66,8 @@ impl BlankKind {
     }
 
     /// Writes the payload, which ends in `trailer` unless it is H.264; gives its length, 0 where
-    /// `out` is too small. `shape` is the VP8 descriptor that the receiver saw last: the same fields come again, with
-    /// the numbers of `sent`.
+    /// `out` is too small. `shape` is the VP8 descriptor that the receiver saw last: the same
+    /// fields come again, with the numbers of `sent`.
     pub fn write(
         self,
         sent: &Sent,
