@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use ringway_loadgen::call::run::{CallPlan, CallTarget};
 use ringway_loadgen::call::scenario::CallScenario;
+use ringway_loadgen::call::signal::Dialect;
 use ringway_loadgen::call::token::Account;
 use ringway_loadgen::kernel;
 use ringway_loadgen::ports::{Ends, Targets};
@@ -18,9 +19,9 @@ use ringway_loadgen::scenario::Scenario;
 
 /// Loads a server with a scenario and measures what its receivers get.
 ///
-/// Calls: synthetic participants join a room of any server that speaks LiveKit's signalling. Plain
-/// RTP: the forwarder must already forward each input to its receivers; `--list` prints who is
-/// where.
+/// Calls: synthetic participants join a room of any server that speaks LiveKit's signalling, or of
+/// a Janus with its VideoRoom plug-in. Plain RTP: the forwarder must already forward each input to
+/// its receivers; `--list` prints who is where.
 #[derive(Parser)]
 #[command(
     version,
@@ -37,6 +38,9 @@ struct Options {
     /// Calls: the server, such as ws://host:7880.
     #[arg(long, default_value = "ws://127.0.0.1:7880")]
     url: String,
+    /// Calls: how the server is spoken to.
+    #[arg(long, value_enum, default_value = "livekit")]
+    signalling: SignallingKind,
     /// Calls: API key of the server.
     #[arg(long, env = "LIVEKIT_API_KEY", default_value = "devkey")]
     api_key: String,
@@ -76,6 +80,15 @@ struct Options {
     /// Print inputs and receivers as JSON and end.
     #[arg(long)]
     list: bool,
+}
+
+/// The kinds of signalling.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SignallingKind {
+    /// LiveKit's.
+    Livekit,
+    /// Janus's, over a WebSocket.
+    Janus,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -128,9 +141,13 @@ fn load_call(options: &Options, mut scenario: CallScenario) -> anyhow::Result<()
     settle(options)?;
     ensure!(options.join_per_second > 0.0, "--join-per-second must be above 0");
     let account = Account { key: options.api_key.clone(), secret: options.api_secret.clone() };
+    let dialect = match options.signalling {
+        SignallingKind::Livekit => Dialect::LiveKit(account),
+        SignallingKind::Janus => Dialect::Janus,
+    };
     let plan = CallPlan {
         scenario,
-        target: CallTarget::Server { url: options.url.clone(), account },
+        target: CallTarget::Server { url: options.url.clone(), dialect },
         warmup: Duration::from_secs_f64(options.warmup),
         window: Duration::from_secs_f64(options.seconds),
         join_per_second: options.join_per_second,

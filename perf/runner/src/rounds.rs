@@ -3,6 +3,7 @@
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -13,7 +14,7 @@ use crate::load::Load;
 use crate::options::Options;
 use crate::path::Path;
 use crate::row::{Row, Sample, median};
-use crate::servers::{Running, Server, Setting, StartError, livekit, remove_leftovers};
+use crate::servers::{Running, Server, Setting, StartError, janus, livekit, remove_leftovers};
 use crate::usage::Usage;
 use anyhow::{Context, bail};
 use ringway_loadgen::run::Mark;
@@ -28,6 +29,9 @@ pub struct Comparison<'a> {
     contestants: Vec<Contestant>,
     _alone: UnixListener,
 }
+
+/// A peer's program, or why there is none.
+type Peer = Result<PathBuf, String>;
 
 /// One thing that is started every round.
 struct Contestant {
@@ -49,12 +53,8 @@ impl<'a> Comparison<'a> {
         }
         let (core, generator_core) = options.cores()?;
         let listed = options.servers(load.is_call());
-        let peers = [Server::Livekit, Server::LivekitBatch];
         // Before the path, which may lead out of reach of the network.
-        let livekit = match load.is_call() && peers.iter().any(|peer| listed.contains(peer)) {
-            true => livekit::ensure(!options.no_install),
-            false => Err("it was not asked for".into()),
-        };
+        let (livekit, janus) = peers(&load, &listed, !options.no_install);
         let path = Path::open(options.path, load.is_call(), generator_core, !options.no_install)?;
         let programs = match &options.programs {
             Some(folder) => folder.clone(),
@@ -68,6 +68,7 @@ impl<'a> Comparison<'a> {
             scenarios: options.scenarios.clone(),
             may_install: !options.no_install,
             livekit,
+            janus,
             stop,
         };
         let mut servers: Vec<Server> = Vec::new();
@@ -255,6 +256,23 @@ impl Contestant {
     fn cost(&self) -> Option<f64> {
         median(self.samples.iter().map(|sample| sample.cpu_us_per_packet).collect())
     }
+}
+
+/// The programs of the listed peers that calls can have, LiveKit's and Janus's.
+fn peers(load: &Load, listed: &[Server], may_install: bool) -> (Peer, Peer) {
+    let find = |names: &[Server], ensure: fn(bool) -> Peer| {
+        if names.iter().any(|name| listed.contains(name)) {
+            ensure(may_install)
+        } else {
+            Err("it was not asked for".into())
+        }
+    };
+    // LiveKit is not built for plain RTP, which it cannot forward.
+    let livekit = match load.is_call() {
+        true => find(&[Server::Livekit, Server::LivekitBatch], livekit::ensure),
+        false => Err("it does not forward plain RTP".into()),
+    };
+    (livekit, find(&[Server::Janus], janus::ensure))
 }
 
 /// Two comparisons at once would send into each other's servers. An abstract socket is a lock that

@@ -1,5 +1,5 @@
-//! Calls: synthetic participants that join a room by LiveKit's signalling, so that any compatible
-//! server can be loaded, and publish and receive media over ICE, DTLS and SRTP.
+//! Calls: synthetic participants that join a room, by LiveKit's signalling, so that any compatible
+//! server can be loaded, or by Janus's, and publish and receive media over ICE, DTLS and SRTP.
 //!
 //! `signal` is a thread of its own that speaks with the server and knows nothing of media; what it
 //! agreed on goes to the thread of the load (`run`), which owns every socket. `publisher` and

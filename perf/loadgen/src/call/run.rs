@@ -17,10 +17,9 @@ use super::publisher::{Publisher, PublisherCount};
 use super::random::Random;
 use super::report::CallReport;
 use super::scenario::CallScenario;
-use super::signal::{Group, SignalPlan, Signalling};
+use super::signal::{Dialect, Group, SignalPlan, Signalling};
 use super::subscriber::{Arrival, Subscriber};
 use super::tally::Tally;
-use super::token::Account;
 use super::track::{News, Side};
 use crate::kernel::{Poller, monotonic_ns, realtime_ns, thread_cpu_ns};
 use crate::run::Mark;
@@ -31,12 +30,12 @@ mod measure;
 /// What to load.
 #[derive(Clone, Debug)]
 pub enum CallTarget {
-    /// Any server that speaks LiveKit's signalling.
+    /// A server with signalling.
     Server {
         /// Such as `ws://host:7880`.
         url: String,
-        /// Who we are to it.
-        account: Account,
+        /// How it is spoken to.
+        dialect: Dialect,
     },
     /// The floor, at its fixed ports.
     Floor {
@@ -177,10 +176,10 @@ impl<'a> Run<'a> {
         config.srtp_profiles.truncate(1);
         let context = DtlsContext::new(&config, unix_s).map_err(set_up("a certificate"))?;
         let signalling = match &plan.target {
-            CallTarget::Server { url, account } => {
+            CallTarget::Server { url, dialect } => {
                 let signalling = Signalling::start(SignalPlan {
                     url: url.clone(),
-                    account: account.clone(),
+                    dialect: dialect.clone(),
                     room: format!("load-{}", random.word(8)),
                     scenario: plan.scenario.clone(),
                     certificate: *context.fingerprint(),

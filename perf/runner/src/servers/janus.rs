@@ -1,49 +1,61 @@
-//! Debian's Janus, driven over its HTTP API.
+//! Debian's Janus, with its VideoRoom plug-in: the one that forwards.
 //!
-//! Its streaming plug-in delivers only to WebRTC viewers, so plain RTP cannot come out of it. What
-//! can take plain RTP in and give plain RTP out is the VideoRoom plug-in: a remote publisher (made
-//! for cascading servers) with one `rtp_forward` per receiver. That is what is measured.
+//! Calls are driven over WebSockets, as its own clients do. Plain RTP: its streaming plug-in
+//! delivers only to WebRTC viewers, so `room` takes what can give plain RTP out.
 
-use std::net::SocketAddr;
-use std::process::Command;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use ringway_loadgen::scenario::{Media, Scenario};
-use serde_json::{Value, json};
+use anyhow::Context;
+use ringway_loadgen::call::run::CallTarget;
+use ringway_loadgen::call::scenario::CallScenario;
+use ringway_loadgen::call::signal::Dialect;
+use ringway_loadgen::scenario::Scenario;
 
+use self::room::{Room, SSRC};
 use super::{Running, Setting, StartError, free_tcp_port};
 use crate::http::Client;
 use crate::install::{self, Package};
 use crate::program::Program;
 
+mod room;
+
 const PACKAGE: Package =
     Package { name: "janus", program: "janus", service: Some("janus.service") };
-const ROOM: u64 = 1;
-/// A remote publisher's first stream must have this SSRC.
-const SSRC: u32 = 1000;
-/// One request lists at most so many receivers.
-const FORWARDS_PER_REQUEST: usize = 50;
 /// Everything that is not needed stays switched off, in Janus's favour.
 const NO_PLUGINS: &str = "libjanus_audiobridge.so,libjanus_duktape.so,libjanus_echotest.so,\
     libjanus_lua.so,libjanus_nosip.so,libjanus_recordplay.so,libjanus_sip.so,\
     libjanus_streaming.so,libjanus_textroom.so,libjanus_videocall.so,libjanus_voicemail.so";
-const NO_TRANSPORTS: &str = "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_pfunix.so,\
-    libjanus_rabbitmq.so,libjanus_websockets.so";
+const NO_TRANSPORTS: &str =
+    "libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_pfunix.so,libjanus_rabbitmq.so";
+const WARNINGS: &str = "--debug-level=3";
+/// Threads that all peer connections of calls share. More are more to switch between on the one
+/// core that it has. Its default, a thread for each handle, took 1.2 to 2 times the CPU time.
+const EVENT_LOOPS: u32 = 1;
 
+/// How it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Http,
+    WebSocket,
+}
+
+/// The program; installs it when it is missing, if that is allowed.
+pub(crate) fn ensure(may_install: bool) -> Result<PathBuf, String> {
+    install::ensure(&PACKAGE, may_install).map_err(|error| error.to_string())
+}
+
+/// Starts it for plain RTP.
 pub(super) fn start(
     setting: &Setting,
     scenario: &Scenario,
     mut running: Running,
 ) -> Result<Running, StartError> {
-    let program = install::ensure(&PACKAGE, setting.may_install)?;
-    let port = free_tcp_port()?;
-    let folder = running.folder.path().to_owned();
-    write_settings(&folder, port)?;
-    let mut command = Command::new(program);
-    command.arg(format!("--configs-folder={}", folder.display())).arg("--debug-level=3");
-    running.programs.push(Program::start(command, setting.core, &folder)?);
-    let client = Client { address: SocketAddr::from(([127, 0, 0, 1], port)), token: None };
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let address = start_program(setting, &mut running, Transport::Http, loopback)?;
+    let client = Client { address, token: None };
     let answers = || client.request("GET", "/janus/info", None).is_ok_and(|got| got.status == 200);
     running.wait_until(setting, "Janus's start", Duration::from_secs(20), answers)?;
     let info = client.expect("GET", "/janus/info", None)?;
@@ -64,98 +76,116 @@ pub(super) fn start(
     Ok(running)
 }
 
-fn write_settings(folder: &std::path::Path, port: u16) -> std::io::Result<()> {
+/// Starts it for calls.
+pub(super) fn start_call(
+    setting: &Setting,
+    scenario: &CallScenario,
+    mut running: Running,
+) -> Result<Running, StartError> {
+    if let Some(reason) = refusal(scenario) {
+        return Err(StartError::CannotRun(reason.into()));
+    }
+    let ip = setting.ends.server;
+    let address = start_program(setting, &mut running, Transport::WebSocket, ip)?;
+    let answers = || TcpStream::connect(address).is_ok();
+    running.wait_until(setting, "Janus's start", Duration::from_secs(20), answers)?;
+    running.call =
+        Some(CallTarget::Server { url: format!("ws://{address}"), dialect: Dialect::Janus });
+    let version = version(setting).unwrap_or_else(|| "Janus of unknown version".into());
+    running.notes.push(format!("{version}: VideoRoom, {EVENT_LOOPS} event loop, ICE lite"));
+    Ok(running)
+}
+
+/// Why a scenario would be no comparison.
+fn refusal(scenario: &CallScenario) -> Option<&'static str> {
+    const DATA: &str = "the generator's receivers open no data channel with Janus: it begins the \
+        SCTP association on their connections, and no message arrives";
+    scenario.data.as_ref().map(|_| DATA)
+}
+
+fn version(setting: &Setting) -> Option<String> {
+    let program = setting.janus.as_ref().ok()?;
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    read_version(&text)
+}
+
+/// The version in what the program prints, such as `Janus version: 1102 (1.1.2)`.
+fn read_version(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("Janus version:"))?;
+    let version = line.split_once('(')?.1.split_once(')')?.0;
+    Some(format!("Janus {version}"))
+}
+
+fn start_program(
+    setting: &Setting,
+    running: &mut Running,
+    transport: Transport,
+    ip: IpAddr,
+) -> Result<SocketAddr, StartError> {
+    let program = setting.janus.clone().map_err(StartError::CannotRun)?;
+    let address = SocketAddr::new(ip, free_tcp_port()?);
+    let folder = running.folder.path().to_owned();
+    write_settings(&folder, transport, address).context("cannot write Janus's settings")?;
+    let mut command = Command::new(program);
+    command.arg(format!("--configs-folder={}", folder.display())).arg(WARNINGS);
+    running.programs.push(Program::start(command, setting.core, &folder)?);
+    Ok(address)
+}
+
+fn write_settings(folder: &Path, transport: Transport, address: SocketAddr) -> std::io::Result<()> {
+    let (ip, port) = (address.ip(), address.port());
+    // Plain RTP has no peer connections, and its session is not kept alive.
+    let (general, nat, other) = match transport {
+        Transport::Http => (
+            "session_timeout = 0".to_owned(),
+            "ice_enforce_list = \"lo\"".to_owned(),
+            "libjanus_websockets.so",
+        ),
+        Transport::WebSocket => (
+            format!("event_loops = {EVENT_LOOPS}"),
+            format!("ice_lite = true\n  ice_enforce_list = \"{ip}\""),
+            "libjanus_http.so",
+        ),
+    };
     let janus = format!(
-        "general: {{\n  session_timeout = 0\n  server_name = \"perf\"\n}}\n\
-         media: {{\n  ipv6 = false\n}}\n\
-         nat: {{\n  ice_enforce_list = \"lo\"\n}}\n\
+        "general: {{\n  {general}\n  server_name = \"perf\"\n}}\n\
+         media: {{\n  ipv6 = false\n  twcc_period = 100\n}}\n\
+         nat: {{\n  {nat}\n}}\n\
          plugins: {{\n  disable = \"{NO_PLUGINS}\"\n}}\n\
-         transports: {{\n  disable = \"{NO_TRANSPORTS}\"\n}}\n\
+         transports: {{\n  disable = \"{NO_TRANSPORTS},{other}\"\n}}\n\
+         loggers: {{\n  disable = \"libjanus_jsonlog.so\"\n}}\n\
          events: {{\n  broadcast = false\n}}\n"
     );
     let http = format!(
         "general: {{\n  json = \"compact\"\n  base_path = \"/janus\"\n  http = true\n  \
-         port = {port}\n  ip = \"127.0.0.1\"\n  https = false\n}}\n\
+         port = {port}\n  ip = \"{ip}\"\n  https = false\n}}\n\
          admin: {{\n  admin_http = false\n  admin_https = false\n}}\n"
     );
+    let websocket = format!(
+        "general: {{\n  json = \"compact\"\n  ws = true\n  ws_port = {port}\n  \
+         ws_ip = \"{ip}\"\n  wss = false\n}}\n\
+         admin: {{\n  admin_ws = false\n  admin_wss = false\n}}\n"
+    );
     std::fs::write(folder.join("janus.jcfg"), janus)?;
-    std::fs::write(folder.join("janus.transport.http.jcfg"), http)?;
+    match transport {
+        Transport::Http => std::fs::write(folder.join("janus.transport.http.jcfg"), http)?,
+        Transport::WebSocket => {
+            std::fs::write(folder.join("janus.transport.websockets.jcfg"), websocket)?;
+        }
+    }
     std::fs::write(folder.join("janus.plugin.videoroom.jcfg"), "general: {\n}\n")
 }
 
-/// A handle on the VideoRoom plug-in with one room.
-struct Room<'a> {
-    client: &'a Client,
-    path: String,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Room<'a> {
-    fn create(client: &'a Client, scenario: &Scenario) -> anyhow::Result<Self> {
-        let session = ask(client, "/janus", json!({ "janus": "create" }))?;
-        let session = session["data"]["id"].as_u64().context("Janus gave no session id")?;
-        let path = format!("/janus/{session}");
-        let attach = json!({ "janus": "attach", "plugin": "janus.plugin.videoroom" });
-        let handle = ask(client, &path, attach)?;
-        let handle = handle["data"]["id"].as_u64().context("Janus gave no handle id")?;
-        let room = Self { client, path: format!("{path}/{handle}") };
-        room.request(json!({
-            "request": "create", "room": ROOM, "publishers": scenario.inputs + 10,
-            "audiocodec": "pcma", "videocodec": "h264", "notify_joining": false,
-        }))?;
-        Ok(room)
+    #[test]
+    fn version_is_read() {
+        let text = "Janus version: 1102 (1.1.2)\nJanus commit: none\nUnknown option --version\n";
+        assert_eq!(read_version(text).as_deref(), Some("Janus 1.1.2"));
+        assert_eq!(read_version("Janus version: 1102"), None);
+        assert_eq!(read_version(""), None);
     }
-
-    /// A remote publisher that listens at `input`, and its receivers.
-    fn add_input(
-        &self,
-        scenario: &Scenario,
-        index: usize,
-        input: SocketAddr,
-        receivers: &[SocketAddr],
-    ) -> anyhow::Result<()> {
-        let (media, codec) = match scenario.media {
-            Media::Audio => ("audio", "pcma"),
-            Media::Video => ("video", "h264"),
-        };
-        let publisher = index as u64 + 1;
-        // Without ports of ours it takes the next from 10000 on, the receivers' among them.
-        self.request(json!({
-            "request": "add_remote_publisher", "room": ROOM, "id": publisher,
-            "port": input.port(), "rtcp_port": input.port() + 1,
-            "streams": [{ "type": media, "mindex": 0, "mid": "0", "codec": codec }],
-        }))?;
-        let host = receivers.first().map_or(input.ip(), SocketAddr::ip);
-        for part in receivers.chunks(FORWARDS_PER_REQUEST) {
-            let streams: Vec<Value> = part.iter().map(to_receiver).collect();
-            self.request(json!({
-                "request": "rtp_forward", "room": ROOM, "publisher_id": publisher,
-                "host": host, "streams": streams,
-            }))?;
-        }
-        Ok(())
-    }
-
-    fn request(&self, body: Value) -> anyhow::Result<Value> {
-        let what = body["request"].clone();
-        let reply = ask(self.client, &self.path, json!({ "janus": "message", "body": body }))?;
-        let data = reply["plugindata"]["data"].clone();
-        if data.is_null() || data.get("error").is_some() {
-            bail!("Janus refused {what}: {reply}");
-        }
-        Ok(data)
-    }
-}
-
-fn to_receiver(receiver: &SocketAddr) -> Value {
-    let (host, port) = (receiver.ip(), receiver.port());
-    json!({ "mid": "0", "host": host, "port": port })
-}
-
-fn ask(client: &Client, path: &str, mut body: Value) -> anyhow::Result<Value> {
-    body["transaction"] = json!("perf");
-    let reply = client.expect("POST", path, Some(&body))?;
-    if reply["janus"] != "success" {
-        bail!("Janus refused {}: {reply}", body["janus"]);
-    }
-    Ok(reply)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ringway_loadgen::call::run::CallTarget;
+use ringway_loadgen::call::signal::Dialect;
 use ringway_loadgen::call::token::Account;
 
 use super::{KEY, MEDIA_PORT, Running, SECRET, Setting, StartError, free_tcp_port};
@@ -101,7 +102,8 @@ pub(super) fn start(
     let answers = || client.request("GET", "/", None).is_ok_and(|answer| answer.status == 200);
     running.wait_until(setting, "LiveKit's start", Duration::from_secs(20), answers)?;
     let account = Account { key: KEY.into(), secret: SECRET.into() };
-    running.call = Some(CallTarget::Server { url: format!("ws://{ip}:{port}"), account });
+    let dialect = Dialect::LiveKit(account);
+    running.call = Some(CallTarget::Server { url: format!("ws://{ip}:{port}"), dialect });
     running.notes.push(format!("LiveKit {VERSION}, its own build"));
     Ok(running)
 }

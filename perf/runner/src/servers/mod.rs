@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use ringway_loadgen::call::run::CallTarget;
+use ringway_loadgen::call::scenario::CallScenario;
 use ringway_loadgen::ports::{Ends, Targets};
 use ringway_loadgen::scenario::Scenario;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::load::Load;
 use crate::program::Program;
 
 mod floor;
-mod janus;
+pub(crate) mod janus;
 pub(crate) mod livekit;
 mod ringway;
 mod rtpengine;
@@ -83,6 +84,8 @@ pub struct Setting {
     pub may_install: bool,
     /// LiveKit's program, or why there is none.
     pub livekit: Result<PathBuf, String>,
+    /// Janus's program, or why there is none.
+    pub janus: Result<PathBuf, String>,
     /// Set when the run is to end.
     pub stop: Arc<AtomicBool>,
 }
@@ -161,7 +164,7 @@ impl Server {
         let running = Running { programs, targets, call: None, notes, folder };
         match load {
             Load::Rtp(scenario) => self.start_rtp(setting, scenario, running),
-            Load::Call(_) => self.start_call(setting, load, running),
+            Load::Call(scenario) => self.start_call(setting, scenario, running),
         }
     }
 
@@ -189,10 +192,10 @@ impl Server {
     fn start_call(
         self,
         setting: &Setting,
-        load: &Load,
+        scenario: &CallScenario,
         running: Running,
     ) -> Result<Running, StartError> {
-        let name = load.name();
+        let name = &scenario.name;
         match self {
             Self::Floor | Self::FloorUring => floor::start(setting, name, running, "uring"),
             Self::FloorPlain => floor::start(setting, name, running, "plain"),
@@ -201,8 +204,9 @@ impl Server {
             Self::RingwayPlain => ringway::start_call(setting, running, "plain"),
             Self::Livekit => livekit::start(setting, running, livekit::Writing::Usual),
             Self::LivekitBatch => livekit::start(setting, running, livekit::Writing::Batched),
-            Self::Rtpengine | Self::Janus => {
-                Err(StartError::CannotRun("it does not speak LiveKit's signalling".into()))
+            Self::Janus => janus::start_call(setting, scenario, running),
+            Self::Rtpengine => {
+                Err(StartError::CannotRun("it speaks no signalling of calls".into()))
             }
         }
     }

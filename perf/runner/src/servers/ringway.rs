@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use jsonwebtoken::{EncodingKey, Header};
 use ringway_loadgen::call::run::CallTarget;
+use ringway_loadgen::call::signal::Dialect;
 use ringway_loadgen::call::token::Account;
 use ringway_loadgen::scenario::Scenario;
 use serde_json::{Value, json};
@@ -38,8 +39,8 @@ pub(super) fn start_call(
     engine: &str,
 ) -> Result<Running, StartError> {
     let client = start_programs(setting, &mut running, engine, setting.ends.server)?;
-    let account = Account { key: KEY.into(), secret: SECRET.into() };
-    running.call = Some(CallTarget::Server { url: format!("ws://{}", client.address), account });
+    let dialect = Dialect::LiveKit(Account { key: KEY.into(), secret: SECRET.into() });
+    running.call = Some(CallTarget::Server { url: format!("ws://{}", client.address), dialect });
     Ok(running)
 }
 

@@ -1,34 +1,50 @@
 //! Signalling of all participants, on a thread of its own: WebSockets, one conversation each.
+//!
+//! `conversation` is what the thread knows of a dialect, `livekit` and `janus` are the dialects,
+//! `agreement` and `describe` are what both agree on in SDP.
 
+mod agreement;
 mod conversation;
 mod describe;
+mod janus;
+mod livekit;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use livekit_protocol::signal_request::Message as Says;
-use livekit_protocol::{LeaveRequest, Ping, SignalRequest, SignalResponse};
-use prost::Message as _;
 use ringway_proto::dtls::Fingerprint;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tokio_tungstenite::connect_async;
+use tokio_tungstenite::connect_async_with_config;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use self::agreement::Seat;
 use self::conversation::Conversation;
+use self::janus::Janus;
+use self::livekit::LiveKit;
 use super::scenario::CallScenario;
 use super::token::Account;
 use super::track::News;
+
+/// How a server is spoken to.
+#[derive(Clone, Debug)]
+pub enum Dialect {
+    /// LiveKit's signalling, with who we are to the server.
+    LiveKit(Account),
+    /// Janus's API over a WebSocket, and its VideoRoom plug-in.
+    Janus,
+}
 
 /// What every participant needs to know.
 #[derive(Clone, Debug)]
 pub struct SignalPlan {
     /// The server, such as `ws://host:7880`.
     pub url: String,
-    /// Who we are to it.
-    pub account: Account,
+    /// How it is spoken to.
+    pub dialect: Dialect,
     /// Where they meet.
     pub room: String,
     /// Who publishes what.
@@ -59,10 +75,41 @@ pub struct Signalling {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// A client says something at least this often; LiveKit gives up after 15 s.
-const PING: Duration = Duration::from_secs(5);
+/// The longest message of a server: far more than a description of a large room.
+const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// How long leaving may take.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+impl SignalPlan {
+    fn seat(
+        &self,
+        participant: usize,
+        group: &Group,
+        place: usize,
+        scenario: &Arc<CallScenario>,
+    ) -> Seat {
+        let publishes = place < group.publishers;
+        let room =
+            if group.other_room { format!("{}-beside", self.room) } else { self.room.clone() };
+        Seat {
+            participant,
+            publishes,
+            subscribes: !publishes || scenario.publishers_subscribe,
+            room,
+            scenario: Arc::clone(scenario),
+            certificate: self.certificate,
+        }
+    }
+}
+
+impl Dialect {
+    fn conversation(&self, url: &str, seat: Seat) -> Box<dyn Conversation> {
+        match self {
+            Self::LiveKit(account) => Box::new(LiveKit::new(url, account, seat)),
+            Self::Janus => Box::new(Janus::new(url, seat)),
+        }
+    }
+}
 
 impl Signalling {
     /// Starts the thread.
@@ -71,7 +118,6 @@ impl Signalling {
         let (tell, news) = std::sync::mpsc::channel();
         let (groups, mut asked) = tokio::sync::mpsc::unbounded_channel::<(Group, f64)>();
         let (leave, left) = watch::channel(false);
-        let plan = Arc::new(plan);
         let scenario = Arc::new(plan.scenario.clone());
         let run = async move {
             let mut tasks = tokio::task::JoinSet::new();
@@ -80,20 +126,12 @@ impl Signalling {
                 for place in 0..group.count {
                     let participant = group.first + place;
                     let at = began + Duration::from_secs_f64(place as f64 / per_second);
-                    let publishes = place < group.publishers;
-                    let conversation = Conversation::new(
-                        participant,
-                        publishes,
-                        Arc::clone(&scenario),
-                        &plan.certificate,
-                    );
-                    let plan = Arc::clone(&plan);
+                    let seat = plan.seat(participant, &group, place, &scenario);
+                    let conversation = plan.dialect.conversation(&plan.url, seat);
                     let (tell, left) = (tell.clone(), left.clone());
                     tasks.spawn(async move {
                         sleep_until(at).await;
-                        let result =
-                            attend(&plan, participant, group.other_room, conversation, &tell, left);
-                        if let Err(error) = result.await {
+                        if let Err(error) = attend(conversation, &tell, left).await {
                             let reason = describe_error(&error);
                             let _ = tell.send(News::Failed { participant, reason });
                         }
@@ -142,66 +180,38 @@ fn describe_error(error: &Error) -> String {
 
 /// Joins, and takes part until everybody leaves or the server ends it.
 async fn attend(
-    plan: &SignalPlan,
-    participant: usize,
-    other_room: bool,
-    mut conversation: Conversation,
+    mut conversation: Box<dyn Conversation>,
     tell: &Sender<News>,
     mut left: watch::Receiver<bool>,
 ) -> Result<(), Error> {
-    let room = if other_room { format!("{}-beside", plan.room) } else { plan.room.clone() };
-    let identity = format!("load-{participant}");
-    let token = plan
-        .account
-        .token(&room, &identity)
-        .map_err(|error| Error::Io(std::io::Error::other(error)))?;
-    let url = format!(
-        "{}/rtc?access_token={token}&protocol=16&sdk=go&version=2.0.0&auto_subscribe=1",
-        plan.url.trim_end_matches('/')
-    );
-    let (mut socket, _) = connect_async(url).await?;
-    let mut ping = interval(PING);
-    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    let config = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES));
+    let request = conversation.opening()?;
+    let (mut socket, _) = connect_async_with_config(request, Some(config), false).await?;
+    let mut alive = interval(conversation.alive_every());
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut leaving = false;
+    while !leaving {
         tokio::select! {
             frame = socket.next() => match frame {
-                Some(Ok(Message::Binary(bytes))) => {
-                    if let Ok(SignalResponse { message: Some(message) }) =
-                        SignalResponse::decode(bytes)
-                    {
-                        conversation.handle(message);
-                    }
-                }
-                Some(Ok(Message::Close(_))) | None => {
-                    return Err(Error::ConnectionClosed);
-                }
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error),
+                Some(Ok(Message::Close(_))) | None => return Err(Error::ConnectionClosed),
+                Some(frame) => conversation.handle_frame(frame?),
             },
-            _ = ping.tick() => {
-                let says = Says::PingReq(Ping::default());
-                socket.send(encode(says)).await?;
-            }
+            _ = alive.tick() => conversation.handle_alive(),
             _ = left.changed() => {
-                let leave = LeaveRequest { reason: 1, ..LeaveRequest::default() };
-                socket.send(encode(Says::Leave(leave))).await?;
-                let _ = socket.close(None).await;
-                return Ok(());
+                conversation.handle_leave();
+                leaving = true;
             }
         }
         for news in conversation.poll_news() {
             let _ = tell.send(news);
         }
         if conversation.is_over() {
-            let _ = socket.close(None).await;
-            return Ok(());
+            break;
         }
-        for says in conversation.poll_request() {
-            socket.send(encode(says)).await?;
+        for frame in conversation.poll_frames() {
+            socket.send(frame).await?;
         }
     }
-}
-
-fn encode(message: Says) -> Message {
-    Message::Binary(SignalRequest { message: Some(message) }.encode_to_vec().into())
+    let _ = socket.close(None).await;
+    Ok(())
 }
