@@ -179,11 +179,11 @@ impl Conversation for LiveKit {
             .account
             .token(&self.seat.room, &identity)
             .map_err(|error| Error::Io(std::io::Error::other(error)))?;
-        let url = format!(
-            "{}/rtc?access_token={token}&protocol=16&sdk=go&version=2.0.0&auto_subscribe=1",
-            self.url
+        let (url, subscribes) = (&self.url, u8::from(self.seat.subscribes));
+        let query = format!(
+            "access_token={token}&protocol=16&sdk=go&version=2.0.0&auto_subscribe={subscribes}"
         );
-        url.into_client_request()
+        format!("{url}/rtc?{query}").into_client_request()
     }
 
     fn alive_every(&self) -> Duration {
