@@ -149,6 +149,12 @@ impl Client {
         self.protocol_above(5) && !self.is_firefox() && self.info.sdk != Sdk::Go as i32
     }
 
+    /// Applies the offer that it sends with its request to join only after it has read the response,
+    /// beside reading on: an answer that comes right behind the response is lost on it.
+    pub fn applies_offer_late(&self) -> bool {
+        self.info.sdk == Sdk::Go as i32
+    }
+
     /// Connects over TCP.
     pub fn takes_ice_tcp(&self) -> bool {
         match self.info.sdk {
