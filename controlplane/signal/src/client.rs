@@ -146,13 +146,18 @@ impl Client {
     /// Works with an ICE-lite server. Firefox loses its way when candidates change; pion answers an
     /// offer of such a server as the DTLS server, and so do we.
     pub fn takes_ice_lite(&self) -> bool {
-        self.protocol_above(5) && !self.is_firefox() && self.info.sdk != Sdk::Go as i32
+        self.protocol_above(5) && !self.is_firefox() && !self.sdk_is(Sdk::Go)
     }
 
     /// Applies the offer that it sends with its request to join only after it has read the response,
     /// beside reading on: an answer that comes right behind the response is lost on it.
     pub fn applies_offer_late(&self) -> bool {
-        self.info.sdk == Sdk::Go as i32
+        self.sdk_is(Sdk::Go)
+    }
+
+    /// Takes the codecs that the first section of a kind names for all that later ones may.
+    pub fn agrees_on_codecs_once(&self) -> bool {
+        self.sdk_is(Sdk::Go)
     }
 
     /// Connects over TCP.
