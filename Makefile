@@ -82,7 +82,7 @@ tests:
 test-calls: export CARGO_TARGET_DIR := $(TEST_TARGET)
 test-calls: export RINGWAY_BIN_DIR := $(abspath $(TEST_TARGET))/debug
 test-calls: ## Calls of real clients: browsers, LiveKit's SDKs, aiortc, GStreamer (installs them)
-	@tests/need cc ip curl unshare chromium firefox webrtcbin call-clients
+	@tests/need cc ffmpeg ip curl unshare chromium firefox webrtcbin call-clients
 	cargo build --workspace --bins --locked
 	cargo test -p ringway-interop --locked -- --ignored
 

@@ -40,6 +40,9 @@ pub struct OfferRequest<'a> {
     pub data: DataOptions,
     /// The sections in order.
     pub sections: &'a [OfferSection],
+    /// Every section names all codecs of its kind behind its own: for a client that takes the first
+    /// section of a kind for all that there will be.
+    pub all_codecs: bool,
 }
 
 /// Builds an offer.
@@ -82,10 +85,15 @@ fn media_section(
 ) -> Result<Section, NegotiationError> {
     let capabilities = request.capabilities;
     let mut section = Section::new(wanted.kind, &wanted.mid);
-    let entries = entries(capabilities, wanted);
+    let mut entries = own_entries(capabilities, wanted);
     let sent = wanted.track.as_ref().filter(|_| !wanted.stopped);
     if sent.is_some() && entries.is_empty() {
         return Err(NegotiationError::CannotSend { mid: wanted.mid.clone() });
+    }
+    if request.all_codecs {
+        let own: Vec<u8> = entries.iter().map(|entry| entry.payload_type).collect();
+        let all = capabilities.entries(wanted.kind, false, true);
+        entries.extend(all.filter(|entry| !own.contains(&entry.payload_type)));
     }
     section.direction = Direction::of(sent.is_some(), false);
     for entry in &entries {
@@ -117,7 +125,7 @@ fn media_section(
 }
 
 /// The rows of the table for a section, the preferred codec first.
-fn entries(capabilities: &Capabilities, wanted: &OfferSection) -> Vec<CodecEntry> {
+fn own_entries(capabilities: &Capabilities, wanted: &OfferSection) -> Vec<CodecEntry> {
     let place = |codec| wanted.codecs.iter().position(|wish| *wish == codec);
     let all: Vec<CodecEntry> = capabilities.entries(wanted.kind, false, true).copied().collect();
     let has = |codec| all.iter().any(|entry| entry.codec == codec);

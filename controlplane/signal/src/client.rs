@@ -143,9 +143,21 @@ impl Client {
         !self.is_firefox() && !self.is_safari()
     }
 
-    /// Works with an ICE-lite server. Firefox loses its way when candidates change.
+    /// Works with an ICE-lite server. Firefox loses its way when candidates change; pion answers an
+    /// offer of such a server as the DTLS server, and so do we.
     pub fn takes_ice_lite(&self) -> bool {
-        self.protocol_above(5) && !self.is_firefox()
+        self.protocol_above(5) && !self.is_firefox() && !self.sdk_is(Sdk::Go)
+    }
+
+    /// Applies the offer that it sends with its request to join only after it has read the response,
+    /// beside reading on: an answer that comes right behind the response is lost on it.
+    pub fn applies_offer_late(&self) -> bool {
+        self.sdk_is(Sdk::Go)
+    }
+
+    /// Takes the codecs that the first section of a kind names for all that later ones may.
+    pub fn agrees_on_codecs_once(&self) -> bool {
+        self.sdk_is(Sdk::Go)
     }
 
     /// Connects over TCP.
@@ -279,6 +291,19 @@ mod tests {
         assert_eq!(Client::new(info, "", "Firefox/9 Linux").info.browser, "Edge");
         let info = ClientInfo { sdk: Sdk::Python as i32, ..Default::default() };
         assert_eq!(Client::new(info, "", "Firefox/9 Linux").info.os, "");
+    }
+
+    #[test]
+    fn who_takes_ice_lite() {
+        let check = |client: Client, sdk: Sdk, protocol: i32, expect: bool| {
+            let info = ClientInfo { sdk: sdk as i32, protocol, ..client.info };
+            assert_eq!(Client { info }.takes_ice_lite(), expect, "{sdk:?} {protocol}");
+        };
+        check(client("Chrome", "142", "Linux"), Sdk::Js, 16, true);
+        check(client("Chrome", "142", "Linux"), Sdk::Js, 5, false);
+        check(client("Firefox", "144.0", "Linux"), Sdk::Js, 16, false);
+        check(client("", "", "linux"), Sdk::Python, 16, true);
+        check(client("", "", "linux"), Sdk::Go, 16, false);
     }
 
     #[test]

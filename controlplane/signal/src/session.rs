@@ -4,6 +4,7 @@
 //! It owns the peer connections as far as they are text and numbers: descriptions, credentials,
 //! SSRCs, which section carries which track. It decides nothing about rooms.
 //!
+//! - [`first_offer`]: what comes with the join request.
 //! - [`peer`]: one peer connection and its commands.
 //! - [`publish`]: media that the client sends, and its offers.
 //! - [`subscribe`]: media that the client receives.
@@ -14,6 +15,7 @@
 //! - [`oneshot`]: WHIP and WHEP, which have one offer and one answer.
 
 mod data;
+mod first_offer;
 mod hear;
 mod negotiate;
 pub mod oneshot;
@@ -39,6 +41,7 @@ use crate::plane::{Ask, PlaneInfo, SourceKey, SourceKind, TransportKey};
 use crate::random::Random;
 use crate::settings::Settings;
 use crate::translate;
+use first_offer::FirstOffer;
 use negotiate::Negotiation;
 use peer::Peer;
 use publish::{Published, Unmatched};
@@ -160,8 +163,7 @@ pub struct Session {
     ignored: Ignored,
     over: bool,
     simulated: Simulated,
-    /// The offer that came with the join request.
-    first_offer: Option<livekit_protocol::SessionDescription>,
+    first_offer: FirstOffer,
     /// Sections of a WHEP client.
     slots: Vec<oneshot::Slot>,
     outputs: VecDeque<Output>,
@@ -180,15 +182,8 @@ impl Session {
         for add in tracks {
             session.handle_add_track(add);
         }
-        session.first_offer = offer;
+        session.first_offer.offer = offer;
         session
-    }
-
-    /// Answers the offer that came with the join request, if one did.
-    pub fn begin(&mut self, now_ms: u64, world: &dyn World) {
-        if let Some(offer) = self.first_offer.take() {
-            self.handle_offer(now_ms, &offer, world);
-        }
     }
 
     fn build(start: Start<'_>, one_shot: Option<Purpose>) -> Self {
@@ -244,7 +239,7 @@ impl Session {
             ignored: Ignored::default(),
             over: false,
             simulated: Simulated::default(),
-            first_offer: None,
+            first_offer: FirstOffer::default(),
             slots: Vec::new(),
             outputs: VecDeque::new(),
         }
@@ -373,13 +368,14 @@ impl Session {
 
     /// Time has come to `now_ms`.
     pub fn handle_timeout(&mut self, now_ms: u64, world: &dyn World) {
+        self.answer_due_offer(now_ms, world);
         self.negotiate(now_ms, world);
         self.repeat_qualities(now_ms);
     }
 
     /// When [`Session::handle_timeout`] is due, at the latest, ms.
     pub fn deadline(&self) -> Option<u64> {
-        self.negotiation.deadline()
+        [self.negotiation.deadline(), self.first_offer.due_ms].into_iter().flatten().min()
     }
 
     /// What should happen next.

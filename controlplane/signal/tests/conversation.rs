@@ -9,6 +9,7 @@ use ringway_room::calls::{
     DataEncoding, DataTrackHandle, DataTrackInfo, DataTrackSid, DisconnectReason, Encryption,
     LeaveAction, MediaPublished, Notice, Request, SubscriptionError, TrackKind, VideoQuality,
 };
+use ringway_signal::client::Client;
 use ringway_signal::join::Join;
 use ringway_signal::plane::{Ask, Codec, Layer};
 use ringway_signal::proto::signal_request::Message as Says;
@@ -24,12 +25,16 @@ fn v0() -> Stage {
 
 /// The offer of a JavaScript client, inside its join request.
 fn v1() -> Stage {
+    v1_of(client("chrome", 17))
+}
+
+fn v1_of(client: Client) -> Stage {
     let mut lines = vec![DATA];
     lines.extend((0..3).map(|_| line("audio", "recvonly", "", "")));
     lines.extend((0..3).map(|_| line("video", "recvonly", "", "")));
     let offer = sd("offer", 1, description(1, "abcd", "actpass", &lines));
     let join = Join { single: true, offer: Some(offer), ..Join::default() };
-    Stage::new(join, client("chrome", 17))
+    Stage::new(join, client)
 }
 
 #[test]
@@ -74,6 +79,39 @@ fn a_single_connection_is_answered_at_once() {
     assert_eq!((answer.id, answer.r#type.as_str()), (1, "answer"));
     assert!(answer.sdp.contains("a=setup:passive") && answer.mid_to_track_id.is_empty());
     assert_eq!(answer.sdp.matches("a=inactive").count(), 6);
+}
+
+/// Go's client applies its offer beside reading what comes: the answer waits until it has done so.
+#[test]
+fn a_client_that_applies_its_offer_late_is_answered_when_it_has() {
+    let go = || {
+        let mut go = client("", 17);
+        go.info.sdk = proto::client_info::Sdk::Go as i32;
+        let mut stage = v1_of(go);
+        stage.said();
+        assert_eq!(stage.begin().kinds(), "");
+        stage
+    };
+    let candidate = || {
+        let candidate = "candidate:1 1 udp 2122194687 198.51.100.2 5000 typ host";
+        let candidate_init = format!(r#"{{"candidate":"{candidate}","sdpMid":"0"}}"#);
+        Says::Trickle(proto::TrickleRequest { candidate_init, ..Default::default() })
+    };
+    let full = "<Answer #OpenTransport #SetData #SetRemote #AddCandidate #SetMedia";
+    let mut stage = go();
+    assert_eq!(stage.says(candidate()).kinds(), full);
+    assert_eq!(stage.after(1_000).kinds(), "", "it is answered once");
+    let mut stage = go();
+    assert_eq!(stage.after(199).kinds(), "");
+    let said = stage.after(1);
+    assert_eq!(said.kinds(), "<Answer #OpenTransport #SetData #SetRemote #SetMedia");
+    assert!(!said.answer().sdp.contains("a=ice-lite"));
+    // The next offer comes from a client that has applied the first.
+    let mut stage = go();
+    let again = description(2, "abcd", "actpass", &[DATA]);
+    let said = stage.says(Says::Offer(sd("offer", 2, again)));
+    let answers = said.client.iter().filter(|one| matches!(one, Hears::Answer(_))).count();
+    assert_eq!(answers, 2, "{}", said.kinds());
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Where `tests/need call-clients` has put what npm and PyPI bring, and where the scripts are.
+//! Where `tests/need call-clients` has put what npm, PyPI and Go's proxy bring, and where the scripts
+//! are.
 
 use std::env;
 use std::fs;
@@ -9,6 +10,7 @@ const LOCKS: &[(&str, &str)] = &[
     ("browser/package-lock.json", "browser/installed"),
     ("node/package-lock.json", "node/installed"),
     ("python/requirements.txt", "python/installed"),
+    ("go/go.sum", "go/installed"),
 ];
 
 /// The folder of the installed clients; `tests/need` computes the same.

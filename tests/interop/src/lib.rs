@@ -16,10 +16,11 @@
 //! - [`dev_page`]: the server's own page at `/` in a tab.
 //! - [`python`]: the `livekit` package, `aiortc` and GStreamer.
 //! - [`node`]: the `@livekit/rtc-node` package.
+//! - [`go`]: the `server-sdk-go` module.
 //! - [`member`]: somebody in a room, whatever the client: joins, publishes, watches.
 //! - [`meeting`]: two members who see each other, talk, and send files.
 //! - [`show`]: the pattern and the tone that somebody publishes, and what of it another one sees.
-//! - [`clients`]: where `tests/need call-clients` has put what npm and PyPI bring.
+//! - [`clients`]: where `tests/need call-clients` has put what npm, PyPI and Go's proxy bring.
 //!
 //! # Against which server
 //!
@@ -32,9 +33,10 @@
 //! LiveKit has no WHEP, so `tests/whep.rs` fails there. The clients need an address that is not
 //! loopback: as root each test gets a network with one, otherwise the machine's own is used.
 //!
-//! `browser/`, `python/` and `node/` hold one short file for each client. To move a client to a new
-//! version, change `package.json` and its lock file (`npm install --package-lock-only`) in
-//! `browser/` or `node/`, or `python/requirements.txt`.
+//! `browser/`, `python/`, `node/` and `go/` hold one short file for each client or noun. To move a
+//! client to a new version, change `package.json` and its lock file (`npm install
+//! --package-lock-only`) in `browser/` or `node/`, `python/requirements.txt`, or `go/go.mod` (`go get
+//! github.com/livekit/server-sdk-go/v2@VERSION && go mod tidy`).
 #![forbid(unsafe_code)]
 
 pub mod browser;
@@ -42,6 +44,7 @@ pub mod clients;
 pub mod clip;
 pub mod dev_page;
 pub mod ffmpeg;
+pub mod go;
 pub mod listener;
 pub mod meeting;
 pub mod member;

@@ -133,6 +133,7 @@ fn a_codec_that_the_client_must_not_have_cannot_be_offered() {
             capabilities: &capabilities,
             data: DATA,
             sections: std::slice::from_ref(section),
+            all_codecs: false,
         })
     };
     let found = build(&section).map(|_| ());
@@ -141,4 +142,40 @@ fn a_codec_that_the_client_must_not_have_cannot_be_offered() {
     let offer = build(&empty).unwrap();
     assert_eq!(offer.origin, Origin { session_id: u64::MAX >> 1, version: 1 });
     assert_eq!(offer.origin.next(), Origin { session_id: u64::MAX >> 1, version: 2 });
+}
+
+/// pion takes the codecs of the first video for all that there will ever be.
+#[test]
+fn all_codecs_may_be_named_behind_those_that_are_sent() {
+    let section = OfferSection {
+        mid: "0".to_owned(),
+        kind: Kind::Video,
+        codecs: vec![Codec::H264],
+        track: Some(track("TR_v", 20)),
+        stopped: false,
+    };
+    let capabilities = capabilities(Purpose::Subscriber);
+    let names = |all_codecs: bool| {
+        let request = OfferRequest {
+            origin: Origin::new(1),
+            local: &local(),
+            capabilities: &capabilities,
+            data: DATA,
+            sections: std::slice::from_ref(&section),
+            all_codecs,
+        };
+        let offer = build_offer(&request).expect("an offer");
+        let payloads = offer.sections[0].payloads.clone();
+        payloads.iter().map(|one| (one.payload_type, one.name.clone())).collect::<Vec<_>>()
+    };
+    let (own, all) = (names(false), names(true));
+    assert_eq!(all[..own.len()], own);
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1] {
+        let named = |list: &[(u8, String)]| list.iter().any(|(_, name)| name == codec.name());
+        assert!(named(&all) && !named(&own), "{all:?}");
+    }
+    let mut numbers: Vec<u8> = all.iter().map(|(number, _)| *number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), all.len(), "each once: {all:?}");
 }

@@ -147,6 +147,7 @@ pub(crate) fn subscriber_offer(round: u64) -> Description {
         capabilities: &capabilities(Purpose::Subscriber),
         data: DATA,
         sections: &sections,
+        all_codecs: false,
     });
     let offer = offer.expect("an offer");
     assert_eq!(Description::parse(&offer.to_string()).as_ref(), Ok(&offer));

@@ -85,6 +85,22 @@ fn what_the_client_cannot_decode_is_not_asked_room_for() {
     check(name, &[], &[], &["h1", "v1"], (&[("3", "v1")], [0, 0], &["h1"]));
 }
 
+/// A client that publishes layers where it could receive: nothing goes there, and what did leaves.
+#[test]
+fn nothing_is_sent_where_layers_come_from() {
+    let mut offer = sample("chromium-single-publishing");
+    let layered = offer.sections.iter_mut().find(|section| !section.rids.is_empty());
+    let layered = layered.expect("a section with layers");
+    layered.direction = Direction::SendRecv;
+    let mid = layered.mid.clone();
+    for before in [&[][..], &[(mid.as_str(), "v1")]] {
+        let (capabilities, names) = (capabilities(Purpose::Single), ["v1", "v2", "v3", "v4"]);
+        let found = place_tracks(&offer, &capabilities, &placed(before), &[], &wanted(&names));
+        assert!(found.placed.iter().all(|placed| placed.mid != mid), "{found:?}");
+        assert_eq!(found.needed, SectionsNeeded { audios: 0, videos: 1 });
+    }
+}
+
 /// Sections in which the client only sends are not ours.
 #[test]
 fn publishing_takes_no_room() {

@@ -202,6 +202,7 @@ impl Session {
             capabilities: &peer.capabilities,
             data: peer::DATA,
             sections: self.negotiation.sections.sections(),
+            all_codecs: self.client.agrees_on_codecs_once(),
         }))
     }
 

@@ -66,6 +66,10 @@ impl FullAgent {
     pub(super) fn new(local: &IceCredentials, locals: &[LocalAddress], epoch: Instant) -> Self {
         let mut agent = is::IceAgent::with_hmac(creds(local), &AwsHmac);
         agent.set_controlling(false);
+        // Where both believe to be controlled, RFC 8445 7.3.1.1 has the larger number take control,
+        // the library the smaller one: with pion, each could refuse the other for ever. So ours is
+        // the smallest: the library takes control, and gives it back to whoever wants it.
+        agent.set_control_tie_breaker(0);
         agent.set_max_candidate_pairs(MAX_PAIRS);
         for local in locals {
             if let Ok(candidate) = Candidate::host(local.address, protocol(local.protocol)) {

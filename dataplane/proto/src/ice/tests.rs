@@ -1,5 +1,7 @@
 //! One agent judged message by message; two agents together are in `tests/`.
 
+use std::time::Instant;
+
 use ringway_wire::stun::{Class, IceRole, MessageType, StunView, StunWriter, TransactionId};
 
 use super::*;
@@ -167,6 +169,23 @@ fn requests_are_granted_or_refused_as_rfc_8489_asks() {
         assert_eq!(answer(&mut agent, path(1)), None, "{name}: one answer");
         assert_eq!(agent.is_known(&path(1)), expect.is_none(), "{name}");
         assert_eq!(agent.send_path().is_some(), expect.is_none(), "{name}");
+    }
+}
+
+/// The peer has told no address, so that nothing but its own checks can settle who is in control.
+#[test]
+fn a_full_agent_grants_the_checks_of_either_role() {
+    let address = ([192, 0, 2, 9], 7882).into();
+    let local = LocalAddress { socket: 3, address, protocol: PathProtocol::Udp };
+    let roles = |number| [IceRole::Controlling(number), IceRole::Controlled(number)];
+    for role in [1, u64::MAX].into_iter().flat_map(roles) {
+        let mut agent = IceAgent::full(&credentials("server"), &[local], Instant::now());
+        agent.set_remote(&credentials("peer"));
+        for _ in 0..2 {
+            let request = Request { role, ..Request::default() };
+            assert_eq!(ask(&mut agent, path(1), &request).err(), None, "{role:?}");
+            assert_eq!(answer(&mut agent, path(1)), Some((200, true)), "{role:?}");
+        }
     }
 }
 
