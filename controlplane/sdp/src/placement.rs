@@ -130,7 +130,8 @@ impl<'a> Slot<'a> {
         let sends = section.direction.sends();
         // pion, which sends in sections that it receives in, too: where there are rids it expects
         // one of every stream, whoever sends it, and has no track for the SSRC that we announce.
-        let usable = usable && !(sends && !section.rids.is_empty());
+        let layered = sends && !section.rids.is_empty();
+        let usable = usable && !layered;
         usable
             .then(|| Self { section, payloads: match_payloads(section, capabilities, sends, true) })
     }

@@ -149,8 +149,8 @@ impl Client {
         self.protocol_above(5) && !self.is_firefox() && !self.sdk_is(Sdk::Go)
     }
 
-    /// Applies the offer that it sends with its request to join only after it has read the response,
-    /// beside reading on: an answer that comes right behind the response is lost on it.
+    /// Applies the offer that it sends with its request to join only after it has read the
+    /// response, beside reading on: an answer that comes right behind that is lost on it.
     pub fn applies_offer_late(&self) -> bool {
         self.sdk_is(Sdk::Go)
     }

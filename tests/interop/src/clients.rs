@@ -1,5 +1,5 @@
-//! Where `tests/need call-clients` has put what npm, PyPI and Go's proxy bring, and where the scripts
-//! are.
+//! Where `tests/need call-clients` has put what npm, PyPI and Go's proxy bring, and where the
+//! scripts are.
 
 use std::env;
 use std::fs;

@@ -35,8 +35,8 @@
 //!
 //! `browser/`, `python/`, `node/` and `go/` hold one short file for each client or noun. To move a
 //! client to a new version, change `package.json` and its lock file (`npm install
-//! --package-lock-only`) in `browser/` or `node/`, `python/requirements.txt`, or `go/go.mod` (`go get
-//! github.com/livekit/server-sdk-go/v2@VERSION && go mod tidy`).
+//! --package-lock-only`) in `browser/` or `node/`, `python/requirements.txt`, or `go/go.mod`
+//! (`go get github.com/livekit/server-sdk-go/v2@VERSION && go mod tidy`).
 #![forbid(unsafe_code)]
 
 pub mod browser;

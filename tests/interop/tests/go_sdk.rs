@@ -243,7 +243,10 @@ fn describes_itself() {
         join_by(stage, &bob, Path::V0, &may("bob", false));
         alice.wait_event(0, "ParticipantConnected", "bob");
         let about = |viewer: &Member, whom: &str| viewer.ask("seen", &json!({ "identity": whom }));
-        let described = |attributes: Value| json!({ "name": "Al", "metadata": "tired", "attributes": attributes });
+        let described = |attributes: Value| {
+            let (name, metadata) = ("Al", "tired");
+            json!({ "name": name, "metadata": metadata, "attributes": attributes })
+        };
         alice.ask("describe", &described(json!({ "mood": "calm", "seat": "4" })));
         for viewer in [&alice, &bob] {
             viewer.wait("alice's attributes to come", || {
