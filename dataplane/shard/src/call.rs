@@ -41,6 +41,7 @@ mod movers;
 mod outlet;
 mod padding;
 mod quality;
+mod redundancy;
 mod rtcp;
 mod session;
 mod spent;

@@ -12,10 +12,12 @@ use ringway_proto::transport::{Received, TransportDrop};
 use ringway_sfu::call::demux::SourceKey;
 use ringway_sfu::call::format::Format;
 use ringway_wire::extension::Located;
+use ringway_wire::payload::Codec;
 use ringway_wire::rtp::RtpView;
 use ringway_wire::sniff::{Protocol, sniff};
 use ringway_wire::stun::StunView;
 
+use super::redundancy::Behind;
 use super::session::Session;
 use super::stream::{Kept, Queued, Stream};
 use super::{Calls, commands};
@@ -216,9 +218,14 @@ impl Calls {
             return Err(Counter::DropSendBuffer);
         }
         let malformed = prepared.is_malformed();
+        let (sequence, ahead) = (prepared.sequence, prepared.ahead);
         let packet = Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 };
         self.hand_over(stream_id, &packet, binding.rtx);
         self.queue(stream_id, packet, news);
+        if format.0 == Codec::Red && ahead > 1 {
+            let behind = Behind { sequence, lost: usize::from(ahead - 1), kernel_ns };
+            self.make_up(now, id, stream_id, layer, behind);
+        }
         // It takes no receiver's number, but nobody can tell what it is part of.
         if malformed { Err(Counter::DropDescriptor) } else { Ok(()) }
     }

@@ -11,6 +11,7 @@ mod lines;
 mod padding;
 mod peer;
 mod quality;
+mod redundancy;
 mod repair;
 mod simulcast;
 mod trailers;
