@@ -18,7 +18,8 @@ const (
 	// Pictures are judged in this size, whatever they have.
 	judgedWidth  = 160
 	judgedHeight = 90
-	// Frames that may wait for FFmpeg. Raised: what is seen is old; lowered: a busy machine loses some.
+	// Frames that may wait for FFmpeg. Raised: what is seen is old; lowered: a busy machine loses
+	// some.
 	waitingFrames = 256
 )
 
@@ -41,8 +42,9 @@ type timed struct {
 
 func startDecoder(mime string) *decoder {
 	d := &decoder{mime: mime, frames: make(chan timed, waitingFrames)}
-	arguments := []string{"-nostdin", "-v", "error", "-fflags", "nobuffer", "-flags", "low_delay",
-		"-probesize", "32", "-analyzeduration", "0", "-f", container(mime), "-i", "-"}
+	// Without these two it waits for seconds of a stream before it begins.
+	arguments := []string{"-nostdin", "-v", "error", "-probesize", "32", "-analyzeduration", "0",
+		"-f", container(mime), "-i", "-"}
 	if mime == webrtc.MimeTypeOpus {
 		arguments = append(arguments, "-f", "s16le", "-ar", fmt.Sprint(sampleRate), "-ac", "1", "-")
 	} else {

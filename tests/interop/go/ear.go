@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"math"
+	"time"
 )
 
 const (
@@ -15,16 +16,20 @@ const (
 	every     = 8
 	// Below this it is silence.
 	faint = 300
+	// A player without a stream plays silence after a moment.
+	playedOut = 500 * time.Millisecond
 )
 
 // ear keeps the last quarter of a second that it heard.
 type ear struct {
 	samples []float64
 	energy  float64
+	last    time.Time
 }
 
 // hear takes samples of one channel, 16 bits, little endian.
 func (e *ear) hear(bytes []byte) {
+	e.last = time.Now()
 	for ; len(bytes) >= 2; bytes = bytes[2:] {
 		sample := float64(int16(binary.LittleEndian.Uint16(bytes)))
 		e.samples = append(e.samples, sample)
@@ -43,7 +48,7 @@ func (e *ear) pitch() *float64 {
 		heard = append(heard, e.samples[at])
 		loud = loud || math.Abs(e.samples[at]) > faint
 	}
-	if len(e.samples) < heardSamples || !loud {
+	if len(e.samples) < heardSamples || !loud || time.Since(e.last) > playedOut {
 		return nil
 	}
 	var loudest, most float64

@@ -1,5 +1,5 @@
-// The unmodified server-sdk-go (pion) as a client of the tests. FFmpeg encodes what it publishes and
-// decodes what it subscribes to, because pion does neither.
+// The unmodified server-sdk-go (pion) as a client of the tests. FFmpeg encodes what it publishes
+// and decodes what it subscribes to, because pion does neither.
 package main
 
 import "log"

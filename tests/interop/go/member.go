@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -176,7 +177,8 @@ func (m *member) seen(with identified) (any, error) {
 		}
 		who = remote
 	}
-	tracks := map[string]any{}
+	tracks, attributes := map[string]any{}, map[string]string{}
+	maps.Copy(attributes, who.Attributes())
 	for _, one := range who.TrackPublications() {
 		tracks[nameOf(one.Source())] = map[string]any{
 			"muted": one.IsMuted(), "codec": one.MimeType(), "layers": len(one.TrackInfo().Layers),
@@ -185,7 +187,7 @@ func (m *member) seen(with identified) (any, error) {
 	return map[string]any{
 		"name":       who.Name(),
 		"metadata":   who.Metadata(),
-		"attributes": who.Attributes(),
+		"attributes": attributes,
 		"tracks":     tracks,
 	}, nil
 }

@@ -20,7 +20,8 @@ type shown struct {
 	Simulcast bool
 }
 
-// picture is four coloured quarters, from the top left in reading order, as RGB. "turn" moves a dot.
+// picture is four coloured quarters, from the top left in reading order, as RGB. "turn" moves a
+// dot.
 func (s *shown) picture(width, height, turn int) []byte {
 	pixels := make([]byte, 0, width*height*3)
 	dot := byte(turn%2) * 255

@@ -27,11 +27,10 @@ impl Session {
         }
     }
 
-    /// The client is ready for the answer.
-    pub(super) fn answer_first_offer(&mut self, now_ms: u64, world: &dyn World) {
-        self.first_offer.due_ms = None;
-        if let Some(offer) = self.first_offer.offer.take() {
-            self.handle_offer(now_ms, &offer, world);
+    /// The client shows that it is ready for the answer that was held back for it, if one was.
+    pub(super) fn answer_held_offer(&mut self, now_ms: u64, world: &dyn World) {
+        if self.first_offer.due_ms.is_some() {
+            self.answer_first_offer(now_ms, world);
         }
     }
 
@@ -39,6 +38,13 @@ impl Session {
     pub(super) fn answer_due_offer(&mut self, now_ms: u64, world: &dyn World) {
         if self.first_offer.due_ms.is_some_and(|due| due <= now_ms) {
             self.answer_first_offer(now_ms, world);
+        }
+    }
+
+    fn answer_first_offer(&mut self, now_ms: u64, world: &dyn World) {
+        self.first_offer.due_ms = None;
+        if let Some(offer) = self.first_offer.offer.take() {
+            self.handle_offer(now_ms, &offer, world);
         }
     }
 }

@@ -30,14 +30,14 @@ impl Session {
     fn handle_other(&mut self, now_ms: u64, message: Asked, world: &dyn World) {
         match message {
             Asked::Offer(offer) => {
-                self.answer_first_offer(now_ms, world);
+                self.answer_held_offer(now_ms, world);
                 self.handle_offer(now_ms, &offer, world);
             }
             Asked::Answer(answer) => self.handle_answer(now_ms, &answer, world),
             Asked::Trickle(trickle) => {
                 self.handle_trickle(trickle);
                 // Candidates are looked for once an offer is applied.
-                self.answer_first_offer(now_ms, world);
+                self.answer_held_offer(now_ms, world);
             }
             Asked::AddTrack(add) => self.handle_add_track(add),
             Asked::SyncState(state) => self.handle_sync_state(&state),
