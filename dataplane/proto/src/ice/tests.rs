@@ -84,10 +84,17 @@ fn ask(agent: &mut IceAgent, from: Path, request: &Request) -> Result<Heard, Ice
     agent.handle_stun(SECOND, from, &view, &bytes)
 }
 
-/// Code of the answer that waits (200 for a grant), and whether it is signed.
+/// Code of the answer that waits (200 for a grant), and whether it is signed. The checks that a full
+/// agent makes itself may stand before it.
 fn answer(agent: &mut IceAgent, from: Path) -> Option<(u16, bool)> {
     let mut out = [0; 256];
-    let sent = agent.poll_transmit(SECOND, &mut out)?;
+    let sent = loop {
+        let sent = agent.poll_transmit(SECOND, &mut out)?;
+        let view = StunView::parse(&out[..sent.len]).expect("a valid message");
+        if view.message_type().class != Class::Request {
+            break sent;
+        }
+    };
     assert_eq!(sent.path, from);
     let view = StunView::parse(&out[..sent.len]).expect("a valid answer");
     assert_eq!(view.transaction(), TransactionId([7; 12]));
