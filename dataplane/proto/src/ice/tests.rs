@@ -84,8 +84,8 @@ fn ask(agent: &mut IceAgent, from: Path, request: &Request) -> Result<Heard, Ice
     agent.handle_stun(SECOND, from, &view, &bytes)
 }
 
-/// Code of the answer that waits (200 for a grant), and whether it is signed. The checks that a full
-/// agent makes itself may stand before it.
+/// Code of the answer that waits (200 for a grant), and whether it is signed. The checks that a
+/// full agent makes itself may stand before it.
 fn answer(agent: &mut IceAgent, from: Path) -> Option<(u16, bool)> {
     let mut out = [0; 256];
     let sent = loop {

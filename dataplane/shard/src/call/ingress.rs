@@ -12,7 +12,6 @@ use ringway_proto::transport::{Received, TransportDrop};
 use ringway_sfu::call::demux::SourceKey;
 use ringway_sfu::call::format::Format;
 use ringway_wire::extension::Located;
-use ringway_wire::payload::Codec;
 use ringway_wire::rtp::RtpView;
 use ringway_wire::sniff::{Protocol, sniff};
 use ringway_wire::stun::StunView;
@@ -218,12 +217,11 @@ impl Calls {
             return Err(Counter::DropSendBuffer);
         }
         let malformed = prepared.is_malformed();
-        let (sequence, ahead) = (prepared.sequence, prepared.ahead);
+        let behind = Behind::of(&prepared, format, kernel_ns);
         let packet = Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 };
         self.hand_over(stream_id, &packet, binding.rtx);
         self.queue(stream_id, packet, news);
-        if format.0 == Codec::Red && ahead > 1 {
-            let behind = Behind { sequence, lost: usize::from(ahead - 1), kernel_ns };
+        if let Some(behind) = behind {
             self.make_up(now, id, stream_id, layer, behind);
         }
         // It takes no receiver's number, but nobody can tell what it is part of.

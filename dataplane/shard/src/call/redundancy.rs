@@ -1,6 +1,7 @@
 //! Lost packets of sound, out of the redundancy (RFC 2198) of those that came: who gets the frames
 //! without it misses none, and nobody has to ask for them.
 
+use ringway_sfu::call::prepared::Prepared;
 use ringway_wire::payload::{Codec, red};
 use ringway_wire::rtp::RtpView;
 
@@ -15,10 +16,19 @@ const MOST_BYTES: usize = 12 + 1 + 1023;
 /// A packet behind a gap.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Behind {
-    pub(super) sequence: u16,
+    sequence: u16,
     /// How many packets before it did not come.
-    pub(super) lost: usize,
-    pub(super) kernel_ns: u64,
+    lost: usize,
+    kernel_ns: u64,
+}
+
+impl Behind {
+    /// Such a packet, if it may repeat what is lost.
+    pub(super) fn of(prepared: &Prepared, format: (Codec, u32), kernel_ns: u64) -> Option<Self> {
+        let lost = usize::from(prepared.ahead).checked_sub(1).filter(|lost| *lost > 0)?;
+        let sequence = prepared.sequence;
+        (format.0 == Codec::Red).then_some(Self { sequence, lost, kernel_ns })
+    }
 }
 
 impl Calls {
