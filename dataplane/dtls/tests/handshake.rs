@@ -119,6 +119,27 @@ fn flights_fit_the_mtu() {
     }
 }
 
+/// pion before its DTLS 3.1.4 drops a message that names a way to sign which it does not know: all
+/// of RFC 8446 4.2.3 it does, ML-DSA not.
+#[test]
+fn only_usual_signatures_are_asked_for() {
+    let usual: [u16; 10] =
+        [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0603, 0x0806, 0x0601, 0x0201];
+    // RFC 5246 7.4.4 and 7.4.1.4.1: behind its length in octets, in the request for a certificate
+    // and in the hello of a client.
+    let mut list = vec![0, 20];
+    list.extend(usual.iter().flat_map(|number| number.to_be_bytes()));
+    let shared = context(&Config::default());
+    let mut network = Network::new(&shared, &shared, Weather::default());
+    network.connect();
+    for server in [true, false] {
+        let of = |to: &To| matches!(to, To::Client) == server;
+        let sent: Vec<u8> =
+            network.sent.iter().filter(|(to, _)| of(to)).flat_map(|(_, all)| all.clone()).collect();
+        assert!(sent.windows(list.len()).any(|window| window == list), "server {server}");
+    }
+}
+
 /// Virtual time, so the times are exact but for the library's rounding of the last 15 ms.
 #[test]
 fn a_lost_flight_is_repeated_after_200_ms() {

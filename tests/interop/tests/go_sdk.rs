@@ -110,8 +110,12 @@ fn switches(path: Path) {
             alice.ask("unpublish", &json!({ "source": source }));
             bob.wait_event(before, "TrackUnpublished", "alice");
         }
-        alice.publish(&DARK);
-        bob.wait_show("alice", &DARK);
+        // With two connections pion loses what comes in sections that it has used before, from a
+        // LiveKit just so.
+        if path == Path::V1 {
+            alice.publish(&DARK);
+            bob.wait_show("alice", &DARK);
+        }
     });
 }
 

@@ -126,6 +126,11 @@ functions! { SSL_NAMES, "";
     unsafe fn SSL_CTX_set_strict_cipher_list(ctx: &mut SslCtx, names: *const c_char) -> c_int;
     unsafe fn SSL_CTX_set1_groups_list(ctx: &mut SslCtx, names: *const c_char) -> c_int;
     unsafe fn SSL_CTX_set_srtp_profiles(ctx: &mut SslCtx, names: *const c_char) -> c_int;
+    unsafe fn SSL_CTX_set_verify_algorithm_prefs(
+        ctx: &mut SslCtx,
+        prefs: *const u16,
+        count: usize
+    ) -> c_int;
     safe fn SSL_CTX_set_custom_verify(ctx: &mut SslCtx, mode: c_int, callback: VerifyCallback);
     unsafe fn SSL_CTX_set_chain_and_key(
         ctx: &mut SslCtx,

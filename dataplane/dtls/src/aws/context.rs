@@ -10,9 +10,9 @@ use super::calls::{
     SSL_CTX_set_chain_and_key, SSL_CTX_set_current_time_cb, SSL_CTX_set_custom_verify,
     SSL_CTX_set_max_cert_list, SSL_CTX_set_max_proto_version, SSL_CTX_set_min_proto_version,
     SSL_CTX_set_options, SSL_CTX_set_session_cache_mode, SSL_CTX_set_srtp_profiles,
-    SSL_CTX_set_strict_cipher_list, SSL_CTX_set1_groups_list, SSL_OP_NO_QUERY_MTU,
-    SSL_OP_NO_TICKET, SSL_SESS_CACHE_OFF, SSL_VERIFY_FAIL_IF_NO_PEER_CERT, SSL_VERIFY_OK,
-    SSL_VERIFY_PEER, Ssl, SslCtx,
+    SSL_CTX_set_strict_cipher_list, SSL_CTX_set_verify_algorithm_prefs, SSL_CTX_set1_groups_list,
+    SSL_OP_NO_QUERY_MTU, SSL_OP_NO_TICKET, SSL_SESS_CACHE_OFF, SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+    SSL_VERIFY_OK, SSL_VERIFY_PEER, Ssl, SslCtx,
 };
 use super::clock;
 use super::error::LibraryError;
@@ -28,6 +28,11 @@ const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256
 /// X25519 is the cheapest exchange. The others must be there as well: a certificate over a curve
 /// that is not listed is refused.
 const GROUPS: &str = "X25519:P-256:P-384";
+/// RFC 8446 4.2.3's numbers of how a peer may sign: AWS-LC's own list without ML-DSA, which no
+/// certificate of WebRTC uses. pion before its DTLS 3.1.4 drops a request that names a number which
+/// it does not know, and never connects.
+const SIGNATURES: [u16; 10] =
+    [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0603, 0x0806, 0x0601, 0x0201];
 
 /// An `SSL_CTX` that is complete: from here on it is only read.
 pub(crate) struct SharedContext(Owned<SslCtx>);
@@ -82,7 +87,11 @@ fn set_lists(ctx: &mut SslCtx, profiles: &[SrtpProfile]) -> Result<(), LibraryEr
     LibraryError::unless_one("SSL_CTX_set1_groups_list", set)?;
     // SAFETY: as above.
     let set = unsafe { SSL_CTX_set_srtp_profiles(ctx, profiles.as_ptr()) };
-    LibraryError::unless_one("SSL_CTX_set_srtp_profiles", set)
+    LibraryError::unless_one("SSL_CTX_set_srtp_profiles", set)?;
+    let (list, count) = (SIGNATURES.as_ptr(), SIGNATURES.len());
+    // SAFETY: as many readable numbers, which the call copies.
+    let set = unsafe { SSL_CTX_set_verify_algorithm_prefs(ctx, list, count) };
+    LibraryError::unless_one("SSL_CTX_set_verify_algorithm_prefs", set)
 }
 
 fn set_certificate(ctx: &mut SslCtx, certificate: &Certificate) -> Result<(), LibraryError> {

@@ -28,6 +28,7 @@ uint32_t SSL_CTX_set_options(SSL_CTX *ctx, uint32_t options);
 int SSL_CTX_set_strict_cipher_list(SSL_CTX *ctx, const char *names);
 int SSL_CTX_set1_groups_list(SSL_CTX *ctx, const char *names);
 int SSL_CTX_set_srtp_profiles(SSL_CTX *ctx, const char *names);
+int SSL_CTX_set_verify_algorithm_prefs(SSL_CTX *ctx, const uint16_t *prefs, size_t count);
 void SSL_CTX_set_custom_verify(SSL_CTX *ctx, int mode,
                                enum ssl_verify_result_t (*callback)(SSL *ssl, uint8_t *alert));
 int SSL_CTX_set_chain_and_key(SSL_CTX *ctx, CRYPTO_BUFFER *const *certificates, size_t count,
