@@ -1,5 +1,7 @@
 //! Two members of a room: they see and hear each other, talk, and send each other files.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use crate::member::{CAMERA, Member, Path};
@@ -17,6 +19,39 @@ pub fn meet(stage: &Stage, path: Path, one: (&Member, Show), two: (&Member, Show
     two.0.publish(&two.1);
     one.0.wait_show(&two.0.identity, &two.1);
     two.0.wait_show(&one.0.identity, &one.1);
+}
+
+/// `viewer` gives up a camera that shows `show`, and takes it again.
+pub fn subscribe_again(viewer: &Member, whom: &str, show: &Show) {
+    let camera = |wanted| json!({ "identity": whom, "source": CAMERA, "wanted": wanted });
+    let before = viewer.events().len();
+    viewer.ask("subscribe", &camera(false));
+    let gone = viewer.wait_event(before, "TrackUnsubscribed", whom);
+    viewer.ask("subscribe", &camera(true));
+    viewer.wait_event(gone, "TrackSubscribed", whom);
+    viewer.wait_show(whom, show);
+}
+
+/// Of two who have met, the first tries one of its client's scenarios, and is back by itself.
+pub fn come_back(scenario: &str, one: (&Member, Show), two: (&Member, Show)) {
+    let (before, at) = (one.0.events().len(), Instant::now());
+    one.0.ask("simulate", &json!({ "scenario": scenario }));
+    one.0.wait_told(before, "Reconnected");
+    eprintln!("{scenario}: back after {:?}", at.elapsed());
+    two.0.wait_show(&one.0.identity, &one.1);
+    one.0.wait_show(&two.0.identity, &two.1);
+    eprintln!("{scenario}: seen both ways after {:?}", at.elapsed());
+}
+
+/// Checks that nobody was seen to leave where `scenario` only cuts the signalling.
+///
+/// # Panics
+/// When somebody was.
+pub fn stays(viewer: &Member, scenario: &str) {
+    let resumed = scenario == "signal-reconnect" || scenario.starts_with("disconnect-signal");
+    let events = viewer.events();
+    let again = events.iter().filter(|one| one["event"] == "ParticipantDisconnected").count();
+    assert!(!resumed || again == 0, "a resumed participant was seen to leave");
 }
 
 /// `viewer` asks for one layer after the other by name, of a camera of 540 lines in three layers.
@@ -60,6 +95,15 @@ pub fn talk(one: &Member, two: &Member) {
         let expect = format!("{} said good morning", from.identity);
         assert_eq!(from.ask("call", &call), json!(expect));
     }
+}
+
+/// Both join without publishing, and exchange all that is no media.
+pub fn exchange(stage: &Stage, path: Path, one: &Member, two: &Member) {
+    one.join(stage, path);
+    two.join(stage, path);
+    one.wait_event(0, "ParticipantConnected", &two.identity);
+    talk(one, two);
+    send_files(one, two);
 }
 
 /// Each sends the other a file.

@@ -1,8 +1,8 @@
 //! Browsers and the unmodified `livekit` package (libwebrtc in Rust) in one room.
 
 use ringway_interop::browser::Browser;
-use ringway_interop::meeting::{meet, send_files, talk};
-use ringway_interop::member::{CAMERA, MICROPHONE, Path};
+use ringway_interop::meeting::{meet, send_files, subscribe_again, talk};
+use ringway_interop::member::{MICROPHONE, Path};
 use ringway_interop::python::livekit;
 use ringway_interop::show::{BRIGHT, DARK};
 use ringway_interop::stage;
@@ -34,13 +34,7 @@ fn python_and_python_v0() {
     stage::on(|stage| {
         let (alice, bob) = (livekit(stage, "alice"), livekit(stage, "bob"));
         meet(stage, Path::V0, (&alice, BRIGHT), (&bob, DARK.simulcast()));
-        let camera = |wanted| json!({ "identity": "alice", "source": CAMERA, "wanted": wanted });
-        let before = bob.events().len();
-        bob.ask("subscribe", &camera(false));
-        let gone = bob.wait_event(before, "TrackUnsubscribed", "alice");
-        bob.ask("subscribe", &camera(true));
-        bob.wait_event(gone, "TrackSubscribed", "alice");
-        bob.wait_show("alice", &BRIGHT);
+        subscribe_again(&bob, "alice", &BRIGHT);
     });
 }
 

@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use ringway_interop::browser::Browser;
+use ringway_interop::meeting::{come_back, stays};
 use ringway_interop::member::{CAMERA, Member, Path};
 use ringway_interop::python::livekit;
 use ringway_interop::show::{BRIGHT, DARK};
@@ -27,20 +28,10 @@ fn tabs(stage: &Stage, path: Path) -> (Browser, Member, Member) {
 
 /// Alice tries one of her client's scenarios, and is back by herself.
 fn simulate(path: Path, scenario: &str) {
-    let back = "Reconnected";
     stage::on(|stage| {
         let (_browser, alice, bob) = tabs(stage, path);
-        let (before, at) = (alice.events().len(), Instant::now());
-        alice.ask("simulate", &json!({ "scenario": scenario }));
-        alice.wait_told(before, back);
-        eprintln!("{path:?} {scenario}: {back} after {:?}", at.elapsed());
-        bob.wait_show("alice", &BRIGHT);
-        alice.wait_show("bob", &DARK);
-        eprintln!("{path:?} {scenario}: seen both ways after {:?}", at.elapsed());
-        let resumed = scenario == "signal-reconnect" || scenario.starts_with("disconnect-signal");
-        let again =
-            bob.events().iter().filter(|one| one["event"] == "ParticipantDisconnected").count();
-        assert!(!resumed || again == 0, "a resumed participant was seen to leave");
+        come_back(scenario, (&alice, BRIGHT), (&bob, DARK));
+        stays(&bob, scenario);
     });
 }
 

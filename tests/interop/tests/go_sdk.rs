@@ -1,10 +1,8 @@
 //! LiveKit's Go SDK (pion) in rooms: with itself, its Python sister and a browser.
 
-use std::time::Instant;
-
 use ringway_interop::browser::Browser;
 use ringway_interop::go::livekit;
-use ringway_interop::meeting::{meet, send_files, talk};
+use ringway_interop::meeting::{come_back, exchange, meet, stays, subscribe_again, talk};
 use ringway_interop::member::{CAMERA, MICROPHONE, Member, Path};
 use ringway_interop::pass::Pass;
 use ringway_interop::python;
@@ -99,12 +97,7 @@ fn switches(path: Path) {
         bob.wait_still("alice", CAMERA);
         bob.ask("enable", &camera(true));
         bob.wait_pictures("alice", CAMERA);
-        let before = bob.events().len();
-        bob.ask("subscribe", &camera(false));
-        let gone = bob.wait_event(before, "TrackUnsubscribed", "alice");
-        bob.ask("subscribe", &camera(true));
-        bob.wait_event(gone, "TrackSubscribed", "alice");
-        bob.wait_show("alice", &BRIGHT);
+        subscribe_again(&bob, "alice", &BRIGHT);
         for source in [CAMERA, MICROPHONE] {
             let before = bob.events().len();
             alice.ask("unpublish", &json!({ "source": source }));
@@ -178,11 +171,7 @@ fn data_between_go_and_go() {
     stage::on(|stage| {
         for (path, alice, bob) in [(Path::V1, "alice", "bob"), (Path::V0, "carol", "dave")] {
             let (alice, bob) = (livekit(stage, alice), livekit(stage, bob));
-            alice.join(stage, path);
-            bob.join(stage, path);
-            alice.wait_event(0, "ParticipantConnected", &bob.identity);
-            talk(&alice, &bob);
-            send_files(&alice, &bob);
+            exchange(stage, path, &alice, &bob);
             alice.ask("chat", &json!({ "text": "good evening" }));
             bob.wait_event(0, "ChatMessage", &alice.identity);
         }
@@ -195,11 +184,7 @@ fn data_between_go_and_python() {
     stage::on(|stage| {
         for (path, alice, bob) in [(Path::V1, "alice", "bob"), (Path::V0, "carol", "dave")] {
             let (alice, bob) = (livekit(stage, alice), python::livekit(stage, bob));
-            alice.join(stage, path);
-            bob.join(stage, path);
-            alice.wait_event(0, "ParticipantConnected", &bob.identity);
-            talk(&alice, &bob);
-            send_files(&alice, &bob);
+            exchange(stage, path, &alice, &bob);
         }
     });
 }
@@ -305,19 +290,9 @@ fn simulate(path: Path, scenario: &str) {
     stage::on(|stage| {
         let (alice, bob) = (livekit(stage, "alice"), livekit(stage, "bob"));
         meet(stage, path, (&alice, BRIGHT.simulcast()), (&bob, DARK));
-        let (before, at) = (alice.events().len(), Instant::now());
-        let bobs = bob.events().len();
-        alice.ask("simulate", &json!({ "scenario": scenario }));
-        alice.wait_told(before, "Reconnected");
-        eprintln!("{path:?} {scenario}: back after {:?}", at.elapsed());
-        bob.wait_show("alice", &BRIGHT);
-        alice.wait_show("bob", &DARK);
-        eprintln!("{path:?} {scenario}: seen both ways after {:?}", at.elapsed());
+        come_back(scenario, (&alice, BRIGHT), (&bob, DARK));
         talk(&alice, &bob);
-        let resumed = scenario == "signal-reconnect";
-        let left = |one: &&Value| one["event"] == "ParticipantDisconnected";
-        let again = bob.events()[bobs..].iter().filter(left).count();
-        assert!(!resumed || again == 0, "a resumed participant was seen to leave");
+        stays(&bob, scenario);
     });
 }
 

@@ -1,7 +1,7 @@
 //! The unmodified `@livekit/rtc-node` package with browsers and its Python sister in one room.
 
 use ringway_interop::browser::Browser;
-use ringway_interop::meeting::{meet, send_files, talk};
+use ringway_interop::meeting::{exchange, meet, subscribe_again, talk};
 use ringway_interop::member::{CAMERA, MICROPHONE, Path};
 use ringway_interop::show::{BRIGHT, DARK};
 use ringway_interop::{node, python, stage};
@@ -57,13 +57,7 @@ fn node_and_python_v0() {
     stage::on(|stage| {
         let (alice, bob) = (node::livekit(stage, "alice"), python::livekit(stage, "bob"));
         meet(stage, Path::V0, (&alice, BRIGHT.simulcast()), (&bob, DARK));
-        let camera = |wanted| json!({ "identity": "bob", "source": CAMERA, "wanted": wanted });
-        let before = alice.events().len();
-        alice.ask("subscribe", &camera(false));
-        let gone = alice.wait_event(before, "TrackUnsubscribed", "bob");
-        alice.ask("subscribe", &camera(true));
-        alice.wait_event(gone, "TrackSubscribed", "bob");
-        alice.wait_show("bob", &DARK);
+        subscribe_again(&alice, "bob", &DARK);
         alice.ask("unpublish", &json!({ "source": CAMERA }));
         bob.wait_event(0, "TrackUnsubscribed", "alice");
     });
@@ -86,11 +80,7 @@ fn data_between_node_and_browser() {
         let browser = Browser::start(stage, &[]);
         for (path, alice, bob) in [(Path::V1, "alice", "bob"), (Path::V0, "carol", "dave")] {
             let (alice, bob) = (node::livekit(stage, alice), browser.member(bob));
-            alice.join(stage, path);
-            bob.join(stage, path);
-            alice.wait_event(0, "ParticipantConnected", &bob.identity);
-            talk(&alice, &bob);
-            send_files(&alice, &bob);
+            exchange(stage, path, &alice, &bob);
         }
     });
 }
@@ -101,11 +91,7 @@ fn data_between_node_and_python() {
     stage::on(|stage| {
         for (path, alice, bob) in [(Path::V1, "alice", "bob"), (Path::V0, "carol", "dave")] {
             let (alice, bob) = (node::livekit(stage, alice), python::livekit(stage, bob));
-            alice.join(stage, path);
-            bob.join(stage, path);
-            alice.wait_event(0, "ParticipantConnected", &bob.identity);
-            talk(&alice, &bob);
-            send_files(&alice, &bob);
+            exchange(stage, path, &alice, &bob);
         }
     });
 }
