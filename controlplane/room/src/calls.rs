@@ -15,6 +15,7 @@
 
 mod client;
 mod config;
+mod data_blob;
 mod data_track;
 mod effect;
 mod grants;
@@ -34,6 +35,7 @@ mod turn;
 
 pub use client::{ClientInfo, Sdk};
 pub use config::{CallLimits, Config};
+pub use data_blob::{DataBlob, DataBlobKey};
 pub use data_track::{DataEncoding, DataSchema, DataTrackHandle, DataTrackInfo, PublishDataTrack};
 pub use effect::{Effect, Fact};
 pub use grants::{Attributes, Grants, Permission, TokenClaims};

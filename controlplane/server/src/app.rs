@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 
 use crate::auth::{self, Keys};
 use crate::config::{Limits, MetricsAccess};
@@ -14,7 +14,7 @@ use crate::link::Plane;
 use crate::page::Page;
 use crate::requests::{self, Requests};
 use crate::rtc::task::Rtc;
-use crate::{dev_token, forwards, health, metrics, openapi, rtc, whep, whip};
+use crate::{cors, dev_token, forwards, health, metrics, openapi, rtc, whep, whip};
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -78,4 +78,5 @@ pub fn router(app: App, rtc: Rtc) -> Router {
         .merge(rtc::routes(rtc.clone()))
         .merge(whip::routes(rtc.clone()))
         .merge(whep::routes(rtc))
+        .layer(from_fn(cors::open_to_pages))
 }

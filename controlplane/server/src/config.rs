@@ -53,6 +53,10 @@ pub struct Config {
     pub metrics: MetricsAccess,
     /// What a client may ask for.
     pub limits: Limits,
+    /// Participants may publish data tracks.
+    pub enable_data_tracks: bool,
+    /// Participants may leave data blobs for others.
+    pub enable_participant_data_blob: bool,
     /// Media of calls.
     pub rtc: Rtc,
     /// Relays for clients whose networks let only some ports through.
@@ -99,6 +103,8 @@ impl Default for Config {
             log_format: LogFormat::default(),
             metrics: MetricsAccess::default(),
             limits: Limits::default(),
+            enable_data_tracks: true,
+            enable_participant_data_blob: false,
             rtc: Rtc::default(),
             turn: Turn::default(),
             room: Room::default(),

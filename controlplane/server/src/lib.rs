@@ -10,6 +10,7 @@ pub mod addresses;
 pub mod app;
 pub mod auth;
 pub mod config;
+mod cors;
 pub mod dev_token;
 pub mod driver;
 pub mod error;

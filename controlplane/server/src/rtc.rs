@@ -16,7 +16,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{RawQuery, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -73,6 +73,8 @@ pub fn start(config: &Config) -> Result<(CallEnds, Rtc), StartError> {
     config.room.apply(&mut settings);
     let mut calls = config.room.calls();
     config.limit.apply(&mut calls.limits);
+    calls.data_tracks = config.enable_data_tracks;
+    calls.data_blobs = config.enable_participant_data_blob;
     settings.message_bytes = config.limit.signal_message_size_limit;
     let ends = Ends { plane, commands, facts };
     let (task, rtc) = RtcTask::new(settings, calls, tokens, ends);
@@ -97,8 +99,8 @@ pub fn routes(rtc: Rtc) -> Router {
     Router::new()
         .route("/rtc", get(connect_v0))
         .route("/rtc/v1", get(connect_v1))
-        .route("/rtc/validate", get(validate_v0).options(preflight))
-        .route("/rtc/v1/validate", get(validate_v1).options(preflight))
+        .route("/rtc/validate", get(validate_v0))
+        .route("/rtc/v1/validate", get(validate_v1))
         .with_state(rtc)
 }
 
@@ -183,25 +185,8 @@ async fn validate(rtc: &Rtc, query: &str, headers: &HeaderMap, needs_request: bo
         Ok(visitor) => rtc.validate(visitor).await,
         Err(refused) => Err(refused),
     };
-    let response = match judged {
+    match judged {
         Ok(()) => Response::new(Body::from("success")),
         Err(refused) => refused.into_response(),
-    };
-    open_to_pages(response)
-}
-
-async fn preflight() -> Response {
-    let mut response = open_to_pages(StatusCode::NO_CONTENT.into_response());
-    let any = HeaderValue::from_static("*");
-    // `*` does not cover Authorization.
-    let names = HeaderValue::from_static("*, Authorization");
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_METHODS, any);
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
-    response
-}
-
-fn open_to_pages(mut response: Response) -> Response {
-    let any = HeaderValue::from_static("*");
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
-    response
+    }
 }

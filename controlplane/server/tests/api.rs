@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use ringway_server::app::{App, Shared, router};
 use ringway_server::auth::Keys;
@@ -452,6 +452,50 @@ async fn browsers_get_a_page_and_programs_a_word() {
     server.until("/", |status, _| status == 406).await;
     let (status, kind, _) = get("text/html").await;
     assert_eq!((status, kind.as_str()), (406, html));
+}
+
+/// Pages of any origin use calls, WHIP, WHEP and the API; not the tokens of the own page.
+#[tokio::test]
+async fn pages_of_other_origins() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_as(dir.path(), true).await;
+    let send = async |line: &str, asks_first: bool| {
+        let (method, path) = line.split_once(' ').unwrap();
+        let request = Request::builder().method(method).uri(path);
+        let mut request = request.header(header::ORIGIN, "https://page.example");
+        if asks_first {
+            request = request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
+        }
+        let (status, headers, _) = server.send(request.body(Body::empty()).unwrap()).await;
+        let value = |name: HeaderName| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        (
+            status.as_u16(),
+            value(header::ACCESS_CONTROL_ALLOW_ORIGIN),
+            value(header::ACCESS_CONTROL_ALLOW_HEADERS)
+                + &value(header::ACCESS_CONTROL_EXPOSE_HEADERS),
+        )
+    };
+    for (line, asks_first, expect, named) in [
+        ("POST /", false, 405, "Location"),
+        ("GET /rtc/validate", false, 401, "Location"),
+        ("POST /whip/v1", false, 415, "ETag"),
+        ("OPTIONS /whip/v1", false, 200, "Link"),
+        ("OPTIONS /whip/v1", true, 204, "Authorization"),
+        ("OPTIONS /rtc/v1/validate", true, 204, "Authorization"),
+        ("GET /nowhere", false, 404, "Location"),
+    ] {
+        let (status, origin, names) = send(line, asks_first).await;
+        assert_eq!((status, origin.as_str()), (expect, "https://page.example"), "{line}");
+        assert!(names.contains(named), "{line}: {names}");
+    }
+    assert_eq!(send("OPTIONS /dev/token", true).await.1, "");
+    assert_eq!(send("POST /dev/token", false).await.1, "");
+    let request = Request::get("/").body(Body::empty()).unwrap();
+    let (_, headers, _) = server.send(request).await;
+    assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), "nobody asked for it");
 }
 
 #[tokio::test]

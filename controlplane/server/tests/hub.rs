@@ -63,7 +63,11 @@ fn plane() -> PlaneInfo {
 
 impl Stage {
     fn new() -> Self {
-        let mut hub = Hub::new(Settings::default(), Config::default(), [1, 2, 3, 4]);
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
+        let mut hub = Hub::new(Settings::default(), config, [1, 2, 3, 4]);
         hub.handle_plane_joined(0, plane());
         let (heard, closed, asks) = Default::default();
         Self { hub, now_ms: 0, heard, closed, asks }
@@ -539,6 +543,49 @@ fn who_wishes_for_tcp_is_told_of_nothing_else() {
         assert_eq!(tells(&last_offer(&heard).sdp), (udp, true));
         let heard = stage.take(ConnectionId(4));
         assert_eq!(tells(&last_offer(&heard).sdp), (true, true));
+    }
+}
+
+/// One leaves a data blob, the other gets it; where nobody allowed it none is kept.
+#[test]
+fn a_data_blob() {
+    let key = proto::DataBlobKey { key: Some(proto::data_blob_key::Key::Generic("k".into())) };
+    let blob = proto::DataBlob { key: Some(key.clone()), contents: vec![1, 2, 3] };
+    let kept = proto::StoreDataBlobRequest { request_id: 5, blob: Some(blob.clone()) };
+    let store = Says::StoreDataBlobRequest(kept);
+    for allowed in [false, true] {
+        let mut stage = Stage::with(Config { data_blobs: allowed, ..Config::default() });
+        stage.join(JS, visitor("js_v1", "one"));
+        stage.join(OTHER, visitor("js_v1", "two"));
+        stage.take(JS);
+        stage.says(JS, store.clone());
+        let heard = stage.take(JS);
+        let expect = match allowed {
+            true => Hears::StoreDataBlobResponse(proto::StoreDataBlobResponse {
+                request_id: 5,
+                key: Some(key.clone()),
+            }),
+            false => Hears::RequestResponse(proto::RequestResponse {
+                request_id: 5,
+                reason: proto::request_response::Reason::NotAllowed as i32,
+                message: "data blobs are off on this server".into(),
+                request: None,
+            }),
+        };
+        assert_eq!(heard, [expect]);
+        stage.take(OTHER);
+        let (participant_identity, key) = ("one".to_owned(), Some(key.clone()));
+        let wanted = proto::GetDataBlobRequest { request_id: 6, participant_identity, key };
+        stage.says(OTHER, Says::GetDataBlobRequest(wanted));
+        let heard = stage.take(OTHER);
+        let got = proto::GetDataBlobResponse { request_id: 6, blob: Some(blob.clone()) };
+        match &heard[..] {
+            [Hears::GetDataBlobResponse(response)] if allowed => assert_eq!(*response, got),
+            [Hears::RequestResponse(response)] if !allowed => {
+                assert_eq!(response.reason, proto::request_response::Reason::NotFound as i32);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -34,9 +34,8 @@ async fn who_is_turned_away_learns_why() {
         assert_eq!(connect(&house, "/rtc", token).await.err(), Some(expect), "{token}");
         let uri = format!("/rtc/validate?access_token={token}");
         let request = Request::get(uri.replace(' ', "%20")).body(Body::empty()).unwrap();
-        let (status, headers, _) = ask(&house, request).await;
+        let (status, ..) = ask(&house, request).await;
         assert_eq!(status.as_u16(), expect, "{token}");
-        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     }
     assert_eq!(connect(&house, "/rtc/v1", &good("a")).await.err(), Some(400));
     let broken = "/rtc/v1?join_request=AAAA";
@@ -178,19 +177,14 @@ async fn whip_from_offer_to_end() {
         (sdp, good("a"), "x".repeat((1 << 20) + 1), 413),
         (sdp, good("a"), offer().replace("opus", "speex"), 406),
     ] {
-        let (status, headers, told) = ask(&house, post("/whip/v1", kind, &token, body)).await;
+        let (status, _, told) = ask(&house, post("/whip/v1", kind, &token, body)).await;
         assert_eq!(status.as_u16(), expect, "{told}");
-        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     }
     let (status, headers, answer) = ask(&house, post("/whip/v1", sdp, &good("a"), offer())).await;
     assert_eq!(status, StatusCode::CREATED, "{answer}");
     assert!(answer.contains("a=recvonly") && answer.contains("192.0.2.1 7882"), "{answer}");
     assert_eq!(headers[header::LINK], "<stun:192.0.2.3:3478>; rel=\"ice-server\"");
     assert_eq!(headers["accept-patch"], "application/trickle-ice-sdpfrag");
-    let exposed = headers[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap();
-    for name in ["Location", "ETag", "Link"] {
-        assert!(exposed.contains(name), "{exposed}");
-    }
     let etag = headers[header::ETAG].to_str().unwrap().to_owned();
     let location = headers[header::LOCATION].to_str().unwrap().to_owned();
     assert!(location.starts_with("/whip/v1/PA_"), "{location}");

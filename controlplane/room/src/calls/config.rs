@@ -41,6 +41,10 @@ pub struct Config {
     /// Participants of one room that one shard serves before newcomers go to another; 0 is no
     /// limit. Ours.
     pub participants_per_shard: u32,
+    /// `enable_data_tracks`: whether participants may publish any.
+    pub data_tracks: bool,
+    /// `enable_participant_data_blob`: whether participants may leave data blobs for others.
+    pub data_blobs: bool,
     /// `limit`: sizes and numbers that clients may not exceed.
     pub limits: CallLimits,
 }
@@ -75,6 +79,8 @@ impl Default for Config {
             dynacast_pause_ms: 5_000,
             codec_regression_threshold: 5,
             participants_per_shard: placement::ROOM_SHARE,
+            data_tracks: true,
+            data_blobs: false,
             limits: CallLimits::default(),
         }
     }
@@ -93,6 +99,12 @@ pub struct CallLimits {
     pub metadata_bytes: usize,
     /// `limit.max_attributes_size`, keys and values together; 0 is no limit.
     pub attributes_bytes: usize,
+    /// `limit.max_data_track_custom_encoding_length`; 0 is no limit.
+    pub data_encoding_bytes: usize,
+    /// `limit.max_data_blob_key_length`; 0 is no limit.
+    pub blob_key_bytes: usize,
+    /// `limit.max_data_blobs_size`: all of one participant, keys and contents; 0 is no limit.
+    pub blobs_bytes: usize,
     /// `limit.subscription_limit_video`: per participant; 0 is no limit.
     pub subscriptions_video: u32,
     /// `limit.subscription_limit_audio`: per participant; 0 is no limit.
@@ -126,6 +138,9 @@ impl Default for CallLimits {
             name_bytes: 256,
             metadata_bytes: 512 * 1024,
             attributes_bytes: 64 * 1024,
+            data_encoding_bytes: 32,
+            blob_key_bytes: 256,
+            blobs_bytes: 64_000,
             subscriptions_video: 0,
             subscriptions_audio: 0,
             tracks: 0,

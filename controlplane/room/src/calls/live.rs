@@ -9,6 +9,7 @@ mod admit;
 mod announce;
 mod change;
 mod codecs;
+mod data_blobs;
 mod data_tracks;
 mod demand;
 mod depart;
@@ -244,6 +245,12 @@ impl LiveRoom {
             }
             Request::UpdateDataSubscription { updates } => {
                 self.update_data_subscription(turn, from, &updates);
+            }
+            Request::StoreDataBlob { request_id, key, contents } => {
+                self.store_data_blob(turn, from, request_id, key, contents);
+            }
+            Request::GetDataBlob { request_id, owner, key } => {
+                self.get_data_blob(turn, from, request_id, &owner, key.as_ref());
             }
             Request::Leave { reason } => self.leave(turn, from, reason),
             Request::PeerConnection { primary, state } => match state {

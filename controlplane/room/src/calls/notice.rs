@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::calls::number::numbered;
 use crate::calls::{
-    Asked, DataTrackHandle, DataTrackInfo, DisconnectReason, ParticipantInfo, RoomInfo,
-    RouteSettings, StreamState, SubscriptionError, TokenClaims, TrackInfo, VideoQuality,
+    Asked, DataBlob, DataBlobKey, DataTrackHandle, DataTrackInfo, DisconnectReason,
+    ParticipantInfo, RoomInfo, RouteSettings, StreamState, SubscriptionError, TokenClaims,
+    TrackInfo, VideoQuality,
 };
 use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
@@ -166,6 +167,20 @@ pub enum Notice {
     DataTrackPublished(Arc<DataTrackInfo>),
     /// `unpublish_data_track_response`: one no longer is, by whosever wish.
     DataTrackUnpublished(Arc<DataTrackInfo>),
+    /// `store_data_blob_response`: a blob of the client's is kept.
+    DataBlobStored {
+        /// The client's number.
+        request_id: u32,
+        /// What it is called.
+        key: DataBlobKey,
+    },
+    /// `get_data_blob_response`: a blob that the client asked for.
+    DataBlob {
+        /// The client's number.
+        request_id: u32,
+        /// It.
+        blob: Arc<DataBlob>,
+    },
     /// `data_track_subscriber_handles`: all data tracks that the client receives from now on.
     DataTrackHandles(Arc<[DataTrackHandle]>),
     /// `subscription_permission_update` for a data track.

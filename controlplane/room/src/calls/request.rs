@@ -1,9 +1,9 @@
 //! What a participant asks of its room, or its session reports about it.
 
 use crate::calls::{
-    AnnouncedCodec, Attributes, AudioFeature, BackupCodecPolicy, DisconnectReason, Encryption,
-    LayerMode, PublishDataTrack, SubscriptionError, TrackKind, TrackPermission, TrackSettings,
-    TrackSource, VideoLayer,
+    AnnouncedCodec, Attributes, AudioFeature, BackupCodecPolicy, DataBlobKey, DisconnectReason,
+    Encryption, LayerMode, PublishDataTrack, SubscriptionError, TrackKind, TrackPermission,
+    TrackSettings, TrackSource, VideoLayer,
 };
 use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
@@ -101,6 +101,26 @@ pub enum Request {
     UpdateDataSubscription {
         /// Which.
         updates: Vec<(DataTrackSid, bool)>,
+    },
+    /// Keep a data blob for others. Answered by `Notice::DataBlobStored`, or by
+    /// `Notice::RequestResponse` with [`Asked::DataBlob`].
+    StoreDataBlob {
+        /// The client's number.
+        request_id: u32,
+        /// What it is called; one of the same name is replaced.
+        key: Option<DataBlobKey>,
+        /// It.
+        contents: Vec<u8>,
+    },
+    /// Get one. Answered by `Notice::DataBlob`, or by `Notice::RequestResponse` with
+    /// [`Asked::DataBlob`].
+    GetDataBlob {
+        /// The client's number.
+        request_id: u32,
+        /// Who left it.
+        owner: String,
+        /// What it is called.
+        key: Option<DataBlobKey>,
     },
     /// The client leaves.
     Leave {
@@ -229,6 +249,8 @@ pub enum Asked {
         /// The client's handle.
         handle: u32,
     },
+    /// [`Request::StoreDataBlob`] or [`Request::GetDataBlob`]: answers do not repeat them.
+    DataBlob,
     /// [`Request::UpdateMetadata`].
     UpdateMetadata {
         /// The name that was asked for.

@@ -87,6 +87,16 @@ fn a_track_that_is_not_valid_is_refused_with_its_reason() {
 }
 
 #[test]
+fn none_is_published_where_they_are_off() {
+    let mut house = House::new(Config { data_tracks: false, ..Config::default() });
+    let ann = house.enter("ann");
+    let heard = publish(&mut house, ann, track(1, "a"));
+    let [Notice::RequestResponse { reason: RequestReason::NotAllowed, .. }] = heard[..] else {
+        panic!("{heard:?}");
+    };
+}
+
+#[test]
 fn everybody_hears_of_it_and_who_asks_receives_it() {
     let mut house = House::new(Config::default());
     let mut eager = wish("eager");

@@ -2,6 +2,7 @@
 
 mod changing;
 mod crowd;
+mod data_blobs;
 mod data_tracks;
 mod house;
 mod joining;

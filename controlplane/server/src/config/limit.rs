@@ -34,6 +34,12 @@ pub struct Limit {
     pub max_participant_identity_length: usize,
     /// The name of a participant.
     pub max_participant_name_length: usize,
+    /// The name that an application gives to an encoding of data tracks or schemas.
+    pub max_data_track_custom_encoding_length: usize,
+    /// The key of a data blob.
+    pub max_data_blob_key_length: usize,
+    /// All data blobs of one participant, keys and contents.
+    pub max_data_blobs_size: usize,
     /// One message of signalling.
     pub signal_message_size_limit: usize,
 }
@@ -51,6 +57,9 @@ impl Default for Limit {
             max_room_name_length: limits.room_name_bytes,
             max_participant_identity_length: limits.identity_bytes,
             max_participant_name_length: limits.name_bytes,
+            max_data_track_custom_encoding_length: limits.data_encoding_bytes,
+            max_data_blob_key_length: limits.blob_key_bytes,
+            max_data_blobs_size: limits.blobs_bytes,
             signal_message_size_limit: MESSAGE_BYTES_MAX,
         }
     }
@@ -68,6 +77,9 @@ impl Limit {
         limits.room_name_bytes = self.max_room_name_length;
         limits.identity_bytes = self.max_participant_identity_length;
         limits.name_bytes = self.max_participant_name_length;
+        limits.data_encoding_bytes = self.max_data_track_custom_encoding_length;
+        limits.blob_key_bytes = self.max_data_blob_key_length;
+        limits.blobs_bytes = self.max_data_blobs_size;
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -92,7 +104,9 @@ mod tests {
         let yaml = "{num_tracks: 1, bytes_per_sec: 2, subscription_limit_video: 3, \
                     subscription_limit_audio: 4, max_metadata_size: 5, max_attributes_size: 6, \
                     max_room_name_length: 7, max_participant_identity_length: 8, \
-                    max_participant_name_length: 9}";
+                    max_participant_name_length: 9, \
+                    max_data_track_custom_encoding_length: 10, max_data_blob_key_length: 11, \
+                    max_data_blobs_size: 12}";
         let limit: Limit = ringway_settings::parse(yaml, "x.yaml".as_ref()).unwrap();
         let mut limits = calls::CallLimits::default();
         limit.apply(&mut limits);
@@ -106,6 +120,9 @@ mod tests {
             room_name_bytes: 7,
             identity_bytes: 8,
             name_bytes: 9,
+            data_encoding_bytes: 10,
+            blob_key_bytes: 11,
+            blobs_bytes: 12,
             ..calls::CallLimits::default()
         };
         assert_eq!(limits, expect);

@@ -57,7 +57,7 @@ impl From<DirectError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Json(json!({ "error": self.1 }));
-        let mut response = open_to_pages((self.0, body).into_response());
+        let mut response = (self.0, body).into_response();
         if self.0 == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
@@ -66,28 +66,17 @@ impl IntoResponse for Problem {
     }
 }
 
-fn open_to_pages(mut response: Response) -> Response {
-    let any = HeaderValue::from_static("*");
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
-    // By name: not every browser takes `*` for all of them.
-    let exposed = HeaderValue::from_static("Location, ETag, Link, Accept-Patch");
-    response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
-    response
-}
-
 // RFC 9725 4.2: GET says nothing about a session.
 async fn nothing() -> Response {
-    open_to_pages(StatusCode::NO_CONTENT.into_response())
+    StatusCode::NO_CONTENT.into_response()
 }
 
 async fn options() -> Response {
-    let mut response = open_to_pages(StatusCode::OK.into_response());
+    let mut response = StatusCode::OK.into_response();
     let mut set = |name: HeaderName, value: &'static str| {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     };
-    // `*` does not cover Authorization.
-    set(header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization");
-    set(header::ACCESS_CONTROL_ALLOW_METHODS, "PATCH, OPTIONS, GET, POST, DELETE");
+    set(header::ALLOW, "PATCH, OPTIONS, GET, POST, DELETE");
     set(HeaderName::from_static("accept-post"), SDP);
     set(ACCEPT_PATCH, FRAGMENT);
     response
@@ -140,7 +129,7 @@ async fn create(State(at): State<Endpoint>, request: Request) -> Result<Response
     for link in ice_links(&created.ice_servers) {
         headers.append(header::LINK, link);
     }
-    Ok(open_to_pages(response))
+    Ok(response)
 }
 
 // RFC 9725 4.6: one header field per server.
@@ -205,14 +194,14 @@ async fn patch(
     let text = text_of(body).await?;
     if etag != "*" {
         at.rtc.fragment(whom, etag, text).await?;
-        return Ok(open_to_pages(StatusCode::NO_CONTENT.into_response()));
+        return Ok(StatusCode::NO_CONTENT.into_response());
     }
     // RFC 9725 4.3.3: an ICE restart matches any session.
     let answer = at.rtc.restart(whom, text).await?;
     let mut response = (StatusCode::OK, answer.sdp).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(FRAGMENT));
     insert(response.headers_mut(), header::ETAG, format!("\"{}\"", answer.etag));
-    Ok(open_to_pages(response))
+    Ok(response)
 }
 
 async fn delete(
@@ -223,5 +212,5 @@ async fn delete(
     let (parts, _) = request.into_parts();
     let whom = whom(&at, participant, &parts)?;
     at.rtc.delete(whom).await?;
-    Ok(open_to_pages(StatusCode::OK.into_response()))
+    Ok(StatusCode::OK.into_response())
 }

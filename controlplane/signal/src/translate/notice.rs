@@ -4,8 +4,8 @@ use livekit_protocol as proto;
 use livekit_protocol::request_response::Request as Echo;
 use livekit_protocol::signal_response::Message;
 use ringway_room::calls::{
-    AddTrack, AnnouncedCodec, Asked, ConnectionQualityInfo, DataTrackHandle, DisconnectReason,
-    LeaveAction, Notice, PublishDataTrack, SpeakerInfo, VideoQuality,
+    AddTrack, AnnouncedCodec, Asked, ConnectionQualityInfo, DataBlobKey, DataTrackHandle,
+    DisconnectReason, LeaveAction, Notice, PublishDataTrack, SpeakerInfo, VideoQuality,
 };
 
 use super::info;
@@ -52,6 +52,16 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
         | Notice::DataTrackUnpublished(_)
         | Notice::DataTrackHandles(_)
         | Notice::DataPermissionUpdate { .. } => return data_tracks(notice),
+        Notice::DataBlobStored { request_id, key } => {
+            let (request_id, key) = (*request_id, Some(data_blob_key(key)));
+            Message::StoreDataBlobResponse(proto::StoreDataBlobResponse { request_id, key })
+        }
+        Notice::DataBlob { request_id, blob } => {
+            let key = Some(data_blob_key(&blob.key));
+            let blob = Some(proto::DataBlob { key, contents: blob.contents.clone() });
+            let request_id = *request_id;
+            Message::GetDataBlobResponse(proto::GetDataBlobResponse { request_id, blob })
+        }
         Notice::SpeakersChanged(all) => speakers(all),
         Notice::RoomUpdate(room) => {
             Message::RoomUpdate(proto::RoomUpdate { room: Some(info::room(room, codecs)) })
@@ -62,7 +72,7 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
                 request_id: *request_id,
                 reason: reason.number(),
                 message: message.clone(),
-                request: Some(echo(*request_id, asked)),
+                request: echo(*request_id, asked),
             })
         }
         Notice::SourceEnded { .. }
@@ -181,8 +191,19 @@ fn qualities(
     }
 }
 
-fn echo(request_id: u32, asked: &Asked) -> Echo {
-    match asked {
+fn data_blob_key(key: &DataBlobKey) -> proto::DataBlobKey {
+    use proto::data_blob_key::Key;
+    let key = match key {
+        DataBlobKey::Generic(text) => Key::Generic(text.clone()),
+        DataBlobKey::Schema(id) => Key::SchemaId(info::schema(id)),
+    };
+    proto::DataBlobKey { key: Some(key) }
+}
+
+/// What was asked, where LiveKit's answers repeat it.
+fn echo(request_id: u32, asked: &Asked) -> Option<Echo> {
+    Some(match asked {
+        Asked::DataBlob => return None,
         Asked::AddTrack(add) => Echo::AddTrack(add_track(add)),
         Asked::Mute { track, muted } => {
             Echo::Mute(proto::MuteTrackRequest { sid: track.to_string(), muted: *muted })
@@ -212,7 +233,7 @@ fn echo(request_id: u32, asked: &Asked) -> Echo {
                 height: *height,
             })
         }
-    }
+    })
 }
 
 fn publish_data_track(wish: &PublishDataTrack) -> proto::PublishDataTrackRequest {

@@ -3,9 +3,9 @@
 use livekit_protocol as proto;
 use livekit_protocol::signal_request::Message;
 use ringway_room::calls::{
-    AddTrack, AnnouncedCodec, AudioFeature, BackupCodecPolicy, DataEncoding, DataSchema,
-    DisconnectReason, Encryption, LayerMode, PublishDataTrack, Request, TrackKind, TrackPermission,
-    TrackSettings, TrackSid, TrackSource, VideoLayer, VideoQuality,
+    AddTrack, AnnouncedCodec, AudioFeature, BackupCodecPolicy, DataBlobKey, DataEncoding,
+    DataSchema, DisconnectReason, Encryption, LayerMode, PublishDataTrack, Request, TrackKind,
+    TrackPermission, TrackSettings, TrackSid, TrackSource, VideoLayer, VideoQuality,
 };
 
 /// What became of a message.
@@ -50,6 +50,12 @@ pub(crate) fn request(message: Message) -> Translated {
             Some(Request::UnpublishDataTrack { handle: wish.pub_handle })
         }
         Message::UpdateDataSubscription(update) => Some(data_subscription(update)),
+        Message::StoreDataBlobRequest(wish) => Some(store_data_blob(wish)),
+        Message::GetDataBlobRequest(wish) => Some(Request::GetDataBlob {
+            request_id: wish.request_id,
+            owner: wish.participant_identity.clone(),
+            key: wish.key.as_ref().and_then(data_blob_key),
+        }),
         Message::Leave(leave) => Some(Request::Leave { reason: reason(leave.reason) }),
         _ => return Translated::Other(message),
     };
@@ -78,7 +84,7 @@ pub(crate) fn data_subscription(update: &proto::UpdateDataSubscription) -> Reque
 }
 
 fn publish_data_track(wish: &proto::PublishDataTrackRequest) -> Request {
-    use proto::{data_track_frame_encoding as frame, data_track_schema_encoding as schema};
+    use proto::data_track_frame_encoding as frame;
     let frame_encoding = wish.frame_encoding.as_ref().and_then(|encoding| {
         Some(match encoding.value.as_ref()? {
             frame::Value::WellKnown(number) => {
@@ -89,25 +95,44 @@ fn publish_data_track(wish: &proto::PublishDataTrackRequest) -> Request {
             frame::Value::Custom(name) => DataEncoding::Custom(name.clone()),
         })
     });
-    let schema = wish.schema.as_ref().map(|id| DataSchema {
-        name: id.name.clone(),
-        encoding: id.encoding.as_ref().and_then(|encoding| {
-            Some(match encoding.value.as_ref()? {
-                schema::Value::WellKnown(number) => {
-                    let known = schema::WellKnownSchemaEncoding::try_from(*number);
-                    DataEncoding::WellKnown(known.unwrap_or_default() as i32)
-                }
-                schema::Value::Custom(name) => DataEncoding::Custom(name.clone()),
-            })
-        }),
-    });
     Request::PublishDataTrack(Box::new(PublishDataTrack {
         handle: wish.pub_handle,
         name: wish.name.clone(),
         encryption: Encryption::from_number(wish.encryption).unwrap_or(Encryption::Custom),
         frame_encoding,
-        schema,
+        schema: wish.schema.as_ref().map(schema),
     }))
+}
+
+fn schema(id: &proto::DataTrackSchemaId) -> DataSchema {
+    use proto::data_track_schema_encoding::{Value, WellKnownSchemaEncoding};
+    let encoding = id.encoding.as_ref().and_then(|encoding| {
+        Some(match encoding.value.as_ref()? {
+            Value::WellKnown(number) => {
+                let known = WellKnownSchemaEncoding::try_from(*number);
+                DataEncoding::WellKnown(known.unwrap_or_default() as i32)
+            }
+            Value::Custom(name) => DataEncoding::Custom(name.clone()),
+        })
+    });
+    DataSchema { name: id.name.clone(), encoding }
+}
+
+fn store_data_blob(wish: &proto::StoreDataBlobRequest) -> Request {
+    let blob = wish.blob.as_ref();
+    Request::StoreDataBlob {
+        request_id: wish.request_id,
+        key: blob.and_then(|blob| data_blob_key(blob.key.as_ref()?)),
+        contents: blob.map(|blob| blob.contents.clone()).unwrap_or_default(),
+    }
+}
+
+fn data_blob_key(key: &proto::DataBlobKey) -> Option<DataBlobKey> {
+    use proto::data_blob_key::Key;
+    Some(match key.key.as_ref()? {
+        Key::Generic(text) => DataBlobKey::Generic(text.clone()),
+        Key::SchemaId(id) => DataBlobKey::Schema(schema(id)),
+    })
 }
 
 fn settings(update: &proto::UpdateTrackSettings) -> Request {

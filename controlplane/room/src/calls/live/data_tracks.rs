@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::announce::Delta;
 use super::change::respond;
 use super::{LiveParticipant, LiveRoom};
+use crate::calls::config::within;
 use crate::calls::turn::Turn;
 use crate::calls::{
     Asked, DataEncoding, DataTrackHandle, DataTrackInfo, Notice, PublishDataTrack, RequestReason,
@@ -16,8 +17,6 @@ use crate::id::{DataTrackSid, ParticipantSid};
 
 /// LiveKit's bound on names, bytes.
 const NAME_BYTES: usize = 256;
-/// LiveKit's `limit.max_data_track_custom_encoding_length`, bytes.
-const ENCODING_BYTES: usize = 32;
 /// Data tracks of one participant; LiveKit has no bound. Raised: one participant makes every update
 /// about it longer; lowered: machines with many sensors cannot publish them all.
 const TRACKS_MAX: usize = 256;
@@ -68,6 +67,9 @@ impl LiveRoom {
         if !participant.permission.can_publish_data {
             return Err((RequestReason::NotAllowed, "no permission to publish data"));
         }
+        if !turn.config.data_tracks {
+            return Err((RequestReason::NotAllowed, "data tracks are off on this server"));
+        }
         let handle = u16::try_from(wish.handle).ok().filter(|handle| *handle != 0);
         let Some(handle) = handle else {
             return Err((RequestReason::InvalidHandle, "a handle is 1 to 65535"));
@@ -75,7 +77,7 @@ impl LiveRoom {
         if wish.name.is_empty() || wish.name.len() > NAME_BYTES {
             return Err((RequestReason::InvalidName, "a name has 1 to 256 bytes"));
         }
-        if !is_described_well(wish) {
+        if !is_described_well(wish, turn.config.limits.data_encoding_bytes) {
             return Err((RequestReason::InvalidRequest, "an encoding or schema without a name"));
         }
         let same = participant.data_tracks.iter().find_map(|known| {
@@ -348,14 +350,19 @@ impl LiveParticipant {
 }
 
 /// Encodings and schemas have names, and those are short.
-fn is_described_well(wish: &PublishDataTrack) -> bool {
-    let good = |encoding: &Option<DataEncoding>| match encoding {
-        Some(DataEncoding::Custom(name)) => !name.is_empty() && name.len() <= ENCODING_BYTES,
-        _ => true,
-    };
+fn is_described_well(wish: &PublishDataTrack, encoding_bytes: usize) -> bool {
+    let good = |encoding: &Option<DataEncoding>| is_named_well(encoding, encoding_bytes);
     let schema = wish.schema.as_ref().is_none_or(|schema| {
         let named = !schema.name.is_empty() && schema.name.len() <= NAME_BYTES;
         named && good(&schema.encoding)
     });
     schema && good(&wish.frame_encoding)
+}
+
+/// Whether an encoding of the application's own has a name that is short enough.
+pub(super) fn is_named_well(encoding: &Option<DataEncoding>, bytes: usize) -> bool {
+    match encoding {
+        Some(DataEncoding::Custom(name)) => !name.is_empty() && within(name.len(), bytes),
+        Some(DataEncoding::WellKnown(_)) | None => true,
+    }
 }

@@ -10,8 +10,8 @@ use super::permission::Audience;
 use super::subscribe::Subscription;
 use super::track::PendingTrack;
 use crate::calls::{
-    Attributes, ClientInfo, ConnectionQuality, DataTrackInfo, DisconnectReason, Grants, Join,
-    MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims,
+    Attributes, ClientInfo, ConnectionQuality, DataBlob, DataTrackInfo, DisconnectReason, Grants,
+    Join, MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims,
     TrackInfo, TrackKind, TrackSettings,
 };
 use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
@@ -54,6 +54,8 @@ pub(crate) struct LiveParticipant {
     pub(super) published: Vec<TrackSid>,
     pub(super) pending: Vec<PendingTrack>,
     pub(super) data_tracks: Vec<Arc<DataTrackInfo>>,
+    /// What it left for others to get.
+    pub(super) data_blobs: Vec<Arc<DataBlob>>,
     /// Data tracks that it wants to receive.
     pub(super) data_wishes: IndexMap<DataTrackSid, DataWish>,
     /// The handle that was given to one of them last.
@@ -122,6 +124,7 @@ impl LiveParticipant {
             published: Vec::new(),
             pending: Vec::new(),
             data_tracks: Vec::new(),
+            data_blobs: Vec::new(),
             data_wishes: IndexMap::new(),
             last_data_handle: 0,
             abandoned: VecDeque::new(),

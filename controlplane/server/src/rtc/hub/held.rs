@@ -80,6 +80,8 @@ fn is_of_others(notice: &Notice) -> bool {
         | Notice::SubscribedQuality { .. }
         | Notice::DataTrackPublished(_)
         | Notice::DataTrackUnpublished(_)
+        | Notice::DataBlobStored { .. }
+        | Notice::DataBlob { .. }
         | Notice::ConnectionQuality(_)
         | Notice::RefreshToken(_)
         | Notice::RequestResponse { .. }
