@@ -63,21 +63,29 @@ pub enum Label {
     Lossy,
     /// `_data_track`: the same, for data tracks.
     DataTrack,
+    /// A channel of any other name, that an application opened for itself.
+    Own,
 }
 
 impl Label {
-    const ALL: [Self; 3] = [Self::Reliable, Self::Lossy, Self::DataTrack];
+    const PROTOCOL: [Self; 3] = [Self::Reliable, Self::Lossy, Self::DataTrack];
 
     fn name(self) -> &'static str {
         match self {
             Self::Reliable => "_reliable",
             Self::Lossy => "_lossy",
             Self::DataTrack => "_data_track",
+            Self::Own => "own",
         }
     }
 
-    fn of(name: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|label| label.name().as_bytes() == name)
+    fn of(name: &[u8]) -> Self {
+        let known = Self::PROTOCOL.into_iter().find(|label| label.name().as_bytes() == name);
+        known.unwrap_or(Self::Own)
+    }
+
+    fn is_lossy(self) -> bool {
+        matches!(self, Self::Lossy | Self::DataTrack)
     }
 }
 
@@ -117,8 +125,7 @@ pub enum SendRefused {
 
 struct Channel {
     id: u16,
-    /// `None`: one that nobody here has a use for.
-    label: Option<Label>,
+    label: Label,
     open: bool,
     /// We have reset our direction of it.
     closed: bool,
@@ -222,7 +229,7 @@ impl Association {
                 ppid::DCEP => self.handle_dcep(id, &message.payload),
                 other => {
                     let known = self.channels.iter().find(|channel| channel.id == id);
-                    let Some(label) = known.and_then(|channel| channel.label) else { continue };
+                    let Some(label) = known.map(|channel| channel.label) else { continue };
                     let empty = matches!(other, ppid::TEXT_EMPTY | ppid::BINARY_EMPTY);
                     let payload = if empty { Vec::new() } else { message.payload };
                     return Some(Incoming { label, payload });
@@ -278,7 +285,7 @@ impl Association {
         payload: &[u8],
         spare: bool,
     ) -> Result<(), SendRefused> {
-        let usable = |channel: &&Channel| channel.label == Some(label) && channel.open;
+        let usable = |channel: &&Channel| channel.label == label && channel.open;
         let id = self.channels.iter().find(usable).map(|channel| channel.id);
         let id = id.filter(|_| self.is_connected()).ok_or(SendRefused::Closed)?;
         self.advance(now_ns);
@@ -293,11 +300,11 @@ impl Association {
             return Err(SendRefused::Full);
         }
         let message = Message::new(StreamId(id), PpId(ppid::BINARY), payload.to_vec());
-        let lossy = !reliable;
+        let lossy = label.is_lossy();
         let options = SendOptions {
             unordered: lossy,
             lifetime: match label {
-                Label::Reliable => None,
+                Label::Reliable | Label::Own => None,
                 Label::Lossy => Some(LOSSY_LIFETIME),
                 Label::DataTrack => Some(TRACK_LIFETIME),
             },
@@ -337,7 +344,7 @@ impl Association {
 
     /// Looks again at how much waits.
     pub fn refresh(&mut self, now_ns: u64) {
-        let reliable = |channel: &&Channel| channel.label == Some(Label::Reliable);
+        let reliable = |channel: &&Channel| channel.label == Label::Reliable;
         if let Some(channel) = self.channels.iter().find(reliable) {
             let buffered = self.socket.buffered_amount(StreamId(channel.id));
             self.note_sent(now_ns, buffered);
@@ -347,7 +354,15 @@ impl Association {
     /// Whether messages can be sent on a channel.
     pub fn is_open(&self, label: Label) -> bool {
         self.is_connected()
-            && self.channels.iter().any(|channel| channel.label == Some(label) && channel.open)
+            && self.channels.iter().any(|channel| channel.label == label && channel.open)
+    }
+
+    /// Opens a channel of the application's own, for [`Label::Own`].
+    pub fn open_own(&mut self) {
+        let id = (0..).map(|at| 2 * at + 1).find(|id| self.channels.iter().all(|c| c.id != *id));
+        let id = id.unwrap_or(STREAM_ID_MAX);
+        self.channels.push(Channel { id, label: Label::Own, open: false, closed: false });
+        self.send_dcep(id, open_message(Label::Own));
     }
 
     /// Whether nothing will come of it any more.
@@ -418,13 +433,13 @@ impl Association {
             return;
         }
         self.opened = true;
-        for (at, label) in (0..).zip(Label::ALL) {
+        for (at, label) in (0..).zip(Label::PROTOCOL) {
             let (id, open) = match self.opening {
                 Opening::Peer => return,
                 Opening::Ours => (2 * at + 1, false),
                 Opening::Negotiated => (100 + at, true),
             };
-            self.channels.push(Channel { id, label: Some(label), open, closed: false });
+            self.channels.push(Channel { id, label, open, closed: false });
             if !open {
                 self.send_dcep(id, open_message(label));
             }
@@ -504,7 +519,7 @@ fn data_chunks(packet: &[u8]) -> Option<DataChunks> {
 /// RFC 8832 5.1: type, channel type, priority, reliability, lengths of label and protocol, they.
 fn open_message(label: Label) -> Vec<u8> {
     // 0x81: unordered, as many repetitions as the parameter says: none.
-    let kind = if label == Label::Reliable { 0 } else { 0x81 };
+    let kind = if label.is_lossy() { 0x81 } else { 0 };
     let name = label.name().as_bytes();
     let mut message = vec![DCEP_OPEN, kind, 0, 0, 0, 0, 0, 0, 0, name.len() as u8, 0, 0];
     message.extend_from_slice(name);

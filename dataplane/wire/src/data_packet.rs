@@ -21,6 +21,7 @@ mod field {
     pub(super) const SID: u32 = 17;
     /// Of a user packet.
     pub(super) const USER_SID: u32 = 1;
+    pub(super) const USER_PAYLOAD: u32 = 2;
     pub(super) const USER_DESTINATION_SID: u32 = 3;
     pub(super) const USER_IDENTITY: u32 = 5;
     pub(super) const USER_DESTINATION: u32 = 6;
@@ -256,6 +257,17 @@ impl<'a> DataPacketView<'a> {
             }
         }
     }
+}
+
+/// A packet with bytes of the application's, as LiveKit makes one of what came over a channel that
+/// is none of the protocol's.
+pub fn user_packet(payload: &[u8]) -> Vec<u8> {
+    let length = length_of(field::USER_PAYLOAD, payload);
+    let mut packet = Vec::with_capacity(length + 8);
+    put_varint(&mut packet, field::USER << 3 | 2);
+    put_varint(&mut packet, length as u32);
+    put(&mut packet, field::USER_PAYLOAD, payload);
+    packet
 }
 
 fn put(out: &mut Vec<u8>, number: u32, value: &[u8]) {

@@ -51,17 +51,9 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
         Notice::DataTrackPublished(_)
         | Notice::DataTrackUnpublished(_)
         | Notice::DataTrackHandles(_)
-        | Notice::DataPermissionUpdate { .. } => return data_tracks(notice),
-        Notice::DataBlobStored { request_id, key } => {
-            let (request_id, key) = (*request_id, Some(data_blob_key(key)));
-            Message::StoreDataBlobResponse(proto::StoreDataBlobResponse { request_id, key })
-        }
-        Notice::DataBlob { request_id, blob } => {
-            let key = Some(data_blob_key(&blob.key));
-            let blob = Some(proto::DataBlob { key, contents: blob.contents.clone() });
-            let request_id = *request_id;
-            Message::GetDataBlobResponse(proto::GetDataBlobResponse { request_id, blob })
-        }
+        | Notice::DataPermissionUpdate { .. }
+        | Notice::DataBlobStored { .. }
+        | Notice::DataBlob { .. } => return data(notice),
         Notice::SpeakersChanged(all) => speakers(all),
         Notice::RoomUpdate(room) => {
             Message::RoomUpdate(proto::RoomUpdate { room: Some(info::room(room, codecs)) })
@@ -107,8 +99,8 @@ fn subscriptions(notice: &Notice) -> Option<Message> {
     })
 }
 
-/// The same for notices about data tracks.
-fn data_tracks(notice: &Notice) -> Option<Message> {
+/// The same for notices about data tracks and data blobs.
+fn data(notice: &Notice) -> Option<Message> {
     Some(match notice {
         Notice::DataTrackPublished(track) => {
             let info = Some(info::data_track(track));
@@ -117,6 +109,16 @@ fn data_tracks(notice: &Notice) -> Option<Message> {
         Notice::DataTrackUnpublished(track) => {
             let info = Some(info::data_track(track));
             Message::UnpublishDataTrackResponse(proto::UnpublishDataTrackResponse { info })
+        }
+        Notice::DataBlobStored { request_id, key } => {
+            let (request_id, key) = (*request_id, Some(data_blob_key(key)));
+            Message::StoreDataBlobResponse(proto::StoreDataBlobResponse { request_id, key })
+        }
+        Notice::DataBlob { request_id, blob } => {
+            let key = Some(data_blob_key(&blob.key));
+            let blob = Some(proto::DataBlob { key, contents: blob.contents.clone() });
+            let request_id = *request_id;
+            Message::GetDataBlobResponse(proto::GetDataBlobResponse { request_id, blob })
         }
         Notice::DataTrackHandles(all) => data_handles(all),
         Notice::DataPermissionUpdate { publisher, track, allowed } => {

@@ -15,7 +15,7 @@ use ringway_abi::call::{CallEvent, DataOpening, DataSpec, data_rights};
 use ringway_abi::counters::Counter;
 use ringway_abi::message::Refusal;
 use ringway_proto::sctp::{Incoming, Label, Opening, SendRefused};
-use ringway_wire::data_packet::{Content, DataPacketView, Sender};
+use ringway_wire::data_packet::{Content, DataPacketView, Sender, user_packet};
 
 use super::Calls;
 use super::data_end::DataEnd;
@@ -181,7 +181,12 @@ impl Calls {
             counters.add(Counter::DataReceived, 1);
             let passed = match incoming.label {
                 Label::DataTrack => self.pass_track(now, id, &incoming.payload, counters),
-                _ => self.pass_on(now, id, &incoming, counters),
+                Label::Reliable | Label::Lossy => self.pass_on(now, id, &incoming, counters),
+                Label::Own => {
+                    let payload = user_packet(&incoming.payload);
+                    let packet = Incoming { label: Label::Reliable, payload };
+                    self.pass_on(now, id, &packet, counters)
+                }
             };
             let receivers = passed.unwrap_or_else(|reason| {
                 counters.add(reason, 1);

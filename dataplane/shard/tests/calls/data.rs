@@ -100,6 +100,25 @@ fn everybody_or_whom_it_names_gets_it_with_its_true_sender() {
     }
 }
 
+/// What comes over a channel that is none of LiveKit's reaches the others as a user packet.
+#[test]
+fn a_channel_of_the_applications_own() {
+    let mut world = World::connected(2);
+    join(&mut world, 1, BOTH, DataOpening::Client);
+    join(&mut world, 2, BOTH, DataOpening::Negotiated);
+    world.peer(1).data.as_mut().expect("data").open_own();
+    world.pass(50);
+    send(&mut world, 1, Label::Own, b"raw");
+    let mut sender = field(1, b"PA_1");
+    sender.extend(field(5, b"member1"));
+    let mut payload = signed(field(2, &field(2, b"raw")), 1);
+    payload.extend(field(2, &sender));
+    assert_eq!(take(&mut world, 2), [Incoming { label: Label::Reliable, payload }]);
+    set(1, data_rights::DELIVER, DataOpening::Client).into_iter().for_each(|ask| world.ask(ask));
+    send(&mut world, 1, Label::Own, b"more");
+    assert_eq!((take(&mut world, 2), world.counters.get(Counter::DataForbidden)), (vec![], 1));
+}
+
 #[test]
 fn what_is_not_allowed_or_not_well_formed_goes_nowhere() {
     let mut world = World::connected(2);
