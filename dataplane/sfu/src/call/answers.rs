@@ -5,6 +5,10 @@ use ringway_wire::rtcp::ReportBlock;
 
 use crate::report::Reported;
 
+/// Least time between two sender reports to one receiver, ns. RFC 3550 6.2 recommends 5 s, and
+/// LiveKit does so. Raised: a receiver hears later of clocks that drift; lowered: more packets.
+const REPORT_NS: u64 = 4_000_000_000;
+
 /// The reports of one subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
@@ -19,6 +23,12 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Whether a sender report is due. Publishers make one a second; passed on each as a packet of
+    /// its own, they are a sixth of what a listener of sound is sent.
+    pub fn report_is_due(&self, now_ns: u64) -> bool {
+        self.sent.is_none_or(|(_, sent_ns)| now_ns.saturating_sub(sent_ns) >= REPORT_NS)
+    }
+
     /// Notes that a sender report with the time `ntp` leaves at `now_ns`.
     pub fn report_sent(&mut self, now_ns: u64, ntp: u64) {
         self.sent = Some((ntp::middle(ntp), now_ns));
@@ -97,6 +107,16 @@ mod tests {
         answers.handle_report(1_100_000_000, &block(1, 0, 0x2233_4455, 0x8000));
         assert_eq!(answers.round_trip_ns(), Some(0));
         assert_eq!(answers.reported.map(|reported| reported.fraction_lost), Some(9));
+    }
+
+    #[test]
+    fn reports_are_seldom_but_for_the_first() {
+        let mut answers = Answers::default();
+        assert!(answers.report_is_due(0));
+        answers.report_sent(1_000, 1 << 32);
+        for (at_ns, due) in [(1_000, false), (REPORT_NS, false), (REPORT_NS + 1_000, true)] {
+            assert_eq!(answers.report_is_due(at_ns), due, "{at_ns}");
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ struct Share {
 
 impl Hold {
     /// Lets sound wait for at most `ns` where the shard is busier than `from_permille` of a core;
-    /// 0: it never waits.
+    /// 0 ns: it never waits; from 0 ‰ on: always, and for all of it.
     pub(super) fn set_bound(&mut self, ns: u64, from_permille: u32) {
         (self.bound_ns, self.from_permille) = (ns, from_permille.into());
         self.observe(self.busy_permille as u32);
@@ -83,8 +83,11 @@ impl Hold {
     pub(super) fn observe(&mut self, busy_permille: u32) {
         // An average over about eight of them: one busy moment is no load.
         self.busy_permille = (self.busy_permille * 7 + u64::from(busy_permille)) / 8;
-        let over = self.busy_permille.saturating_sub(self.from_permille).min(RISE);
-        self.length_ns = self.bound_ns * over / RISE;
+        self.length_ns = match self.from_permille {
+            // The operator would rather have the time of the core, always.
+            0 => self.bound_ns,
+            from => self.bound_ns * self.busy_permille.saturating_sub(from).min(RISE) / RISE,
+        };
     }
 
     /// When what waits must leave.
@@ -148,8 +151,8 @@ fn len_of(queued: &Queued) -> u16 {
 
 impl Calls {
     /// Lets packets of sound wait for each other when the shard is busier than `from_permille` of a
-    /// core: the longer the busier it is, for at most `ns` from 200 ‰ more on. 0: they never wait.
-    /// To be called before there are sources.
+    /// core: the longer the busier it is, for at most `ns` from 200 ‰ more on. 0 ns: they never
+    /// wait; from 0 ‰ on: always for `ns`. To be called before there are sources.
     pub fn hold_sound(&mut self, ns: u64, from_permille: u32) {
         self.hold.set_bound(ns, from_permille);
     }
@@ -262,7 +265,9 @@ impl Calls {
                     sending.end_run(&mut run, to);
                     return false;
                 }
-                if let Some(layer) = stream.report {
+                if let Some(layer) = stream.report
+                    && subscription.answers.report_is_due(now.mono_ns)
+                {
                     sending.end_run(&mut run, to);
                     if !sending.send_report(stream, layer, subscription, session) {
                         return false;
@@ -307,6 +312,10 @@ mod tests {
             let found_us = hold.length_ns / 1_000;
             assert!(found_us.abs_diff(expect_us) <= 160, "{busy} ‰: {found_us} µs");
         }
+        let mut always = Hold::default();
+        always.set_bound(4_000_000, 0);
+        always.observe(0);
+        assert_eq!(always.length_ns, 4_000_000, "it is not asked for how busy it is");
         let mut off = Hold::default();
         off.set_bound(0, 50);
         off.observe(1_000);

@@ -502,6 +502,9 @@ impl<'a> Sending<'a> {
     ) -> bool {
         let report = stream.source.layers().get(usize::from(layer)).and_then(|l| l.report());
         let Some((report, (socket, to))) = report.zip(session.target) else { return true };
+        if !subscription.answers.report_is_due(self.now.mono_ns) {
+            return true;
+        }
         let ssrc = subscription.dress.ssrc;
         let Some(mut report) = subscription.route.sender_report(ssrc, layer, &report) else {
             return true;

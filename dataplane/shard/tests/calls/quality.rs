@@ -14,6 +14,7 @@ fn told(lost: u32) -> [Option<(u32, u32, u32)>; 2] {
     let mut world = World::connected(2);
     world.ask(CallCommand::AddSource(source(10, 1, SourceKind::Audio, 500)));
     world.ask(CallCommand::AddRoute(route(20, 10, 2, OPUS, 900)));
+    let mut heard = None;
     let mut found = [None; 2];
     let mut highest = 0;
     for sequence in 0..900_u16 {
@@ -26,7 +27,8 @@ fn told(lost: u32) -> [Option<(u32, u32, u32)>; 2] {
         }
         world.pass(20);
         if sequence % 50 == 0 {
-            exchange_reports(&mut world, highest, i32::from(sequence) * lost as i32 / 100);
+            let lost = i32::from(sequence) * lost as i32 / 100;
+            exchange_reports(&mut world, &mut heard, highest, lost);
         }
         for event in std::mem::take(&mut world.events) {
             let CallEvent::Quality { subject, expected, lost, rtt_us, .. } = event else {
@@ -40,8 +42,9 @@ fn told(lost: u32) -> [Option<(u32, u32, u32)>; 2] {
     found
 }
 
-/// The publisher reports, and 40 ms later the subscriber, who says that it waited for 10 of them.
-fn exchange_reports(world: &mut World, highest: u32, lost: i32) {
+/// The publisher reports, and 40 ms later the subscriber, who says that it heard of the last report
+/// that was passed on 30 ms after it left. `heard` is that report's NTP time and when it left.
+fn exchange_reports(world: &mut World, heard: &mut Option<(u64, u64)>, highest: u32, lost: i32) {
     let mut out = [0; 128];
     let report = SenderReport {
         ssrc: 500,
@@ -53,21 +56,25 @@ fn exchange_reports(world: &mut World, highest: u32, lost: i32) {
     let len = write_sender_report(&mut out, &report, &[]).expect("room");
     world.peer(2).rtcp.clear();
     world.send_rtcp(1, &out[..len]);
-    let rtcp = world.peer(2).rtcp.pop().expect("the report is passed on");
-    let compound = Compound::parse(&rtcp).expect("RTCP");
-    let ntp = compound.packets().find_map(|packet| match packet {
-        Packet::SenderReport(report, _) => Some(report.ntp),
-        _ => None,
-    });
+    if let Some(rtcp) = world.peer(2).rtcp.pop() {
+        let compound = Compound::parse(&rtcp).expect("RTCP");
+        let ntp = compound.packets().find_map(|packet| match packet {
+            Packet::SenderReport(report, _) => Some(report.ntp),
+            _ => None,
+        });
+        *heard = ntp.map(|ntp| (ntp, world.now.mono_ns));
+    }
     world.pass(40);
+    let (ntp, left_ns) = heard.expect("the first report is passed on");
+    let waited_ms = (world.now.mono_ns - left_ns) / 1_000_000 - 30;
     let block = ReportBlock {
         ssrc: 900,
         fraction_lost: 0,
         cumulative_lost: lost,
         extended_highest_sequence: highest,
         jitter: 96,
-        last_sr: (ntp.expect("a sender report") >> 16) as u32,
-        delay_since_last_sr: 65_536 / 100,
+        last_sr: (ntp >> 16) as u32,
+        delay_since_last_sr: (waited_ms * 65_536 / 1_000) as u32,
     };
     let len = write_receiver_report(&mut out, &ReceiverReport { ssrc: 2 }, &[block]).expect("room");
     world.send_rtcp(2, &out[..len]);
