@@ -17,6 +17,10 @@ const FAR_V6: (Ipv6Addr, u16) = (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
 /// Addresses that clients are told at most: they check each of them, over UDP and over TCP.
 const ADDRESSES_MAX: usize = 8;
 
+/// Sockets of single addresses that a shard has at most. Raised: more file descriptors; lowered: on a
+/// machine with more addresses answers to some of them leave from another one.
+const OWN_MAX: usize = 16;
+
 /// Whom LiveKit asks where the configuration names nobody.
 const STUN_SERVERS: [&str; 3] =
     ["global.stun.twilio.com:3478", "stun.l.google.com:19302", "stun1.l.google.com:19302"];
@@ -58,7 +62,16 @@ pub(crate) fn media_addresses(rtc: &Rtc) -> Result<MediaAddresses, AddressError>
     let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     let bind = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let (udp_ports, tcp_port) = (rtc.udp_ports(), rtc.tcp_port);
-    Ok(MediaAddresses { bind, udp_ports, tcp_port, advertised, relay: None })
+    let own = several(interfaces::addresses().unwrap_or_default());
+    Ok(MediaAddresses { bind, udp_ports, tcp_port, advertised, own, relay: None })
+}
+
+/// Addresses of families that have several.
+fn several(found: Vec<InterfaceAddress>) -> Vec<IpAddr> {
+    let all: Vec<IpAddr> = found.into_iter().map(|address| address.ip).collect();
+    let count = |v4: bool| all.iter().filter(|ip| ip.is_ipv4() == v4).count();
+    let several = |ip: &&IpAddr| count(ip.is_ipv4()) > 1;
+    all.iter().filter(several).copied().take(OWN_MAX).collect()
 }
 
 fn own(names: &Names) -> Vec<IpAddr> {
@@ -177,6 +190,21 @@ mod tests {
         }
         // A route's address that no interface tells of is believed.
         assert_eq!(choose(ips("192.0.2.1").into_iter(), &[], &names(&[], &[])), ips("192.0.2.1"));
+    }
+
+    #[test]
+    fn single_addresses_need_no_socket_of_their_own() {
+        for (found, expect) in [
+            ("", ""),
+            ("10.0.0.2 2001:db8::2", ""),
+            ("10.0.0.2 10.0.0.3 2001:db8::2", "10.0.0.2 10.0.0.3"),
+            ("10.0.0.2 2001:db8::2 2001:db8::3", "2001:db8::2 2001:db8::3"),
+        ] {
+            let name = String::from("eth0");
+            let found = ips(found).into_iter();
+            let found = found.map(|ip| InterfaceAddress { name: name.clone(), ip }).collect();
+            assert_eq!(several(found), ips(expect));
+        }
     }
 
     #[test]

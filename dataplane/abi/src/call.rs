@@ -129,7 +129,8 @@ pub struct Fingerprint {
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallCommand {
     /// Receive at this address, and tell the certificate's fingerprint. Again with the same
-    /// address: what there is.
+    /// address: what there is. With the port of a socket that is open for all addresses: what comes
+    /// to this one is answered from it.
     OpenMedia {
         /// Where; port 0 takes any.
         udp: SocketAddr,

@@ -85,6 +85,17 @@ struct MediaSocket {
     ipv6: bool,
 }
 
+impl MediaSocket {
+    /// Whether it takes what comes to `address`, as long as nobody else does.
+    fn covers(&self, address: std::net::SocketAddr) -> bool {
+        let own = self.address.ip();
+        own.is_unspecified()
+            && !address.ip().is_unspecified()
+            && self.address.port() == address.port()
+            && (own.is_ipv6() || address.is_ipv4())
+    }
+}
+
 /// One room as far as a shard knows it: who is loud.
 struct Room {
     speakers: Speakers,

@@ -44,6 +44,16 @@ pub trait Sockets {
     /// Binds a UDP socket and receives from it.
     fn open(&mut self, address: SocketAddr) -> Result<Opened<Self::Handle>, OpenError>;
 
+    /// Binds a UDP socket to one address beside `wildcard`, which has its port on all of them, so
+    /// that answers leave from that address.
+    fn open_beside(
+        &mut self,
+        _wildcard: SocketId,
+        address: SocketAddr,
+    ) -> Result<Opened<Self::Handle>, OpenError> {
+        self.open(address)
+    }
+
     /// Names a socket of another shard here, to send from it.
     fn adopt(&mut self, handle: &Self::Handle) -> Result<SocketId, OpenError>;
 

@@ -156,6 +156,12 @@ impl Engine {
         forward!(&mut self.inner, engine => engine.attach(socket, receive))
     }
 
+    /// A socket that was attached.
+    #[must_use]
+    pub fn socket(&self, id: SocketId) -> Option<&Arc<UdpSocket>> {
+        forward!(&self.inner, engine => engine.socket(id))
+    }
+
     /// Removes a socket. Nothing arrives from it any more, runs to it fail with `EBADF`, and the
     /// kernel closes it when the last `Arc` goes. An unknown or stale id is ignored.
     pub fn detach(&mut self, socket: SocketId) {

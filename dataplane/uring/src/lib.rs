@@ -37,5 +37,5 @@ pub use engine::{Engine, EngineConfig, EngineError, EngineKind};
 pub use listener::{BoundListener, listen, tune};
 pub use pool::{MAX_BUFFERS, PoolError, PoolTable};
 pub use probe::{KernelVersion, Missing, Probe, probe};
-pub use socket::{BindError, BoundSocket, SocketOptions, bind};
+pub use socket::{BindError, BoundSocket, SocketOptions, bind, bind_beside};
 pub use tally::{EngineTally, Failure, Tally};

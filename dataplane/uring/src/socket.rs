@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::net::sockopt;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 
 /// How a socket is set up.
@@ -69,7 +69,45 @@ pub enum BindError {
 
 /// Binds a UDP socket. `[::]` takes IPv4 too. A port in use is an error: no address is shared.
 pub fn bind(address: SocketAddr, options: &SocketOptions) -> Result<BoundSocket, BindError> {
-    let fail = |step| move |source| bind_error(address, step, source);
+    bind_as(address, options, false)
+}
+
+/// Binds a UDP socket to one address, where `wildcard` has its port on all of them: what comes to
+/// that address comes to the new socket from now on, and what that one sends comes from there. The
+/// kernel alone would have chosen the first address of the interface.
+///
+/// # Errors
+/// Also when somebody else has the port at that address.
+pub fn bind_beside(
+    wildcard: &UdpSocket,
+    address: SocketAddr,
+    options: &SocketOptions,
+) -> Result<BoundSocket, BindError> {
+    let share = |shared| {
+        let wildcard = SockRef::from(wildcard);
+        wildcard.set_reuse_address(shared).map_err(bind_failure(address, "sharing a port"))
+    };
+    share(true)?;
+    let bound = bind_as(address, options, true);
+    // From here on again nobody else gets it.
+    share(false)?;
+    if let Ok(bound) = &bound {
+        let own = SockRef::from(&*bound.socket);
+        own.set_reuse_address(false).map_err(bind_failure(address, "keeping a port"))?;
+    }
+    bound
+}
+
+fn bind_failure(address: SocketAddr, step: &'static str) -> impl FnOnce(io::Error) -> BindError {
+    move |source| bind_error(address, step, source)
+}
+
+fn bind_as(
+    address: SocketAddr,
+    options: &SocketOptions,
+    shared: bool,
+) -> Result<BoundSocket, BindError> {
+    let fail = |step| bind_failure(address, step);
     let kind = Type::DGRAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))
         .map_err(fail("opening a socket"))?;
@@ -83,6 +121,7 @@ pub fn bind(address: SocketAddr, options: &SocketOptions) -> Result<BoundSocket,
     switch_on(&socket, libc::SO_TIMESTAMPNS).map_err(fail("asking for time stamps"))?;
     switch_on(&socket, libc::SO_RXQ_OVFL).map_err(fail("asking for drop counts"))?;
     forbid_fragments(&socket, address).map_err(fail("forbidding fragments"))?;
+    socket.set_reuse_address(shared).map_err(fail("sharing a port"))?;
     socket.bind(&address.into()).map_err(fail("binding"))?;
     let local = socket.local_addr().map_err(fail("asking for the address"))?;
     let local = local.as_socket().unwrap_or(address);
@@ -150,6 +189,31 @@ mod tests {
         let second = local(&first.local.to_string());
         assert!(matches!(second, Err(BindError::InUse(address)) if address == first.local));
         drop(first);
+    }
+
+    #[test]
+    fn an_address_of_its_own_is_answered_from() {
+        let options = SocketOptions::default();
+        let Ok(all) = local("[::]:0") else { return };
+        let address = SocketAddr::new("127.0.0.93".parse().unwrap(), all.local.port());
+        let one = bind_beside(&all.socket, address, &options).unwrap();
+        assert_eq!(one.local, address);
+        for (to, taker) in [("127.0.0.93", &one), ("127.0.0.94", &all)] {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+            client.send_to(b"who?", (to, address.port())).unwrap();
+            taker.socket.set_nonblocking(false).unwrap();
+            let (_, from) = taker.socket.recv_from(&mut [0; 8]).unwrap();
+            taker.socket.send_to(b"I", from).unwrap();
+            let (_, source) = client.recv_from(&mut [0; 8]).unwrap();
+            // The wildcard answers from where the kernel likes: on loopback where it was asked.
+            assert_eq!(source.port(), address.port());
+            assert!(to != "127.0.0.93" || source == address, "{source}");
+        }
+        for taken in [address, SocketAddr::new("127.0.0.95".parse().unwrap(), address.port())] {
+            let refused = bind(taken, &options);
+            assert!(matches!(refused, Err(BindError::InUse(_))), "{refused:?}");
+        }
     }
 
     #[test]

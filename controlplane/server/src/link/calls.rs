@@ -44,6 +44,9 @@ pub struct MediaAddresses {
     pub tcp_port: u16,
     /// Addresses that clients are told, the best first.
     pub advertised: Vec<IpAddr>,
+    /// Addresses of this machine, where a family has several: answers leave from the one that was
+    /// asked.
+    pub own: Vec<IpAddr>,
     /// How TURN clients are relayed, if they are.
     pub relay: Option<RelaySettings>,
 }
@@ -264,7 +267,7 @@ impl<'a> Calls<'a> {
         }
     }
 
-    async fn handle_done(&mut self, request: u64, outcome: Outcome) -> Option<(u16, Command)> {
+    async fn handle_done(&mut self, request: u64, outcome: Outcome) -> Vec<(u16, Command)> {
         let subject = self.subjects.remove(&request);
         if let Some((shard, port)) = self.opening.remove(&request) {
             let next = self.handle_opened(shard, port, outcome);
@@ -281,11 +284,12 @@ impl<'a> Calls<'a> {
             let reason = translate::refusal(reason);
             self.tell(PlaneNews::Said(PlaneEvent::Refused { subject, reason })).await;
         }
-        None
+        Vec::new()
     }
 
-    /// Gives what to ask next where somebody else has the port.
-    fn handle_opened(&mut self, shard: u16, port: u16, outcome: Outcome) -> Option<(u16, Command)> {
+    /// Gives what to ask next: for another port where somebody else has this one, else for sockets
+    /// of single addresses.
+    fn handle_opened(&mut self, shard: u16, port: u16, outcome: Outcome) -> Vec<(u16, Command)> {
         let Outcome::Media { udp, fingerprint } = outcome else {
             let taken = matches!(outcome, Outcome::Refused { reason: Refusal::PortInUse, .. });
             let several = matches!(self.ends.media.udp_ports, UdpPorts::Among(_));
@@ -298,11 +302,11 @@ impl<'a> Calls<'a> {
                         "somebody else has this UDP port: trying the next one"
                     );
                 }
-                return self.open_next(shard);
+                return self.open_next(shard).into_iter().collect();
             }
             if taken {
                 self.wait_for_port(shard, port);
-                return None;
+                return Vec::new();
             }
             self.portless = true;
             tracing::error!(
@@ -312,19 +316,29 @@ impl<'a> Calls<'a> {
                 "no calls: the data plane cannot open the UDP port for media; free it, or set \
                  another `rtc.udp_port`"
             );
-            return None;
+            return Vec::new();
         };
         let digest = fingerprint.to_vec();
         self.fingerprint = Some(Fingerprint { algorithm: HashAlgorithm::Sha256, digest });
         if self.ends.media.udp_ports == UdpPorts::Closed {
-            return None;
+            return Vec::new();
         }
         let to = |ip: &IpAddr| SocketAddr::new(*ip, udp.port());
         if let Some(addresses) = self.opened.get_mut(usize::from(shard)) {
             addresses.udp = self.ends.media.advertised.iter().map(to).collect();
         }
         tracing::info!(shard, port = udp.port(), "media is received");
-        None
+        if !udp.ip().is_unspecified() {
+            return Vec::new();
+        }
+        // Without one of these calls do as well as the kernel chooses addresses, so nobody waits
+        // for the outcomes.
+        let own: Vec<_> = self.ends.media.own.iter().map(to).collect();
+        let open = own.into_iter().map(|udp| {
+            let (request, call) = (self.number(), abi::CallCommand::OpenMedia { udp });
+            (shard, Command::Call { request, call })
+        });
+        open.collect()
     }
 
     /// The only port that a shard may have is taken: most likely by a data plane that was killed

@@ -154,7 +154,12 @@ impl Calls {
         if let Some(open) = self.sockets.iter().find(same) {
             return (Ok(Outcome::Media { udp: open.address, fingerprint }), None);
         }
-        match sockets.open(udp) {
+        let wildcard = self.sockets.iter().find(|open| open.covers(udp)).map(|open| open.id);
+        let opened = match wildcard {
+            Some(wildcard) => sockets.open_beside(wildcard, udp),
+            None => sockets.open(udp),
+        };
+        match opened {
             Ok(opened) => {
                 if self.sockets.is_empty() {
                     self.pool = HistoryPool::new(HISTORY_BLOCKS);

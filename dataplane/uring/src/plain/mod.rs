@@ -100,6 +100,10 @@ impl Plain {
         Ok(id)
     }
 
+    pub(crate) fn socket(&self, id: SocketId) -> Option<&Arc<UdpSocket>> {
+        self.sockets.get(id).map(|attached| &attached.socket)
+    }
+
     pub(crate) fn detach(&mut self, id: SocketId) {
         let Some(attached) = self.sockets.remove(id) else { return };
         if attached.receive {

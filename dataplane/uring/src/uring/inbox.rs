@@ -36,7 +36,7 @@ pub(super) enum Receiving {
 
 struct Attached {
     /// Keeps the socket open as long as its slot may be sent from.
-    _socket: Arc<UdpSocket>,
+    socket: Arc<UdpSocket>,
     receiving: Receiving,
 }
 
@@ -71,6 +71,11 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
+    /// A socket of the table.
+    pub(super) fn socket(&self, id: SocketId) -> Option<&Arc<UdpSocket>> {
+        self.sockets.get(id).map(|attached| &attached.socket)
+    }
+
     pub(super) fn new(buffers: Buffers, buffer_ring: BufferRing, sockets: u32) -> Self {
         let staged = VecDeque::with_capacity(buffers.free() as usize);
         Self {
@@ -94,7 +99,7 @@ impl Inbox {
 
     pub(super) fn add(&mut self, socket: Arc<UdpSocket>, receive: bool) -> io::Result<SocketId> {
         let receiving = if receive { Receiving::Unarmed } else { Receiving::Never };
-        let attached = Attached { _socket: socket, receiving };
+        let attached = Attached { socket, receiving };
         let id = self.sockets.insert(attached).map_err(|_| io::ErrorKind::QuotaExceeded)?;
         if receive {
             self.unarmed.push(id);

@@ -97,6 +97,10 @@ impl Uring {
         }
     }
 
+    pub(crate) fn socket(&self, id: SocketId) -> Option<&Arc<UdpSocket>> {
+        self.inbox.socket(id)
+    }
+
     /// After this the kernel holds no reference to the socket, so that its port is free as soon
     /// as the last `Arc` is dropped.
     pub(crate) fn detach(&mut self, id: SocketId) {

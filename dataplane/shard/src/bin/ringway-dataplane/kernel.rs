@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringway_abi::call::RelaySpec;
 use ringway_shard::sockets::{OpenError, Opened, Sockets};
-use ringway_uring::{BindError, Engine, SocketId, SocketOptions, bind};
+use ringway_uring::{BindError, Engine, SocketId, SocketOptions, bind, bind_beside};
 use std::net::UdpSocket;
 
 use crate::gateway::Reception;
@@ -23,6 +23,18 @@ impl Sockets for Kernel<'_> {
 
     fn open(&mut self, address: SocketAddr) -> Result<Opened<Self::Handle>, OpenError> {
         let bound = bind(address, self.options).map_err(bind_error)?;
+        let handle = bound.socket;
+        let id = self.engine.attach(handle.clone(), true).map_err(attach_error)?;
+        Ok(Opened { id, handle, address: bound.local })
+    }
+
+    fn open_beside(
+        &mut self,
+        wildcard: SocketId,
+        address: SocketAddr,
+    ) -> Result<Opened<Self::Handle>, OpenError> {
+        let wildcard = self.engine.socket(wildcard).ok_or(OpenError::Invalid)?;
+        let bound = bind_beside(wildcard, address, self.options).map_err(bind_error)?;
         let handle = bound.socket;
         let id = self.engine.attach(handle.clone(), true).map_err(attach_error)?;
         Ok(Opened { id, handle, address: bound.local })
