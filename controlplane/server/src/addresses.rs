@@ -17,8 +17,8 @@ const FAR_V6: (Ipv6Addr, u16) = (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
 /// Addresses that clients are told at most: they check each of them, over UDP and over TCP.
 const ADDRESSES_MAX: usize = 8;
 
-/// Sockets of single addresses that a shard has at most. Raised: more file descriptors; lowered: on a
-/// machine with more addresses answers to some of them leave from another one.
+/// Sockets of single addresses that a shard has at most. Raised: more file descriptors; lowered: on
+/// a machine with more addresses answers to some of them leave from another one.
 const OWN_MAX: usize = 16;
 
 /// Whom LiveKit asks where the configuration names nobody.
