@@ -264,11 +264,14 @@ impl Association {
             self.probe = true;
             return;
         }
-        // A closed window says nothing about the path.
         if self.peer.window > 0 {
             self.congestion.handle_timeout();
             // RFC 9260 6.3.3 E3: one packet.
             self.burst = 1;
+        } else {
+            // A closed window says nothing about the path. There are peers that say nothing at all
+            // while theirs is closed, except that they are there.
+            self.heartbeat = true;
         }
         self.flight.handle_timeout(now_ns, &mut self.messages);
         self.forward |= self.flight.is_front_abandoned();

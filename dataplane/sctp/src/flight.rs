@@ -32,6 +32,7 @@ enum Fate {
 struct Sent {
     message: u32,
     offset: u32,
+    sent_ns: u64,
     /// When it was last sent, counted in chunks.
     order: u32,
     len: u16,
@@ -83,8 +84,6 @@ pub(crate) struct Flight {
     /// No chunk before this TSN is lost.
     lost_from: u32,
     sent: u32,
-    /// RFC 9260 6.3.1 C4: the one chunk per round trip that is timed, and when it went.
-    timed: Option<(u32, u64)>,
 }
 
 impl Flight {
@@ -97,7 +96,6 @@ impl Flight {
             lost: 0,
             lost_from: first,
             sent: 0,
-            timed: None,
         }
     }
 
@@ -143,12 +141,10 @@ impl Flight {
     /// A new chunk goes.
     pub(crate) fn push(&mut self, now_ns: u64, chunk: &Repeat) {
         self.sent = self.sent.wrapping_add(1);
-        if self.timed.is_none() {
-            self.timed = Some((chunk.tsn, now_ns));
-        }
         let sent = Sent {
             message: chunk.message,
             offset: chunk.offset as u32,
+            sent_ns: now_ns,
             order: self.sent,
             len: chunk.len as u16,
             transmissions: 1,
@@ -165,6 +161,7 @@ impl Flight {
         self.ring.push_back(Sent {
             message,
             offset: 0,
+            sent_ns: 0,
             order: self.sent,
             len: 0,
             transmissions: 0,
@@ -275,12 +272,10 @@ impl Flight {
         found.bytes += sent.bytes();
         if newest.is_none_or(|newest| newer(sent.order, newest)) {
             *newest = Some(sent.order);
-        }
-        if let Some((tsn, sent_ns)) = self.timed
-            && tsn == self.first.wrapping_add(at as u32)
-        {
-            found.round_trip_ns = Some(now_ns.saturating_sub(sent_ns));
-            self.timed = None;
+            // RFC 9260 6.3.1 C5: what was sent twice says nothing about the round trip; what was
+            // sent last waited least for the peer to answer.
+            let once = sent.transmissions == 1;
+            found.round_trip_ns = once.then(|| now_ns.saturating_sub(sent.sent_ns));
         }
     }
 
@@ -391,10 +386,6 @@ impl Flight {
         sent.transmissions = sent.transmissions.saturating_add(1);
         sent.misses = 0;
         sent.order = self.sent;
-        // RFC 9260 6.3.1 C5: what was sent twice says nothing about the round trip.
-        if self.timed.is_some_and(|(timed, _)| timed == tsn) {
-            self.timed = None;
-        }
         at == 0
     }
 
@@ -410,8 +401,9 @@ impl Flight {
         for (at, sent) in self.ring.iter().enumerate() {
             match sent.fate {
                 Fate::Abandoned => {}
-                // Only on the way to another that is given up.
-                Fate::Acked if point.is_some() => continue,
+                // Only on the way to another that is given up. There are peers that forget ordered
+                // messages which wait for those that are skipped.
+                Fate::Acked if messages.get(sent.message).unordered => continue,
                 _ => break,
             }
             let message = messages.get(sent.message);

@@ -281,6 +281,8 @@ impl Association {
             self.note_drained();
         } else if found.advanced {
             self.repeat_ns = now_ns + self.rto.ns();
+            // To the next that is given up.
+            self.forward |= self.flight.is_front_abandoned();
         }
         self.note_abandoned(now_ns);
         self.note_window(now_ns);

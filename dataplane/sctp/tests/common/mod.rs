@@ -7,14 +7,14 @@ use std::time::Duration;
 use dcsctp::api as foreign;
 use ringway_sctp::{Association, Config, Event, SendOptions, State};
 
-pub const MS: u64 = 1_000_000;
-pub const SECOND: u64 = 1_000 * MS;
+pub(crate) const MS: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000 * MS;
 
 /// SplitMix64.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,52 +22,52 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
     /// True `parts` times of a million.
-    pub fn chance(&mut self, parts: u64) -> bool {
+    pub(crate) fn chance(&mut self, parts: u64) -> bool {
         self.below(1_000_000) < parts
     }
 }
 
 /// A message that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    pub at_ns: u64,
-    pub stream: u16,
-    pub ppid: u32,
-    pub payload: Vec<u8>,
+pub(crate) struct Arrived {
+    pub(crate) at_ns: u64,
+    pub(crate) stream: u16,
+    pub(crate) ppid: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// What either kind of end says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub(crate) enum Said {
     Connected,
     Restarted,
     Reset(Vec<u16>),
     Ended,
 }
 
-pub enum Kind {
+pub(crate) enum Kind {
     Ours(Box<Association>),
     Foreign(Box<dyn foreign::DcSctpSocket>),
 }
 
 /// One end.
-pub struct End {
-    pub kind: Kind,
-    pub said: Vec<Said>,
-    pub arrived: Vec<Arrived>,
+pub(crate) struct End {
+    pub(crate) kind: Kind,
+    pub(crate) said: Vec<Said>,
+    pub(crate) arrived: Vec<Arrived>,
     /// Messages are not taken.
-    pub held: bool,
+    pub(crate) held: bool,
     /// Packets that it sent.
-    pub packets: u64,
+    pub(crate) packets: u64,
     foreign_packets: Vec<Vec<u8>>,
 }
 
-pub fn options() -> foreign::Options {
+pub(crate) fn options() -> foreign::Options {
     foreign::Options {
         max_message_size: 262_144,
         max_receiver_window_buffer_size: 400_000,
@@ -87,30 +87,30 @@ impl End {
         Self { kind, said, arrived, held: false, packets: 0, foreign_packets }
     }
 
-    pub fn ours(seed: u64) -> Self {
+    pub(crate) fn ours(seed: u64) -> Self {
         let mut random = Random(seed);
         let mut config = Config::new(random.next() as u32, random.next() as u32);
         config.max_buffered_bytes = 20_000_000;
         Self::with(config)
     }
 
-    pub fn with(config: Config) -> Self {
+    pub(crate) fn with(config: Config) -> Self {
         Self::of(Kind::Ours(Box::new(Association::new(0, config))))
     }
 
-    pub fn foreign() -> Self {
+    pub(crate) fn foreign() -> Self {
         Self::of(Kind::Foreign(dcsctp::new_socket("", &options())))
     }
 
     /// Our association.
-    pub fn association(&mut self) -> &mut Association {
+    pub(crate) fn association(&mut self) -> &mut Association {
         match &mut self.kind {
             Kind::Ours(association) => association,
             Kind::Foreign(_) => panic!("not ours"),
         }
     }
 
-    pub fn connect(&mut self) {
+    pub(crate) fn connect(&mut self) {
         match &mut self.kind {
             Kind::Ours(association) => association.connect(),
             Kind::Foreign(socket) => {
@@ -120,21 +120,21 @@ impl End {
         }
     }
 
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         match &mut self.kind {
             Kind::Ours(association) => association.close(),
             Kind::Foreign(socket) => socket.close(),
         }
     }
 
-    pub fn shutdown(&mut self) {
+    pub(crate) fn shutdown(&mut self) {
         match &mut self.kind {
             Kind::Ours(_) => panic!("ours never does"),
             Kind::Foreign(socket) => socket.shutdown(),
         }
     }
 
-    pub fn reset(&mut self, streams: &[u16]) {
+    pub(crate) fn reset(&mut self, streams: &[u16]) {
         match &mut self.kind {
             Kind::Ours(association) => association.reset_streams(streams),
             Kind::Foreign(socket) => {
@@ -144,21 +144,21 @@ impl End {
         }
     }
 
-    pub fn buffered(&self, stream: u16) -> usize {
+    pub(crate) fn buffered(&self, stream: u16) -> usize {
         match &self.kind {
             Kind::Ours(association) => association.buffered_bytes(stream),
             Kind::Foreign(socket) => socket.buffered_amount(foreign::StreamId(stream)),
         }
     }
 
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         match &self.kind {
             Kind::Ours(association) => association.state() == State::Established,
             Kind::Foreign(socket) => socket.state() == foreign::SocketState::Connected,
         }
     }
 
-    pub fn send(&mut self, now_ns: u64, stream: u16, ppid: u32, payload: &[u8], how: SendOptions) {
+    pub(crate) fn send(&mut self, now_ns: u64, stream: u16, ppid: u32, payload: &[u8], how: SendOptions) {
         match &mut self.kind {
             Kind::Ours(association) => {
                 association.send(now_ns, stream, ppid, payload, how).expect("taken");
@@ -178,7 +178,7 @@ impl End {
         }
     }
 
-    pub fn handle_packet(&mut self, now_ns: u64, packet: &[u8]) {
+    pub(crate) fn handle_packet(&mut self, now_ns: u64, packet: &[u8]) {
         match &mut self.kind {
             Kind::Ours(association) => association.handle_packet(now_ns, packet),
             Kind::Foreign(socket) => {
@@ -190,7 +190,7 @@ impl End {
     }
 
     /// Takes what is there to be taken.
-    pub fn take(&mut self, now_ns: u64) {
+    pub(crate) fn take(&mut self, now_ns: u64) {
         match &mut self.kind {
             Kind::Ours(association) => {
                 while !self.held
@@ -249,7 +249,7 @@ impl End {
     }
 
     /// The packets that it wants to send.
-    pub fn packets(&mut self, now_ns: u64) -> Vec<Vec<u8>> {
+    pub(crate) fn packets(&mut self, now_ns: u64) -> Vec<Vec<u8>> {
         self.take_foreign_events();
         let mut packets = std::mem::take(&mut self.foreign_packets);
         if let Kind::Ours(association) = &mut self.kind {
@@ -264,7 +264,7 @@ impl End {
         packets
     }
 
-    pub fn deadline(&self) -> Option<u64> {
+    pub(crate) fn deadline(&self) -> Option<u64> {
         match &self.kind {
             Kind::Ours(association) => association.deadline(),
             Kind::Foreign(socket) => {
@@ -275,7 +275,7 @@ impl End {
         }
     }
 
-    pub fn handle_timeout(&mut self, now_ns: u64) {
+    pub(crate) fn handle_timeout(&mut self, now_ns: u64) {
         match &mut self.kind {
             Kind::Ours(association) => association.handle_timeout(now_ns),
             Kind::Foreign(socket) => socket.advance_time(time(now_ns)),
@@ -290,15 +290,15 @@ fn time(now_ns: u64) -> foreign::SocketTime {
 
 /// What a link does; chances are parts of a million.
 #[derive(Clone, Copy, Debug)]
-pub struct Link {
-    pub delay_ns: u64,
-    pub jitter_ns: u64,
-    pub loss: u64,
-    pub duplication: u64,
+pub(crate) struct Link {
+    pub(crate) delay_ns: u64,
+    pub(crate) jitter_ns: u64,
+    pub(crate) loss: u64,
+    pub(crate) duplication: u64,
     /// 0: without a limit.
-    pub bits_per_second: u64,
+    pub(crate) bits_per_second: u64,
     /// What waits for the line, at most.
-    pub queue_bytes: u64,
+    pub(crate) queue_bytes: u64,
 }
 
 impl Default for Link {
@@ -315,21 +315,21 @@ impl Default for Link {
 }
 
 /// Both ends, and what is between them.
-pub struct Net {
-    pub now_ns: u64,
-    pub ends: [End; 2],
-    pub link: Link,
-    pub random: Random,
+pub(crate) struct Net {
+    pub(crate) now_ns: u64,
+    pub(crate) ends: [End; 2],
+    pub(crate) link: Link,
+    pub(crate) random: Random,
     /// By the time of arrival and a running number: to whom, and what.
     air: BTreeMap<(u64, u64), (usize, Vec<u8>)>,
     sent: u64,
     free_ns: [u64; 2],
     /// Nothing gets through.
-    pub cut: bool,
+    pub(crate) cut: bool,
 }
 
 impl Net {
-    pub fn new(seed: u64, link: Link, ends: [End; 2]) -> Self {
+    pub(crate) fn new(seed: u64, link: Link, ends: [End; 2]) -> Self {
         Self {
             now_ns: 0,
             ends,
@@ -343,7 +343,7 @@ impl Net {
     }
 
     /// Both know each other, over a link that loses nothing yet.
-    pub fn connected(seed: u64, link: Link, ends: [End; 2]) -> Self {
+    pub(crate) fn connected(seed: u64, link: Link, ends: [End; 2]) -> Self {
         let mut net = Self::new(seed, Link { loss: 0, duplication: 0, ..link }, ends);
         net.ends[0].connect();
         net.run(net.now_ns + 2 * SECOND);
@@ -394,7 +394,7 @@ impl Net {
     }
 
     /// Lets time pass.
-    pub fn run(&mut self, until_ns: u64) {
+    pub(crate) fn run(&mut self, until_ns: u64) {
         let mut idle = 0;
         loop {
             self.flush();
@@ -421,8 +421,9 @@ impl Net {
         self.flush();
     }
 
-    pub fn send(&mut self, from: usize, stream: u16, payload: &[u8], how: SendOptions) {
+    pub(crate) fn send(&mut self, from: usize, stream: u16, payload: &[u8], how: SendOptions) {
         self.ends[from].send(self.now_ns, stream, 53, payload, how);
         self.flush();
     }
 }
+
