@@ -1,12 +1,13 @@
-//! CRC32c (RFC 9260 appendix A), eight bytes a step through eight tables.
+//! CRC32c (RFC 9260 appendix A), sixteen bytes a step through as many tables. With eight of them a
+//! step took as long, as each waits for the one before: half as fast.
 
 /// The polynomial 0x1edc6f41, its bits turned around.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-static TABLES: [[u32; 256]; 8] = tables();
+static TABLES: [[u32; 256]; 16] = tables();
 
-const fn tables() -> [[u32; 256]; 8] {
-    let mut tables = [[0; 256]; 8];
+const fn tables() -> [[u32; 256]; 16] {
+    let mut tables = [[0; 256]; 16];
     let mut byte = 0;
     while byte < 256 {
         let mut sum = byte as u32;
@@ -20,7 +21,7 @@ const fn tables() -> [[u32; 256]; 8] {
     }
     // Table n says what a byte does to the sum n bytes later.
     let mut table = 1;
-    while table < 8 {
+    while table < 16 {
         let mut byte = 0;
         while byte < 256 {
             let before = tables[table - 1][byte];
@@ -34,12 +35,16 @@ const fn tables() -> [[u32; 256]; 8] {
 
 /// Goes on with `sum` over `bytes`; [`START`] before the first, inverted after the last.
 fn update(mut sum: u32, bytes: &[u8]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<8>();
+    let (steps, rest) = bytes.as_chunks::<16>();
+    for step in steps {
+        let [a, b, c, d] = quarters(step);
+        // What does not depend on the sum is looked up while that is computed.
+        let free = looked_up(b, 8) ^ looked_up(c, 4) ^ looked_up(d, 0);
+        sum = looked_up(a ^ sum, 12) ^ free;
+    }
+    let (words, rest) = rest.as_chunks::<4>();
     for word in words {
-        let word = u64::from_le_bytes(*word) ^ u64::from(sum);
-        let at = |table: usize, shift: u32| TABLES[table][(word >> shift) as usize & 0xff];
-        sum = at(7, 0) ^ at(6, 8) ^ at(5, 16) ^ at(4, 24);
-        sum ^= at(3, 32) ^ at(2, 40) ^ at(1, 48) ^ at(0, 56);
+        sum = looked_up(u32::from_le_bytes(*word) ^ sum, 0);
     }
     for byte in rest {
         sum = (sum >> 8) ^ TABLES[0][((sum ^ u32::from(*byte)) & 0xff) as usize];
@@ -47,14 +52,26 @@ fn update(mut sum: u32, bytes: &[u8]) -> u32 {
     sum
 }
 
+fn quarters(step: &[u8; 16]) -> [u32; 4] {
+    let step = u128::from_le_bytes(*step);
+    [step as u32, (step >> 32) as u32, (step >> 64) as u32, (step >> 96) as u32]
+}
+
+/// What four bytes do to the sum, `after` bytes after the last of them.
+#[inline(always)]
+fn looked_up(word: u32, after: usize) -> u32 {
+    let [a, b, c, d] = word.to_le_bytes().map(usize::from);
+    TABLES[after + 3][a] ^ TABLES[after + 2][b] ^ TABLES[after + 1][c] ^ TABLES[after][d]
+}
+
 const START: u32 = !0;
 
 /// The checksum of a packet as it stands in its header, over the packet with zeros there.
 pub(crate) fn of_packet(packet: &[u8]) -> [u8; 4] {
-    let Some((header, chunks)) = packet.split_first_chunk::<12>() else { return [0; 4] };
-    let mut header = *header;
-    header[8..].fill(0);
-    (!update(update(START, &header), chunks)).to_le_bytes()
+    let Some((head, rest)) = packet.split_first_chunk::<16>() else { return [0; 4] };
+    let mut head = *head;
+    head[8..12].fill(0);
+    (!update(update(START, &head), rest)).to_le_bytes()
 }
 
 #[cfg(test)]

@@ -173,11 +173,7 @@ impl Cookie {
             window: long(bytes, 16)?,
             outbound: short(bytes, 20)?,
             inbound: short(bytes, 22)?,
-            abilities: Abilities {
-                forward_tsn: has(1),
-                resets: has(2),
-                zero_checksum: has(4),
-            },
+            abilities: Abilities { forward_tsn: has(1), resets: has(2), zero_checksum: has(4) },
         };
         let cookie = Self {
             local_tag: long(bytes, 0)?,
@@ -213,8 +209,7 @@ mod tests {
         put_init(&mut out, &SIDE);
         let init = Init::parse(body(&out)).expect("an INIT");
         assert_eq!(init, Init { side: SIDE, ..Init::default() });
-        let cookie =
-            Cookie { local_tag: 5, local_tsn: 6, peer: SIDE, tie_local: 7, tie_peer: 8 };
+        let cookie = Cookie { local_tag: 5, local_tsn: 6, peer: SIDE, tie_local: 7, tie_peer: 8 };
         out.clear();
         put_init_ack(&mut out, &SIDE, &cookie, &[]);
         let init = Init::parse(body(&out)).expect("an INIT ACK");

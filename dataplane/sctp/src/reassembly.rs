@@ -45,9 +45,7 @@ impl Run {
     /// RFC 9260 6.9: fragments of a message have its stream, number and flag. Those of unordered
     /// ones have any number.
     fn takes(&self, stream: u16, ssn: u16, unordered: bool) -> bool {
-        self.stream == stream
-            && self.unordered == unordered
-            && (self.unordered || self.ssn == ssn)
+        self.stream == stream && self.unordered == unordered && (self.unordered || self.ssn == ssn)
     }
 
     /// The run that follows. The shorter of the two is moved.
@@ -75,12 +73,8 @@ impl Run {
                 payload
             }
         };
-        let message = Message {
-            stream: self.stream,
-            ppid: self.ppid,
-            unordered: self.unordered,
-            payload,
-        };
+        let message =
+            Message { stream: self.stream, ppid: self.ppid, unordered: self.unordered, payload };
         Waiting { message, chunks: self.chunks }
     }
 }
@@ -232,7 +226,8 @@ impl Reassembly {
         if run.bytes > max_message_bytes {
             return Err(EndReason::TooMuch);
         }
-        if run.begins && run.ends
+        if run.begins
+            && run.ends
             && let Some(run) = self.runs.remove(&start)
         {
             let ssn = run.ssn;

@@ -70,8 +70,7 @@ impl Association {
         if has_data && self.is_up() {
             let delay_ns = self.sack_delay_ns();
             self.tracker.note_packet(now_ns, delay_ns);
-            let outcome =
-                self.resets.handle_progress(self.tracker.cumulative(), &mut self.replies);
+            let outcome = self.resets.handle_progress(self.tracker.cumulative(), &mut self.replies);
             outcome.into_iter().for_each(|outcome| self.apply_reset(outcome));
         }
     }
@@ -253,12 +252,9 @@ impl Association {
     /// RFC 9260 6.2.1, 6.3.2.
     fn acknowledge(&mut self, now_ns: u64, cumulative: u32, window: Option<u32>, gaps: &[u8]) {
         let before = self.flight.bytes();
-        let context = SackContext {
-            recovering: self.congestion.in_recovery(),
-            quiet: self.queue.is_idle(),
-        };
-        let found =
-            self.flight.handle_sack(now_ns, cumulative, gaps, context, &mut self.messages);
+        let context =
+            SackContext { recovering: self.congestion.in_recovery(), quiet: self.queue.is_idle() };
+        let found = self.flight.handle_sack(now_ns, cumulative, gaps, context, &mut self.messages);
         let Some(found) = found else { return };
         self.peer.window = window.unwrap_or(self.peer.window);
         if found.bytes > 0 || found.advanced || self.peer.window == 0 {

@@ -1,7 +1,7 @@
 //! Stream resets (RFC 6525): ours are asked for, the peer's are granted.
 
-use crate::chunk::{Chunks, long, put_chunk, put_parameter, short};
 use crate::chunk::kind;
+use crate::chunk::{Chunks, long, put_chunk, put_parameter, short};
 use crate::serial::distance;
 
 /// Types of parameter (RFC 6525 4).
@@ -111,7 +111,9 @@ impl Resets {
 
     /// Of the request's chunk.
     pub(crate) fn bytes(&self) -> usize {
-        self.request.as_ref().map_or(0, |request| (20 + 2 * request.streams.len()).next_multiple_of(4))
+        self.request
+            .as_ref()
+            .map_or(0, |request| (20 + 2 * request.streams.len()).next_multiple_of(4))
     }
 
     #[inline]

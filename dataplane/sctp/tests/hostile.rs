@@ -188,10 +188,16 @@ fn peers_that_break_rules_are_left() {
     for (name, chunks, expect) in [
         ("a message", vec![whole(0, b"a")], None),
         ("one without payload", vec![whole(0, b"")], Some(EndReason::Violation)),
-        ("a fragment elsewhere", vec![data(2, 0, 1, 0, b"a"), data(1, 1, 2, 0, b"a")],
-            Some(EndReason::Violation)),
-        ("a begun one that is not gone on with", vec![data(2, 0, 1, 0, b"a"), whole(1, b"b")],
-            None),
+        (
+            "a fragment elsewhere",
+            vec![data(2, 0, 1, 0, b"a"), data(1, 1, 2, 0, b"a")],
+            Some(EndReason::Violation),
+        ),
+        (
+            "a begun one that is not gone on with",
+            vec![data(2, 0, 1, 0, b"a"), whole(1, b"b")],
+            None,
+        ),
         ("a stream that is not there", vec![data(3, 0, 1_024, 0, b"a")], None),
         ("half a DATA", vec![chunk(0, 3, &[0; 7])], Some(EndReason::Violation)),
         ("half a SACK", vec![chunk(3, 0, &[0; 7])], None),
@@ -305,9 +311,8 @@ fn sacks_without_order_cost_little_and_break_nothing() {
     let mut random = Random(1);
     for round in 0..3_000_u32 {
         let _ = world.ours.send(world.now_ns, 1, 53, &[7; 40], SendOptions::default());
-        let gaps: Vec<(u16, u16)> = (0..200)
-            .map(|_| (random.below(300) as u16, random.below(300) as u16))
-            .collect();
+        let gaps: Vec<(u16, u16)> =
+            (0..200).map(|_| (random.below(300) as u16, random.below(300) as u16)).collect();
         let cumulative = FIRST_TSN.wrapping_add((random.below(u64::from(round) + 2)) as u32);
         world.take(&[sack(cumulative.wrapping_sub(1), random.next() as u32, &gaps)]);
         world.now_ns += MS;

@@ -158,7 +158,14 @@ impl End {
         }
     }
 
-    pub(crate) fn send(&mut self, now_ns: u64, stream: u16, ppid: u32, payload: &[u8], how: SendOptions) {
+    pub(crate) fn send(
+        &mut self,
+        now_ns: u64,
+        stream: u16,
+        ppid: u32,
+        payload: &[u8],
+        how: SendOptions,
+    ) {
         match &mut self.kind {
             Kind::Ours(association) => {
                 association.send(now_ns, stream, ppid, payload, how).expect("taken");
@@ -426,4 +433,3 @@ impl Net {
         self.flush();
     }
 }
-
