@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_length_and_split_gives_the_same() {
-        let bytes: Vec<u8> = (0..200_u32).map(|at| (at * at >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..200_u32).map(|at| ((at * at) >> 3) as u8).collect();
         for len in 0..bytes.len() {
             assert_eq!(!update(START, &bytes[..len]), slow(&bytes[..len]), "{len}");
             let split = update(update(START, &bytes[..len]), &bytes[len..]);

@@ -110,8 +110,8 @@ fn an_idle_association_is_small() {
     let used = BYTES.get();
     for number in 0..3_000_u64 {
         let now_ns = number * 1_000_000;
-        for from in 0..2 {
-            let _ = ends[from].send(now_ns, 1, 53, &[7; 3_000], SendOptions::default());
+        for end in &mut ends {
+            let _ = end.send(now_ns, 1, 53, &[7; 3_000], SendOptions::default());
         }
         carry(now_ns, &mut ends, &mut buffer);
         if number % 500 == 0 {
