@@ -60,6 +60,8 @@ pub struct Association {
 
     /// T3-rtx.
     pub(crate) repeat_ns: u64,
+    /// The first TSN that it has repeated last.
+    pub(crate) doubted: u32,
     pub(crate) heartbeat_ns: u64,
     /// A HEARTBEAT is owed; when one went that is not answered.
     pub(crate) heartbeat: bool,
@@ -99,6 +101,7 @@ impl Association {
             forward: false,
             forwarded_ns: 0,
             repeat_ns: NEVER,
+            doubted: 0,
             heartbeat_ns: NEVER,
             heartbeat: false,
             asked_ns: None,
@@ -266,6 +269,7 @@ impl Association {
         }
         if self.peer.window > 0 {
             self.congestion.handle_timeout();
+            self.doubted = self.flight.first_tsn();
             // RFC 9260 6.3.3 E3: one packet.
             self.burst = 1;
         } else {

@@ -81,6 +81,37 @@ fn sacks_go_with_data() {
 }
 
 #[test]
+fn a_timeout_that_was_needless_costs_no_window() {
+    for needless in [true, false] {
+        let mut ends = pair();
+        let window = ends[0].congestion.window();
+        ends[0].send(0, 1, 53, b"there", SendOptions::default()).expect("taken");
+        if needless {
+            // The SACK is put off for longer than we wait.
+            assert_eq!(carry(0, &mut ends), 1);
+        } else {
+            let mut out = Vec::new();
+            while ends[0].poll_packet(0, &mut out) {}
+        }
+        let at_ns = ends[0].deadline().expect("T3");
+        ends[0].handle_timeout(at_ns);
+        assert!(ends[0].congestion.window() < window);
+        carry(at_ns, &mut ends);
+        for _ in 0..3 {
+            ends[0].send(at_ns, 1, 53, b"more", SendOptions::default()).expect("taken");
+            carry(at_ns, &mut ends);
+        }
+        assert_eq!(ends[0].congestion.window() == window, needless);
+        assert!(!ends[0].congestion.is_in_doubt());
+        let mut count = 0;
+        while ends[1].poll_message().is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 4);
+    }
+}
+
+#[test]
 fn idle_associations_ask_for_each_other() {
     let mut ends = pair();
     let asks = |end: &Association| end.deadline().map(|at_ns| at_ns / MS);

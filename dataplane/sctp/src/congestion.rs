@@ -20,12 +20,14 @@ pub(crate) struct Congestion {
     partial: usize,
     /// The fast recovery goes on until this is acknowledged.
     recovery: Option<u32>,
+    /// Window and threshold before a timeout that may have been needless.
+    before: Option<(usize, usize)>,
 }
 
 impl Congestion {
     pub(crate) fn new(mtu: usize) -> Self {
         let window = INITIAL_PACKETS * mtu;
-        Self { mtu, window, threshold: usize::MAX, partial: 0, recovery: None }
+        Self { mtu, window, threshold: usize::MAX, partial: 0, recovery: None, before: None }
     }
 
     /// Bytes that may be under way.
@@ -90,10 +92,27 @@ impl Congestion {
 
     /// RFC 9260 7.2.3: nothing came back in time.
     pub(crate) fn handle_timeout(&mut self) {
+        self.before.get_or_insert((self.window, self.threshold));
         self.threshold = (self.window / 2).max(LOSS_PACKETS * self.mtu);
         self.window = self.mtu;
         self.partial = 0;
         self.recovery = None;
+    }
+
+    /// Whether it still has to turn out if a timeout was needless.
+    #[inline]
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// What was repeated after a timeout turned out to be needed, or not.
+    pub(crate) fn settle_doubt(&mut self, needless: bool) {
+        if let Some((window, threshold)) = self.before.take()
+            && needless
+        {
+            self.window = self.window.max(window);
+            self.threshold = threshold;
+        }
     }
 }
 
@@ -121,5 +140,12 @@ mod tests {
         congestion.handle_timeout();
         assert_eq!((congestion.window(), congestion.threshold), (1_000, 4_000));
         assert!(congestion.is_small());
+        congestion.handle_timeout();
+        congestion.settle_doubt(true);
+        assert_eq!((congestion.window(), congestion.threshold), (8_000, 6_000));
+        congestion.handle_timeout();
+        congestion.settle_doubt(false);
+        congestion.settle_doubt(true);
+        assert_eq!(congestion.window(), 1_000);
     }
 }

@@ -105,6 +105,11 @@ impl Flight {
         self.first.wrapping_add(self.ring.len() as u32)
     }
 
+    /// The TSN of the first chunk that is not cumulatively acknowledged.
+    pub(crate) fn first_tsn(&self) -> u32 {
+        self.first
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.ring.len()

@@ -8,6 +8,7 @@ use crate::chunk::{
 use crate::flight::SackContext;
 use crate::outcome::{EndReason, Event, State};
 use crate::reset::{Limits, Outcome};
+use crate::serial::newer;
 use crate::tracker::Seen;
 
 /// Bytes of chunks that wait to go with the next packet. Raised: a peer that asks and does not
@@ -244,9 +245,24 @@ impl Association {
         if !self.is_up() {
             return;
         }
-        let blocks = body.get(12..).unwrap_or(&[]);
-        let blocks = &blocks[..blocks.len().min(4 * usize::from(gaps))];
+        let lists = body.get(12..).unwrap_or(&[]);
+        let (blocks, duplicates) = lists.split_at(lists.len().min(4 * usize::from(gaps)));
+        if self.congestion.is_in_doubt() {
+            self.settle_doubt(cumulative, duplicates);
+        }
         self.acknowledge(now_ns, cumulative, Some(window), blocks);
+    }
+
+    /// RFC 3708 2: a peer that has twice what a timeout repeated had it already, or its SACK was
+    /// late: those that put off their SACKs for 200 ms make us run out of patience. Nothing was
+    /// lost, so the window is what it was.
+    fn settle_doubt(&mut self, cumulative: u32, duplicates: &[u8]) {
+        let needless = duplicates.chunks_exact(4).any(|tsn| long(tsn, 0) == Some(self.doubted));
+        // The peer's answer to what was repeated comes after the one that was late.
+        let answered = newer(cumulative, self.doubted.wrapping_add(1));
+        if needless || answered {
+            self.congestion.settle_doubt(needless);
+        }
     }
 
     /// RFC 9260 6.2.1, 6.3.2.

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use crate::chunk::{kind, put_chunk};
 use crate::serial::extend;
 
-/// Gaps that are remembered. Raised, SACKs grow beyond what fits beside data; lowered, chunks behind
-/// many losses have to be sent again.
+/// Gaps that are remembered. Raised, SACKs grow beyond what fits beside data; lowered, chunks
+/// behind many losses have to be sent again.
 const GAPS_MAX: usize = 200;
 /// Repeated TSNs that one SACK reports.
 const DUPLICATES_MAX: usize = 16;

@@ -238,13 +238,16 @@ impl Association {
             let tsn = self.flight.next_tsn();
             let chunk = Repeat { tsn, message: slot, offset, len, flags };
             self.flight.push(now_ns, &chunk);
-            self.put_chunk_of(out, &chunk, self.asks_for_sack());
+            self.put_chunk_of(out, &chunk, self.asks_for_sack(now_ns));
         }
     }
 
-    /// RFC 7053: the peer shall not wait with its SACK where one is needed to go on.
-    fn asks_for_sack(&self) -> bool {
-        self.congestion.is_small() || self.flight.bytes() >= self.congestion.window()
+    /// RFC 7053: the peer shall not wait with its SACK where one is needed to go on, nor where no
+    /// second packet is likely to come before its patience or ours runs out.
+    fn asks_for_sack(&self, now_ns: u64) -> bool {
+        self.congestion.is_small()
+            || self.flight.bytes() >= self.congestion.window()
+            || now_ns.saturating_sub(self.active_ns) >= self.rto.ns()
     }
 
     /// A message whose turn it is will not be sent, or not to its end.

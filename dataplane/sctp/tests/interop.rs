@@ -1,8 +1,8 @@
 //! Ours against dcsctp, and against itself, in virtual time over links of all sorts.
 
-mod common;
+mod network;
 
-use common::{Arrived, End, Kind, Link, MS, Net, Random, SECOND, Said};
+use network::{Arrived, End, Kind, Link, MS, Net, Random, SECOND, Said};
 use ringway_sctp::SendOptions;
 
 const RELIABLE: SendOptions =
