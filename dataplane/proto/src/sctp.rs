@@ -1,18 +1,15 @@
-//! SCTP and data channels (RFC 8831, RFC 8832) of one peer connection, sans-IO: what DTLS opened
-//! comes in, what DTLS shall seal comes out. The only file that knows which SCTP this is.
+//! Data channels (RFC 8831, RFC 8832) of one peer connection over our SCTP, sans-IO: what DTLS
+//! opened comes in, what DTLS shall seal comes out.
 //!
-//! An association lives and dies on its shard; it is not `Send`. Its bounds: what waits to be sent
-//! is refused beyond [`PLAIN_BYTES`], or [`MOST_BYTES`] where the caller has memory to spare and
-//! the peer goes on acknowledging; fragments that make no message end the association, stream ids
-//! above [`STREAM_ID_MAX`] are not let in. Messages that the caller does not take close the window.
+//! Its bounds: what waits to be sent is refused beyond [`PLAIN_BYTES`], or [`MOST_BYTES`] where the
+//! caller has memory to spare and the peer goes on acknowledging; fragments that make no message
+//! end the association, stream ids above [`STREAM_ID_MAX`] are not let in. Messages that the caller
+//! does not take close the window.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use dcsctp::api::{
-    DcSctpSocket, Message, Options, PpId, SendOptions, SocketEvent, SocketState, SocketTime,
-    StreamId,
-};
+use aws_lc_rs::rand;
+use ringway_sctp as sctp;
 
 /// The highest stream id. Browsers count from 0; LiveKit's negotiated channels begin at 100.
 pub const STREAM_ID_MAX: u16 = 1_023;
@@ -24,21 +21,18 @@ pub const PLAIN_BYTES: usize = 512_000;
 /// The same for reliable messages while memory is to spare. Raised: files arrive over slower lines;
 /// lowered: they break where the sender's line is faster than the receiver's.
 pub const MOST_BYTES: usize = 16_000_000;
-/// Reliable messages that may wait: SCTP's lists cost more than in proportion.
+/// Reliable messages that may wait. Raised, tiny ones take much more memory than their bytes.
 const WAITING: usize = 8_192;
 /// A peer that has acknowledged nothing for so long gets no more than [`PLAIN_BYTES`].
 const PROGRESS_NS: u64 = 5_000_000_000;
-/// Window for what comes in: the longest message must fit into 90 % of it.
+/// Window for what comes in: the longest message must fit.
 const WINDOW_BYTES: usize = 400_000;
-/// DATA chunks that may be there without having become a message. A full message of usual chunks
-/// has 230.
-const CHUNKS: u32 = 4_096;
-/// How many of them are forgotten per second: lost messages of lossy channels never become any.
-const CHUNKS_FORGOTTEN: u32 = 64;
+/// DATA chunks that may be there without having been taken. A full message of usual chunks has 230.
+const CHUNKS: usize = 4_096;
 /// How long a message of a lossy channel may wait: without it queued ones arrive seconds late.
-const LOSSY_LIFETIME: Duration = Duration::from_millis(300);
+const LOSSY_LIFETIME_NS: u64 = 300_000_000;
 /// The same for packets of data tracks: LiveKit's `datachannel_data_track_target_latency`.
-const TRACK_LIFETIME: Duration = Duration::from_millis(100);
+const TRACK_LIFETIME_NS: u64 = 100_000_000;
 /// Channels of one association. Raised: a peer makes us remember more; lowered: the test clients of
 /// other servers, which open some of their own, are refused.
 const CHANNELS: usize = 32;
@@ -133,24 +127,19 @@ struct Channel {
 
 /// One association.
 pub struct Association {
-    socket: Box<dyn DcSctpSocket>,
-    start_ns: u64,
+    inner: sctp::Association,
+    /// As of the last call that told it.
+    now_ns: u64,
     opening: Opening,
     channels: Vec<Channel>,
-    chunks: u32,
-    chunk_bytes: u64,
-    forgotten_ns: u64,
     opened: bool,
-    ended: bool,
-    /// Messages are not taken: what would be too much is thrown away, for SCTP to repeat.
+    /// Messages are not taken.
     held: bool,
     /// Lengths of reliable messages that are not wholly sent, the oldest first, and their sum.
     waiting: VecDeque<usize>,
     waiting_bytes: usize,
     /// When that became less.
     progress_ns: u64,
-    /// Packets that were thrown away before they could do harm.
-    refused: u64,
 }
 
 impl std::fmt::Debug for Association {
@@ -158,7 +147,7 @@ impl std::fmt::Debug for Association {
         f.debug_struct("Association")
             .field("opening", &self.opening)
             .field("channels", &self.channels.len())
-            .field("ended", &self.ended)
+            .field("state", &self.inner.state())
             .finish_non_exhaustive()
     }
 }
@@ -166,66 +155,55 @@ impl std::fmt::Debug for Association {
 impl Association {
     /// To be made when DTLS is up.
     pub fn new(now_ns: u64, opening: Opening) -> Self {
-        let options = Options {
-            max_message_size: MESSAGE_BYTES,
-            max_receiver_window_buffer_size: WINDOW_BYTES,
-            max_send_buffer_size: MOST_BYTES + 3 * PLAIN_BYTES,
-            per_stream_send_queue_limit: MOST_BYTES,
-            announced_maximum_incoming_streams: STREAM_ID_MAX + 1,
-            announced_maximum_outgoing_streams: STREAM_ID_MAX + 1,
-            rto_min: Duration::from_millis(100),
-            min_rtt_variance: Duration::from_millis(50),
-            ..Options::default()
+        let mut random = [0; 8];
+        // Behind DTLS nobody needs to guess them; random numbers keep old packets from fitting.
+        let _ = rand::fill(&mut random);
+        let random = u64::from_ne_bytes(random);
+        let config = sctp::Config {
+            receive_window: WINDOW_BYTES,
+            max_undelivered_chunks: CHUNKS,
+            max_message_bytes: MESSAGE_BYTES,
+            max_buffered_bytes: MOST_BYTES + 3 * PLAIN_BYTES,
+            streams: STREAM_ID_MAX + 1,
+            ..sctp::Config::new((random >> 32) as u32, random as u32)
         };
         let mut association = Self {
-            socket: dcsctp::new_socket("", &options),
-            start_ns: now_ns,
+            inner: sctp::Association::new(now_ns, config),
+            now_ns,
             opening,
             channels: Vec::new(),
-            chunks: 0,
-            chunk_bytes: 0,
-            forgotten_ns: now_ns,
             opened: false,
-            ended: false,
             held: false,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             progress_ns: now_ns,
-            refused: 0,
         };
         if opening != Opening::Peer {
-            association.socket.advance_time(SocketTime::zero());
-            association.socket.connect();
+            association.inner.connect();
         }
         association
     }
 
     /// Takes an SCTP packet.
     pub fn handle_packet(&mut self, now_ns: u64, packet: &[u8]) {
-        if self.ended {
-            return;
-        }
-        self.advance(now_ns);
-        if !self.admit(now_ns, packet) {
-            self.refused += 1;
-            return;
-        }
-        self.socket.handle_input(packet);
+        self.now_ns = now_ns;
+        self.inner.handle_packet(now_ns, packet);
         self.note_state();
     }
 
-    /// Whether messages will be taken out. While they are not, the peer's window closes: it waits,
-    /// and what it has sent already stays within the window's bounds.
+    /// Whether messages are taken out. While they are not, the peer's window closes: it waits, and
+    /// what it has sent already stays within the window's bounds.
     pub fn hold(&mut self, held: bool) {
         self.held = held;
     }
 
-    /// The next message. To be called until there is none, after every packet, unless held.
+    /// The next message. To be called until there is none, after every packet.
     pub fn poll_message(&mut self) -> Option<Incoming> {
-        while let Some(message) = self.socket.get_next_message() {
-            self.note_delivered(message.payload.len());
-            let id = message.stream_id.0;
-            match message.ppid.0 {
+        while !self.held
+            && let Some(message) = self.inner.poll_message()
+        {
+            let id = message.stream;
+            match message.ppid {
                 ppid::DCEP => self.handle_dcep(id, &message.payload),
                 other => {
                     let known = self.channels.iter().find(|channel| channel.id == id);
@@ -241,37 +219,32 @@ impl Association {
 
     /// The next packet for DTLS to seal.
     pub fn poll_packet(&mut self) -> Option<Vec<u8>> {
-        while let Some(event) = self.socket.poll_event() {
-            match event {
-                SocketEvent::SendPacket(packet) => return Some(packet),
-                SocketEvent::OnAborted(..) | SocketEvent::OnClosed() => self.ended = true,
-                SocketEvent::OnConnected() | SocketEvent::OnConnectionRestarted() => {
-                    self.note_state();
-                }
-                SocketEvent::OnIncomingStreamReset(streams) => {
-                    streams.into_iter().for_each(|stream| self.close_channel(stream));
-                }
-                _ => {}
+        let mut packet = Vec::new();
+        self.poll_packet_into(&mut packet).then_some(packet)
+    }
+
+    /// The same into a buffer that stays; gives whether there is one.
+    pub fn poll_packet_into(&mut self, packet: &mut Vec<u8>) -> bool {
+        // A channel is closed behind its last message.
+        while !self.held
+            && let Some(event) = self.inner.poll_event()
+        {
+            if let sctp::Event::StreamsReset(streams) = event {
+                self.close_channels(&streams);
             }
         }
-        None
+        self.inner.poll_packet(self.now_ns, packet)
     }
 
     /// When [`Self::handle_timeout`] is due.
     pub fn deadline(&self) -> Option<u64> {
-        let at = self.socket.poll_timeout();
-        if self.ended || at == SocketTime::infinite_future() {
-            return None;
-        }
-        let since_ns = (at - SocketTime::zero()).as_nanos();
-        Some(self.start_ns.saturating_add(u64::try_from(since_ns).unwrap_or(u64::MAX)))
+        self.inner.deadline()
     }
 
     /// Lets time pass; packets may be there afterwards.
     pub fn handle_timeout(&mut self, now_ns: u64) {
-        if !self.ended {
-            self.advance(now_ns);
-        }
+        self.now_ns = now_ns;
+        self.inner.handle_timeout(now_ns);
     }
 
     /// Sends a message. `spare`: there is memory for more than [`PLAIN_BYTES`].
@@ -288,8 +261,8 @@ impl Association {
         let usable = |channel: &&Channel| channel.label == label && channel.open;
         let id = self.channels.iter().find(usable).map(|channel| channel.id);
         let id = id.filter(|_| self.is_connected()).ok_or(SendRefused::Closed)?;
-        self.advance(now_ns);
-        let buffered = self.socket.buffered_amount(StreamId(id));
+        self.now_ns = now_ns;
+        let buffered = self.inner.buffered_bytes(id);
         let reliable = label == Label::Reliable;
         if reliable {
             self.note_sent(now_ns, buffered);
@@ -299,22 +272,21 @@ impl Association {
         if buffered + payload.len() > most || reliable && self.waiting.len() >= WAITING {
             return Err(SendRefused::Full);
         }
-        let message = Message::new(StreamId(id), PpId(ppid::BINARY), payload.to_vec());
         let lossy = label.is_lossy();
-        let options = SendOptions {
+        let options = sctp::SendOptions {
             unordered: lossy,
-            lifetime: match label {
+            lifetime_ns: match label {
                 Label::Reliable | Label::Own => None,
-                Label::Lossy => Some(LOSSY_LIFETIME),
-                Label::DataTrack => Some(TRACK_LIFETIME),
+                Label::Lossy => Some(LOSSY_LIFETIME_NS),
+                Label::DataTrack => Some(TRACK_LIFETIME_NS),
             },
             max_retransmissions: lossy.then_some(0),
-            lifecycle_id: None,
         };
-        self.socket.send(message, &options).map_err(|error| match error {
-            dcsctp::api::SendError::ResourceExhaustion => SendRefused::Full,
-            dcsctp::api::SendError::ShuttingDown => SendRefused::Closed,
-            _ => SendRefused::Length,
+        let sent = self.inner.send(now_ns, id, ppid::BINARY, payload, options);
+        sent.map_err(|error| match error {
+            sctp::SendError::Full => SendRefused::Full,
+            sctp::SendError::Length => SendRefused::Length,
+            sctp::SendError::Ended | sctp::SendError::Stream => SendRefused::Closed,
         })?;
         if reliable {
             self.waiting.push_back(payload.len());
@@ -346,7 +318,7 @@ impl Association {
     pub fn refresh(&mut self, now_ns: u64) {
         let reliable = |channel: &&Channel| channel.label == Label::Reliable;
         if let Some(channel) = self.channels.iter().find(reliable) {
-            let buffered = self.socket.buffered_amount(StreamId(channel.id));
+            let buffered = self.inner.buffered_bytes(channel.id);
             self.note_sent(now_ns, buffered);
         }
     }
@@ -362,69 +334,26 @@ impl Association {
         let id = (0..).map(|at| 2 * at + 1).find(|id| self.channels.iter().all(|c| c.id != *id));
         let id = id.unwrap_or(STREAM_ID_MAX);
         self.channels.push(Channel { id, label: Label::Own, open: false, closed: false });
-        self.send_dcep(id, open_message(Label::Own));
+        self.send_dcep(id, &open_message(Label::Own));
     }
 
     /// Whether nothing will come of it any more.
     pub fn is_ended(&self) -> bool {
-        self.ended
+        self.inner.state() == sctp::State::Ended
     }
 
-    /// Packets that were thrown away before SCTP saw them.
+    /// Packets and chunks that SCTP did not let in.
     pub fn refused(&self) -> u64 {
-        self.refused
+        self.inner.refused()
     }
 
     /// Ends it: an ABORT can be polled.
     pub fn close(&mut self) {
-        if !self.ended {
-            self.socket.close();
-            self.ended = true;
-        }
+        self.inner.close();
     }
 
     fn is_connected(&self) -> bool {
-        !self.ended && self.socket.state() == SocketState::Connected
-    }
-
-    fn advance(&mut self, now_ns: u64) {
-        let since = Duration::from_nanos(now_ns.saturating_sub(self.start_ns));
-        self.socket.advance_time(SocketTime::zero() + since);
-    }
-
-    /// Looks at the chunks of a packet before SCTP does.
-    fn admit(&mut self, now_ns: u64, packet: &[u8]) -> bool {
-        let seconds = now_ns.saturating_sub(self.forgotten_ns) / 1_000_000_000;
-        if seconds > 0 {
-            self.forgotten_ns = now_ns;
-            let forgotten = u32::try_from(seconds).unwrap_or(u32::MAX);
-            self.chunks = self.chunks.saturating_sub(forgotten.saturating_mul(CHUNKS_FORGOTTEN));
-        }
-        let Some(found) = data_chunks(packet) else { return false };
-        self.chunks = self.chunks.saturating_add(found.count);
-        self.chunk_bytes += found.bytes;
-        if self.chunks > CHUNKS {
-            if self.held {
-                // It may have sent all this in good faith; SCTP sends it again.
-                self.chunks = self.chunks.saturating_sub(found.count);
-                self.chunk_bytes = self.chunk_bytes.saturating_sub(found.bytes);
-            } else {
-                self.close();
-            }
-            return false;
-        }
-        true
-    }
-
-    fn note_delivered(&mut self, bytes: usize) {
-        let bytes = bytes as u64;
-        let mean = (self.chunk_bytes / u64::from(self.chunks.max(1))).max(1);
-        let chunks = u32::try_from(bytes.div_ceil(mean)).unwrap_or(u32::MAX).max(1);
-        self.chunks = self.chunks.saturating_sub(chunks);
-        self.chunk_bytes = self.chunk_bytes.saturating_sub(bytes);
-        if self.chunks == 0 {
-            self.chunk_bytes = 0;
-        }
+        self.inner.is_connected()
     }
 
     /// Opens the channels that are ours to open, once there is an association.
@@ -441,7 +370,7 @@ impl Association {
             };
             self.channels.push(Channel { id, label, open, closed: false });
             if !open {
-                self.send_dcep(id, open_message(label));
+                self.send_dcep(id, &open_message(label));
             }
         }
     }
@@ -463,57 +392,35 @@ impl Association {
                 let label = Label::of(name);
                 // What the peer opens in words goes before what it was believed to open silently.
                 self.channels.insert(0, Channel { id, label, open: true, closed: false });
-                self.send_dcep(id, vec![DCEP_ACK]);
+                self.send_dcep(id, &[DCEP_ACK]);
             }
             _ => {}
         }
     }
 
-    fn send_dcep(&mut self, id: u16, message: Vec<u8>) {
-        let message = Message::new(StreamId(id), PpId(ppid::DCEP), message);
+    fn send_dcep(&mut self, id: u16, message: &[u8]) {
+        let options = sctp::SendOptions::default();
         // What finds no room leaves the channel as it is: nothing goes over it.
-        let _ = self.socket.send(message, &SendOptions::default());
+        let _ = self.inner.send(self.now_ns, id, ppid::DCEP, message, options);
+    }
+
+    /// The peer reset these streams, or all.
+    fn close_channels(&mut self, streams: &[u16]) {
+        if streams.is_empty() {
+            let all: Vec<u16> = self.channels.iter().map(|channel| channel.id).collect();
+            all.into_iter().for_each(|id| self.close_channel(id));
+        }
+        streams.iter().for_each(|id| self.close_channel(*id));
     }
 
     /// RFC 8831 6.7: the peer reset its direction, so must we.
-    fn close_channel(&mut self, stream: StreamId) {
-        let Some(at) = self.channels.iter().position(|known| known.id == stream.0) else { return };
+    fn close_channel(&mut self, id: u16) {
+        let Some(at) = self.channels.iter().position(|known| known.id == id) else { return };
         if !std::mem::replace(&mut self.channels[at].closed, true) {
-            let _ = self.socket.reset_streams(&[stream]);
+            self.inner.reset_streams(&[id]);
         }
         self.channels.remove(at);
     }
-}
-
-/// DATA chunks of a packet.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct DataChunks {
-    count: u32,
-    bytes: u64,
-}
-
-/// Counts them; `None` when one is for a stream id that is not ours.
-fn data_chunks(packet: &[u8]) -> Option<DataChunks> {
-    // RFC 9260 3.1 and 3.2: a header of 12 octets, then chunks of type, flags, length, padded to
-    // 4; 3.3.1: DATA has TSN, stream id, number, protocol.
-    const DATA: u8 = 0;
-    const DATA_HEADER: usize = 16;
-    let mut found = DataChunks::default();
-    let mut rest = packet.get(12..).unwrap_or(&[]);
-    while let [kind, _, high, low, ..] = *rest {
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        if kind == DATA {
-            if let Some(&[high, low]) = rest.get(8..10)
-                && u16::from_be_bytes([high, low]) > STREAM_ID_MAX
-            {
-                return None;
-            }
-            found.count += 1;
-            found.bytes += length.saturating_sub(DATA_HEADER) as u64;
-        }
-        rest = rest.get(length.max(4).next_multiple_of(4)..).unwrap_or(&[]);
-    }
-    Some(found)
 }
 
 /// RFC 8832 5.1: type, channel type, priority, reliability, lengths of label and protocol, they.

@@ -9,10 +9,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::nearest;
 
-/// Libraries that print what users say to each other: the SCTP library writes every packet of data
-/// channels in hex. Who names it in the filter still hears it.
-const SILENT: &str = "dcsctp=off";
-
 /// Overrides the configured filter.
 const LOG_VARIABLE: &str = "RINGWAY_LOG";
 
@@ -91,7 +87,7 @@ pub fn init_logging(level: &str, format: LogFormat) {
     });
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!("{SILENT},{}", &*filter)))
+        .with_env_filter(EnvFilter::new(&*filter))
         .with_writer(std::io::stderr)
         .with_ansi(colours);
     // The journal stamps every line itself.

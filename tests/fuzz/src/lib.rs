@@ -20,6 +20,7 @@ mod region;
 mod rtcp;
 mod rtp;
 mod sctp;
+mod sctp_association;
 mod sdp;
 mod signal;
 mod sniff;
@@ -40,6 +41,7 @@ pub use region::region;
 pub use rtcp::rtcp;
 pub use rtp::rtp;
 pub use sctp::sctp;
+pub use sctp_association::sctp_association;
 pub use sdp::sdp;
 pub use signal::signal;
 pub use sniff::sniff;
@@ -65,6 +67,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rtcp", rtcp),
     ("rtp", rtp),
     ("sctp", sctp),
+    ("sctp_association", sctp_association),
     ("sdp", sdp),
     ("signal", signal),
     ("sniff", sniff),

@@ -11,7 +11,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ringway-room", &[]),
     ("ringway-sdp", &[]),
     ("ringway-dtls", &[]),
-    ("ringway-proto", &["ringway-dtls", "ringway-wire"]),
+    ("ringway-sctp", &[]),
+    ("ringway-proto", &["ringway-dtls", "ringway-sctp", "ringway-wire"]),
     ("ringway-sfu", &["ringway-wire"]),
     // Where in these two the imports may stand is the business of the rule `borders`.
     (
@@ -50,6 +51,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "ringway-dtls",
             "ringway-proto",
             "ringway-room",
+            "ringway-sctp",
             "ringway-sdp",
             "ringway-sfu",
             "ringway-shard",

@@ -16,6 +16,7 @@ const ALLOWED: &[&str] = &[
     "dataplane/dtls/src/aws/owned.rs",
     "dataplane/dtls/src/aws/wire.rs",
     "dataplane/proto/tests/allocations.rs",
+    "dataplane/sctp/tests/allocations.rs",
     "dataplane/shard/tests/allocations.rs",
     "dataplane/uring/src/buffers.rs",
     "dataplane/uring/src/outbox.rs",
@@ -41,6 +42,7 @@ const ALLOWED: &[&str] = &[
 const FORBIDDEN: &[&str] = &[
     "dataplane/wire",
     "dataplane/proto",
+    "dataplane/sctp",
     "dataplane/sfu",
     "controlplane/room",
     "controlplane/sdp",
