@@ -23,7 +23,7 @@ struct Camera {
 }
 
 fn simulcast() -> SourceSpec {
-    let layer = |ssrc| Layer { rid: Text::EMPTY, ssrc: Some(ssrc), rtx_ssrc: None };
+    let layer = |ssrc| Layer { ssrc: Some(ssrc), ..Layer::ANY };
     SourceSpec {
         layers: [layer(500), layer(510), layer(520)],
         layer_count: 3,
