@@ -14,8 +14,7 @@ const STEPS: usize = 400;
 /// Takes `data` for packets and repairs, each behind an octet that tells its length and one that
 /// tells what it is.
 pub fn flexfec(data: &[u8]) {
-    let mut repairs = Repairs::default();
-    let mut there = HashSet::new();
+    let mut layer = Layer::default();
     let mut rest = data;
     for id in 0..STEPS as u16 {
         let Some((&[len, kind], after)) = rest.split_first_chunk() else { break };
@@ -23,30 +22,46 @@ pub fn flexfec(data: &[u8]) {
         rest = after;
         let sequence = u16::from(kind >> 2);
         match kind % 4 {
-            0 => there.extend(come(&mut repairs, sequence, Came::Whole(len % 9), &there)),
-            1 => drop(come(&mut repairs, sequence, Came::Otherwise, &there)),
-            2 => repairs.handle_packet(StreamId::new(0, u32::from(len)), sequence, Came::No),
-            _ => read(&mut repairs, id, bytes),
+            0 => layer.come(sequence, Came::Whole(len)),
+            1 => layer.come(sequence, Came::Otherwise),
+            2 => {
+                layer.epoch += 1;
+                layer.there.clear();
+                layer.come(sequence, Came::Whole(len));
+            }
+            _ => read(&mut layer.repairs, id, bytes),
         }
-        if kind % 4 == 2 {
-            // Another numbering, or none of these came.
-            there.clear();
-            repairs.forget();
+        while let Some(lost) = layer.repairs.poll() {
+            assert!(lost.others().all(|other| layer.there.contains(&other)));
+            assert!(!layer.there.contains(&lost.sequence), "{lost:?} was there");
+            layer.come(lost.sequence, Came::Whole(0));
         }
-        while let Some(lost) = repairs.poll() {
-            assert!(lost.others().all(|other| there.contains(&other)));
-            assert!(there.insert(lost.sequence), "{lost:?} was there");
-            repairs.handle_packet(StreamId::new(0, 0), lost.sequence, Came::Whole(0));
-        }
-        assert!(repairs.waiting() <= MAX_REPAIRS);
+        assert!(layer.repairs.waiting() <= MAX_REPAIRS);
     }
 }
 
-/// A packet comes, unless it came before.
-fn come(repairs: &mut Repairs, sequence: u16, came: Came, there: &HashSet<u16>) -> Option<u16> {
-    let new = !there.contains(&sequence) && repairs.came(sequence) == Came::No;
-    new.then(|| repairs.handle_packet(StreamId::new(0, 0), sequence, came))?;
-    Some(sequence)
+/// A layer whose packets are lost in part.
+#[derive(Default)]
+struct Layer {
+    repairs: Repairs,
+    epoch: u32,
+    /// What came as it was protected, or was recovered.
+    there: HashSet<u16>,
+}
+
+impl Layer {
+    /// A packet comes, but none twice; the first of a numbering in any case.
+    fn come(&mut self, sequence: u16, came: Came) {
+        let stream = StreamId::new(0, self.epoch);
+        let known = self.there.contains(&sequence) || self.repairs.came(sequence) != Came::No;
+        if known && !self.there.is_empty() {
+            return;
+        }
+        if came != Came::Otherwise {
+            self.there.insert(sequence);
+        }
+        self.repairs.handle_packet(stream, sequence, came);
+    }
 }
 
 fn read(repairs: &mut Repairs, id: u16, bytes: &[u8]) {
