@@ -1,6 +1,6 @@
 //! Layers: which one a subscriber gets, and how soon.
 
-use ringway_abi::call::{CallCommand, Layer, Service, SourceKind, SourceSpec, Text};
+use ringway_abi::call::{CallCommand, Layer, Service, SourceKind, SourceSpec};
 use ringway_wire::rtcp::write::write_remb;
 use ringway_wire::rtcp::{Compound, Packet};
 use ringway_wire::rtp::RtpView;
