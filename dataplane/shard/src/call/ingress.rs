@@ -180,16 +180,12 @@ impl Calls {
         let binding = known.map_or_else(learn, Ok).map_err(|_| Counter::DropSsrc)?;
         let (stream_id, layer) = (SlotId::from_bits(binding.source.0), binding.layer);
         if binding.part == Part::Repairs {
-            self.handle_repair(now, binding, opened.len, room, counters)?;
-            self.recover(now, (id, stream_id, layer), kernel_ns, counters);
-            return Ok(());
+            return self.handle_repair(now, (id, binding), (opened.len, room), kernel_ns, counters);
         }
         let rtx = binding.part == Part::Rtx;
         let stream = self.streams.get_mut(stream_id).ok_or(Counter::DropNoForward)?;
         if known.is_none() {
-            let ssrc = Some(opened.ssrc);
-            let (media, repair) = if rtx { (None, ssrc) } else { (ssrc, None) };
-            stream.source.bind(layer, media, repair);
+            stream.learn(layer, opened.ssrc, rtx);
         }
         // Senders probe the path with repetitions that are all padding.
         if rtx && view.payload_range().is_empty() {
@@ -224,8 +220,7 @@ impl Calls {
         self.hand_over(stream_id, &packet, rtx);
         self.queue(stream_id, packet, news);
         if let Some(came) = came {
-            self.note(stream_id, &packet, came);
-            self.recover(now, (id, stream_id, layer), kernel_ns, counters);
+            self.recover_with(now, (id, stream_id, layer), &packet, came, counters);
         }
         if let Some(behind) = Behind::of(&prepared, format, kernel_ns) {
             self.make_up(now, id, stream_id, layer, behind);

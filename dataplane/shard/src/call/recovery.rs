@@ -1,5 +1,5 @@
-//! Lost packets of pictures, out of the repairs (FlexFEC) that their publisher sends along: who gets
-//! the pictures misses none, and nobody has to ask for them. Repairs go no further than here.
+//! Lost packets of pictures, out of the repairs (FlexFEC) that their publisher sends along: who
+//! gets the pictures misses none, and nobody has to ask for them. Repairs go no further than here.
 
 use ringway_abi::counters::Counter;
 use ringway_proto::history::{History, HistoryPool, Place};
@@ -57,17 +57,30 @@ impl Recovery {
 }
 
 impl Calls {
-    /// Takes a repair of `len` octets that was opened into `room`, or into the buffer for
-    /// datagrams.
+    /// Takes a repair from `session`, of `len` octets that were opened into `room`, or into the
+    /// buffer for datagrams, and recovers what can be recovered now.
     pub(super) fn handle_repair(
+        &mut self,
+        now: Now,
+        (session, binding): (SlotId, Binding),
+        (len, room): (usize, Option<Place>),
+        kernel_ns: u64,
+        counters: &mut Counters,
+    ) -> Result<(), Counter> {
+        counters.add(Counter::FecReceived, 1);
+        self.keep_repair(now, binding, len, room)?;
+        let from = (session, SlotId::from_bits(binding.source.0), binding.layer);
+        self.recover(now, from, kernel_ns, counters);
+        Ok(())
+    }
+
+    fn keep_repair(
         &mut self,
         now: Now,
         binding: Binding,
         len: usize,
         room: Option<Place>,
-        counters: &mut Counters,
     ) -> Result<(), Counter> {
-        counters.add(Counter::FecReceived, 1);
         let whole = match &room {
             Some(place) => self.pool.room(place),
             None => &mut self.datagram[..],
@@ -109,9 +122,23 @@ impl Calls {
         }
     }
 
+    /// Takes note of a packet that came and is kept now, and recovers what can be
+    /// recovered with it.
+    pub(super) fn recover_with(
+        &mut self,
+        now: Now,
+        from: (SlotId, SlotId, u8),
+        packet: &Queued,
+        came: Came,
+        counters: &mut Counters,
+    ) {
+        self.note(from.1, packet, came);
+        self.recover(now, from, packet.kernel_ns, counters);
+    }
+
     /// Recovers what can be recovered of a layer, and lets it go where packets go that came. It is
     /// from a session, a stream of it and a layer of that.
-    pub(super) fn recover(
+    fn recover(
         &mut self,
         now: Now,
         from: (SlotId, SlotId, u8),

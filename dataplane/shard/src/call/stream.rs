@@ -123,6 +123,12 @@ impl Stream {
         self.stores.get(usize::from(layer))?.history.as_ref()?.place(pool, len)
     }
 
+    /// Learns whose packets of `layer` come, or come again where `rtx`.
+    pub(super) fn learn(&mut self, layer: u8, ssrc: u32, rtx: bool) {
+        let (media, repair) = if rtx { (None, Some(ssrc)) } else { (Some(ssrc), None) };
+        self.source.bind(layer, media, repair);
+    }
+
     /// What lost packets of `layer` are recovered with, if its sender sends repairs.
     pub(super) fn recovery(&mut self, layer: u8) -> Option<&mut Recovery> {
         self.stores.get_mut(usize::from(layer))?.recovery.as_deref_mut()
