@@ -162,7 +162,8 @@ pub(crate) fn match_payloads(
         });
     }
     settle_red(&mut matched);
-    // A repair stream alone is no media.
+    // What stands first is what the section carries. A repair stream alone is no media.
+    matched.sort_by_key(|payload| payload.codec == Codec::FlexFec);
     if matched.iter().all(|payload| payload.codec == Codec::FlexFec) {
         matched.clear();
     }

@@ -343,6 +343,11 @@ mod tests {
         check(&format!("{keys}rtc: {{use_ice_lite: true}}"), "\"rtc.use_ice_lite\" is a key of");
         check(&format!("{keys}rtc: {{pli_throttle: {{low_quality: 1s}}}}"), "500 ms");
         check(&format!("{keys}rtc: {{forse_tcp: true}}"), "did you mean \"rtc.force_tcp\"?");
+        check(&format!("{keys}rtc: {{flexfec: {{upstream_enabled: true}}}}"), "");
+        check(
+            &format!("{keys}rtc: {{flexfec: {{upstream: true}}}}"),
+            "rtc.flexfec.upstream_enabled",
+        );
         check(&format!("{keys}turn: {{enabled: true, udp_port: 0}}"), "without a port");
         check(&format!("{keys}rtc: {{turn_servers: [{{host: a}}]}}"), "host and port");
         check(&format!("{keys}rtc: {{turn_servers: [{{hots: a}}]}}"), "turn_servers[0].host\"?");

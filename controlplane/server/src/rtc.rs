@@ -69,7 +69,8 @@ pub fn start(config: &Config) -> Result<(CallEnds, Rtc), StartError> {
     let tokens = Arc::new(Tokens::new(&config.keys));
     let ice_tcp = config.rtc.tcp_port != 0;
     let ice_servers = ice_servers(&config.rtc.stun_servers);
-    let mut settings = Settings { ice_tcp, ice_servers, ..Settings::default() };
+    let flexfec = config.rtc.flexfec.upstream_enabled;
+    let mut settings = Settings { ice_tcp, ice_servers, flexfec, ..Settings::default() };
     config.room.apply(&mut settings);
     let mut calls = config.room.calls();
     config.limit.apply(&mut calls.limits);

@@ -239,12 +239,14 @@ pub enum Layer {
     Only,
     /// By its id in a header extension.
     Rid(String),
-    /// By SSRC, and that of its retransmissions.
+    /// By SSRC, and those of what repairs it.
     Ssrc {
         /// Of the media.
         ssrc: u32,
         /// Of retransmissions.
         rtx: Option<u32>,
+        /// Of FlexFEC repairs.
+        fec: Option<u32>,
     },
 }
 

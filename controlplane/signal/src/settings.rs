@@ -35,6 +35,8 @@ pub struct Settings {
     pub full_ice: bool,
     /// Clients may connect over TCP.
     pub ice_tcp: bool,
+    /// `rtc.flexfec.upstream_enabled`: publishers may send FlexFEC repairs.
+    pub flexfec: bool,
     /// `limit.signal_message_size_limit`: the longest message of a client, bytes.
     pub message_bytes: usize,
 }
@@ -62,6 +64,7 @@ impl Default for Settings {
             enabled_codecs: codecs.map(codec).to_vec(),
             full_ice: true,
             ice_tcp: true,
+            flexfec: false,
             message_bytes: MESSAGE_BYTES_MAX,
         }
     }

@@ -158,6 +158,34 @@ fn a_camera_is_published_over_either_connection() {
     }
 }
 
+/// FlexFEC repairs reach the data plane only where the setting says so.
+#[test]
+fn repairs_are_paired_by_ssrc() {
+    for flexfec in [false, true] {
+        let join = Join { auto_subscribe: true, ..Join::default() };
+        let mut stage = Stage::otherwise(join, client("chrome", 17), |start| {
+            Arc::make_mut(&mut start.settings).flexfec = flexfec;
+        });
+        stage.said();
+        stage.announce("cam", &track(5, TrackKind::Video, "video/VP8"));
+        let sdp = description(1, "abcd", "actpass", &[line("video", "sendonly", "cam", "")]);
+        let sdp = sdp.replace("SAVPF 96 97 98 99", "SAVPF 96 97 98 99 115");
+        let sdp = format!(
+            "{sdp}a=rtpmap:115 flexfec-03/90000\r\na=rtcp-fb:115 transport-cc\r\n\
+             a=fmtp:115 repair-window=10000000\r\na=ssrc-group:FID 5 6\r\n\
+             a=ssrc-group:FEC-FR 5 7\r\na=ssrc:5 cname:a\r\na=ssrc:6 cname:a\r\n\
+             a=ssrc:7 cname:a\r\n"
+        );
+        let said = stage.says(Says::Offer(sd("offer", 1, sdp)));
+        let answered = said.answer().sdp.contains("a=rtpmap:115 flexfec-03/90000\r\n");
+        assert_eq!(answered, flexfec);
+        let Some(Ask::AddSource(source)) = said.plane.last() else { panic!("{}", said.kinds()) };
+        let fec = flexfec.then_some(7);
+        assert_eq!(source.layers, [Layer::Ssrc { ssrc: 5, rtx: Some(6), fec }]);
+        assert_eq!(source.codec, Codec::Vp8);
+    }
+}
+
 #[test]
 fn what_is_between_the_ends_is_passed_on() {
     let mut stage = v0();

@@ -478,11 +478,13 @@ pub struct Layer {
     pub ssrc: Option<u32>,
     /// That of its retransmissions.
     pub rtx_ssrc: Option<u32>,
+    /// That of its FlexFEC repairs.
+    pub fec_ssrc: Option<u32>,
 }
 
 impl Layer {
     /// Told from others by nothing.
-    pub const ANY: Self = Self { rid: Text::EMPTY, ssrc: None, rtx_ssrc: None };
+    pub const ANY: Self = Self { rid: Text::EMPTY, ssrc: None, rtx_ssrc: None, fec_ssrc: None };
 }
 
 /// Media that comes in.

@@ -96,6 +96,9 @@ counters! {
     Counter DropDescriptor "ringway_packets_dropped_total" ["reason" = "descriptor"] "Packets dropped, by reason.";
     Counter DropTcpPeer "ringway_packets_dropped_total" ["reason" = "tcp_peer"] "Packets dropped, by reason.";
     Counter DropTurn "ringway_packets_dropped_total" ["reason" = "turn"] "Packets dropped, by reason.";
+    Counter DropFec "ringway_packets_dropped_total" ["reason" = "fec"] "Packets dropped, by reason.";
+    Counter FecReceived "ringway_fec_packets_total" ["kind" = "received"] "FlexFEC repairs of publishers that were received, and packets recovered from them.";
+    Counter FecRecovered "ringway_fec_packets_total" ["kind" = "recovered"] "FlexFEC repairs of publishers that were received, and packets recovered from them.";
     Counter GsoFallbacks "ringway_gso_fallbacks_total" "Runs refused by the kernel and sent again packet by packet.";
     Counter ReceiveStalls "ringway_receive_stalls_total" "Times the receive buffers ran out: packets then wait in their sockets.";
     Counter SocketOverflow "ringway_socket_overflow_total" "Datagrams the kernel dropped because a receive socket was full.";

@@ -8,7 +8,8 @@
 //! - [`format`](mod@format): what payload types mean on a transport.
 //! - [`demux`]: whose packet is it? [`arrivals`]: is it new, late, doubled?
 //! - [`source`], [`layer`]: a published track; [`prepared`]: one of its packets, ready to offer;
-//!   [`scaled`]: what it tells where one stream holds several layers.
+//!   [`scaled`]: what it tells where one stream holds several layers; [`repairs`]: which of those
+//!   that were lost can be recovered.
 //! - [`route`]: one subscription; [`trail`]: which of its numbers stands for which of the source's;
 //!   [`timeline`]: timestamps across layers; [`blank`]: what is sent where nothing comes;
 //!   [`answers`]: what its receiver reports.
@@ -25,6 +26,7 @@ mod ladder;
 pub mod layer;
 pub mod prepared;
 pub mod quality;
+pub mod repairs;
 pub mod route;
 pub mod scaled;
 mod scaling;

@@ -4,7 +4,8 @@
 //! opens the packet, and prepares it once for its source; it is kept in the source's history, and
 //! [`outlet`] seals it from there for every subscriber, so that the seal is the only copy per
 //! subscriber. Where a source's subscribers are on several shards, [`mirror`] brings its packets to
-//! the others over [`lanes`]. [`data`] passes messages of data channels on, [`data_tracks`] packets
+//! the others over [`lanes`]. What is lost on the way in is made up for by [`redundancy`] or
+//! [`recovery`]. [`data`] passes messages of data channels on, [`data_tracks`] packets
 //! of data tracks. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP,
 //! [`movers`] are those whose NAT moves them. [`upkeep`] does what is due, [`commands`] what the
 //! control plane asks; [`disowned`] are the transports of a control plane that is gone.
@@ -41,6 +42,7 @@ mod movers;
 mod outlet;
 mod padding;
 mod quality;
+mod recovery;
 mod redundancy;
 mod rtcp;
 mod session;

@@ -12,6 +12,7 @@ pub mod data_track;
 pub mod dependency;
 pub mod extension;
 pub mod extension_value;
+pub mod flexfec;
 pub mod frame_trailer;
 pub mod head;
 pub mod ntp;

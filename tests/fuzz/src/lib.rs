@@ -14,6 +14,7 @@ mod descriptors;
 mod dtls;
 mod extensions;
 mod feedback;
+mod flexfec;
 mod fragment;
 mod join_request;
 mod region;
@@ -35,6 +36,7 @@ pub use descriptors::descriptors;
 pub use dtls::dtls;
 pub use extensions::extensions;
 pub use feedback::feedback;
+pub use flexfec::flexfec;
 pub use fragment::fragment;
 pub use join_request::join_request;
 pub use region::region;
@@ -61,6 +63,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dtls", dtls),
     ("extensions", extensions),
     ("feedback", feedback),
+    ("flexfec", flexfec),
     ("fragment", fragment),
     ("join_request", join_request),
     ("region", region),

@@ -43,8 +43,9 @@ pub fn is_elsewhere() -> bool {
 
 impl Server {
     /// Finds or starts the server; `address` is where its media goes, without one it looks itself.
-    /// `turn` is that section of our settings, on one line, or nothing.
-    pub fn start(address: Option<&str>, turn: &str, folder: &Path) -> Self {
+    /// `turn` is that section of our settings, on one line, or nothing; `rtc` what follows in that
+    /// section, behind a comma.
+    pub fn start(address: Option<&str>, turn: &str, rtc: &str, folder: &Path) -> Self {
         if let Ok(url) = env::var("RINGWAY_TEST_URL") {
             let variable = |name: &str| env::var(name).unwrap_or_else(|_| panic!("set {name}"));
             let (key, secret) = (variable("RINGWAY_TEST_KEY"), variable("RINGWAY_TEST_SECRET"));
@@ -64,7 +65,7 @@ impl Server {
                 let node_ip = address.map(|address| format!(", node_ip: [{address}]"));
                 let node_ip = node_ip.unwrap_or_default();
                 let (udp_port, tcp_port) = (free_udp_pair(), free_tcp_port());
-                let rtc = format!("{{udp_port: {udp_port}, tcp_port: {tcp_port}{node_ip}}}");
+                let rtc = format!("{{udp_port: {udp_port}, tcp_port: {tcp_port}{node_ip}{rtc}}}");
                 // The page at `/` then needs nobody who pastes tokens.
                 let mut options = Options::default().controlplane("development", "true");
                 if !turn.is_empty() {
@@ -99,8 +100,17 @@ impl Server {
     /// # Panics
     /// When the server is somebody else's.
     pub fn metric(&self, name: &str) -> f64 {
+        self.metric_of(name, "")
+    }
+
+    /// The same of those samples that have `label`, such as `kind="received"`.
+    ///
+    /// # Panics
+    /// When the server is somebody else's.
+    pub fn metric_of(&self, name: &str, label: &str) -> f64 {
         let answer = self.appliance().borrow().client().get("/metrics");
-        let samples = answer.body.lines().filter(|line| line.starts_with(name));
+        let lines = answer.body.lines();
+        let samples = lines.filter(|line| line.starts_with(name) && line.contains(label));
         samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 

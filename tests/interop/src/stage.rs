@@ -22,6 +22,8 @@ pub struct Stage {
     /// The server under test.
     pub server: Server,
     folder: TempDir,
+    /// Its network is nobody else's.
+    own_network: bool,
 }
 
 /// Runs `test` alone, with a server that nobody else uses. As root it has a network of its own with
@@ -38,10 +40,22 @@ pub fn on(test: impl FnOnce(&Stage) + Send) {
 /// # Panics
 /// When the test does.
 pub fn on_with(turn: impl FnOnce(&str) -> String + Send, test: impl FnOnce(&Stage) + Send) {
+    set(turn, "", test);
+}
+
+/// The same with a server that takes repairs of its publishers (FlexFEC).
+///
+/// # Panics
+/// When the test does.
+pub fn on_repaired(test: impl FnOnce(&Stage) + Send) {
+    set(|_| String::new(), ", flexfec: {upstream_enabled: true}", test);
+}
+
+fn set(turn: impl FnOnce(&str) -> String + Send, rtc: &str, test: impl FnOnce(&Stage) + Send) {
     // A test that failed has let go of everything, too.
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if is_elsewhere() || !rustix::process::geteuid().is_root() {
-        return test(&Stage::build(None, &turn("127.0.0.1")));
+        return test(&Stage::build(None, &turn("127.0.0.1"), rtc));
     }
     let mut ran = false;
     namespace::inside(|| {
@@ -52,15 +66,24 @@ pub fn on_with(turn: impl FnOnce(&str) -> String + Send, test: impl FnOnce(&Stag
         namespace::must(&["link", "set", "call0", "up"]);
         // libwebrtc asks which address it would reach the internet from.
         namespace::must(&["route", "add", "default", "dev", "call0"]);
-        test(&Stage::build(Some(ADDRESS), &turn(ADDRESS)));
+        test(&Stage::build(Some(ADDRESS), &turn(ADDRESS), rtc));
     });
     assert!(ran, "no network namespace: run this without root, over the machine's own network");
 }
 
 impl Stage {
-    fn build(address: Option<&str>, turn: &str) -> Self {
+    fn build(address: Option<&str>, turn: &str, rtc: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("ringway-").tempdir().expect("a temp folder");
-        Self { server: Server::start(address, turn, folder.path()), folder }
+        let server = Server::start(address, turn, rtc, folder.path());
+        Self { server, folder, own_network: address.is_some() }
+    }
+
+    /// Lets the network lose packets and take its time from now on; `false` where it cannot.
+    pub fn worsen(&self, loss: &str, delay: &str) -> bool {
+        let netem = ["qdisc", "add", "dev", "lo", "root", "netem", "loss", loss, "delay", delay];
+        // What the machine sends to itself goes that way, whatever the address.
+        self.own_network
+            && namespace::tc(&netem).inspect_err(|error| eprintln!("tc: {error}")).is_ok()
     }
 
     /// Where logs go.

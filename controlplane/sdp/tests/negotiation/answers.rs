@@ -1,6 +1,6 @@
 //! Offers of real clients are answered with their own numbers, in the order that is wished for.
 
-use crate::peers::{DATA, answer_with, capabilities, gated, local, sample, track};
+use crate::peers::{DATA, answer_with, capabilities, gated, local, repairing, sample, track};
 use ringway_sdp::{
     AnswerRequest, ClientFacts, Codec, Description, Direction, Encodings, ExtensionKind, Feedback,
     Gates, Kind, NegotiationError, Origin, Purpose, Rejection, SectionWish, Setup, answer,
@@ -374,6 +374,53 @@ fn encodings_by_ssrc_are_paired() {
         &[(1, Some(4), None), (2, None, None), (3, Some(6), None)],
     );
     check("a=ssrc-group:SIM 1 2 3 4\r\n", &[(1, None, None), (2, None, None), (3, None, None)]);
+}
+
+/// Repairs are taken where the setting says so, whatever becomes of the other codecs, and are never
+/// sent.
+#[test]
+fn repairs_of_publishers_are_taken_if_they_may() {
+    let video = AUDIO.replace("audio", "video").replace("opus/48000/2", "VP8/90000");
+    let video = video.replace("SAVPF 111", "SAVPF 115 111 98");
+    let lines = "a=rtpmap:115 flexfec-03/90000\r\na=rtcp-fb:115 transport-cc\r\n\
+                 a=rtcp-fb:115 goog-remb\r\na=fmtp:115 repair-window=10000000\r\n\
+                 a=rtpmap:98 VP9/90000\r\na=fmtp:98 profile-id=0\r\n\
+                 a=ssrc-group:FEC-FR 5 7\r\na=ssrc:5 cname:a\r\na=ssrc:7 cname:a\r\n";
+    let offer = offer_of(&format!("{video}{lines}"));
+    let trims = Gates { ignores_codec_order: true, ..Gates::default() };
+    let wishes = [wish("0", &[Codec::Vp8])];
+    let check = |gates: &Gates, flexfec, expect: &[u8]| {
+        for purpose in [Purpose::Publisher, Purpose::Single] {
+            let answer =
+                answer_with(&offer, &repairing(purpose, gates, flexfec), &wishes, &[]).unwrap();
+            let numbers: Vec<u8> = order(&answer, "0").iter().map(|one| one.0).collect();
+            assert_eq!(numbers, expect);
+            let text = answer.description.to_string();
+            for line in [
+                "a=rtpmap:115 flexfec-03/90000\r\n",
+                "a=fmtp:115 repair-window=10000000\r\n",
+                "a=rtcp-fb:115 transport-cc\r\n",
+            ] {
+                assert_eq!(text.contains(line), flexfec, "{line}");
+            }
+            assert!(!text.contains("a=rtcp-fb:115 goog-remb"));
+            let Encodings::Ssrcs(found) = &answer.sections[0].encodings else { panic!() };
+            assert_eq!((found[0].ssrc, found[0].fec_ssrc), (5, Some(7)));
+        }
+    };
+    check(&Gates::default(), false, &[111, 98]);
+    check(&Gates::default(), true, &[111, 98, 115]);
+    check(&trims, false, &[111]);
+    check(&trims, true, &[111, 115]);
+    // A section that we send in has none, and repairs alone are no media.
+    let both = offer_of(&format!("{}{lines}", video.replace("sendonly", "recvonly")));
+    let capabilities = repairing(Purpose::Single, &Gates::default(), true);
+    let answer = answer_with(&both, &capabilities, &[], &[]).unwrap();
+    assert_eq!(order(&answer, "0"), [(111, Codec::Vp8), (98, Codec::Vp9)]);
+    let alone = video.replace("VP8/90000", "Theora/90000");
+    let alone = offer_of(&format!("{alone}{}", lines.replace("VP9", "VP99")));
+    let answer = answer_with(&alone, &capabilities, &[], &[]).unwrap();
+    assert_eq!(answer.sections[0].rejection, Some(Rejection::NoCodec));
 }
 
 #[test]

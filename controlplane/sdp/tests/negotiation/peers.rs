@@ -71,6 +71,11 @@ pub(crate) fn capabilities(purpose: Purpose) -> Capabilities {
 
 /// Everything that is on by default, but for what a client cannot do.
 pub(crate) fn gated(purpose: Purpose, gates: &Gates) -> Capabilities {
+    repairing(purpose, gates, false)
+}
+
+/// The same, with FlexFEC of publishers or without.
+pub(crate) fn repairing(purpose: Purpose, gates: &Gates, flexfec: bool) -> Capabilities {
     let enabled = default_codecs();
     Capabilities::new(&CapabilityOptions {
         purpose,
@@ -78,7 +83,7 @@ pub(crate) fn gated(purpose: Purpose, gates: &Gates) -> Capabilities {
         gates,
         send_side_estimate: false,
         playout_delay: true,
-        flexfec: false,
+        flexfec,
         h264_high: true,
     })
 }

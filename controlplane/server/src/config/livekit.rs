@@ -29,7 +29,6 @@ const KEYS: &[(&str, &str)] = &[
     ("pli_throttle", "of each layer a key frame is asked for at most once in 500 ms"),
     ("congestion_control", RATES),
     ("rtx_budget", RATES),
-    ("flexfec", "lost packets are sent again, on demand"),
     ("allow_tcp_fallback", WAYS),
     ("tcp_fallback_rtt_threshold", WAYS),
     ("allow_udp_unstable_fallback", WAYS),

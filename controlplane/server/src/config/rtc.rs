@@ -46,6 +46,16 @@ pub struct Rtc {
     pub interfaces: Names,
     /// Tell clients the loopback address too.
     pub enable_loopback_candidate: bool,
+    /// Repairs of lost packets that are sent along.
+    pub flexfec: FlexFec,
+}
+
+/// FlexFEC-03.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlexFec {
+    /// Publishers may send repairs.
+    pub upstream_enabled: bool,
 }
 
 impl Default for Rtc {
@@ -64,6 +74,7 @@ impl Default for Rtc {
             turn_servers: Vec::new(),
             interfaces: Names::default(),
             enable_loopback_candidate: false,
+            flexfec: FlexFec::default(),
         }
     }
 }

@@ -187,8 +187,8 @@ fn source(add: &AddSource) -> Option<abi::SourceSpec> {
             Layer::Rid(rid) => {
                 abi::Layer { rid: abi::Text::new(rid.as_bytes())?, ..abi::Layer::ANY }
             }
-            Layer::Ssrc { ssrc, rtx } => {
-                abi::Layer { ssrc: Some(*ssrc), rtx_ssrc: *rtx, ..abi::Layer::ANY }
+            Layer::Ssrc { ssrc, rtx, fec } => {
+                abi::Layer { ssrc: Some(*ssrc), rtx_ssrc: *rtx, fec_ssrc: *fec, ..abi::Layer::ANY }
             }
         };
     }
@@ -254,6 +254,7 @@ fn codec(codec: Codec) -> Option<abi::Codec> {
         Codec::H264 => abi::Codec::H264,
         Codec::H265 => abi::Codec::H265,
         Codec::Av1 => abi::Codec::Av1,
+        // It is known by its SSRC.
         Codec::FlexFec => return None,
     })
 }

@@ -70,7 +70,7 @@ impl Peer {
             gates: basis.gates,
             send_side_estimate: false,
             playout_delay: basis.playout_delay,
-            flexfec: false,
+            flexfec: basis.settings.flexfec,
             // Subscribers of an offer that names it may stumble; who offers it can decode it.
             h264_high: purpose != Purpose::Subscriber,
         });

@@ -179,6 +179,7 @@ impl Session {
         let announced = announced(track, &cid);
         let mode = announced.and_then(|announced| announced.mode);
         let encodings = ordered(&section.encodings);
+        let repaired = section.payloads.iter().any(|payload| payload.codec == Codec::FlexFec);
         let add = Box::new(AddSource {
             transport: self.publisher.key,
             source,
@@ -186,7 +187,7 @@ impl Session {
             kind: source_kind(section.kind, track.source),
             codec,
             mid: section.mid.clone(),
-            layers: layers(&encodings),
+            layers: layers(&encodings, repaired),
             muted: track.muted,
             flags: SourceFlags {
                 incomplete_reports: mode == Some(LayerMode::OnePerStreamIncompleteReports),
@@ -333,12 +334,16 @@ fn ordered(encodings: &Encodings) -> Encodings {
     Encodings::Rids(rids)
 }
 
-fn layers(encodings: &Encodings) -> Vec<Layer> {
+/// The layers as the data plane is told of them; FlexFEC repairs only where they were agreed on.
+fn layers(encodings: &Encodings, repaired: bool) -> Vec<Layer> {
+    let by_ssrc = |one: &ringway_sdp::SsrcEncoding| Layer::Ssrc {
+        ssrc: one.ssrc,
+        rtx: one.rtx_ssrc,
+        fec: one.fec_ssrc.filter(|_| repaired),
+    };
     match encodings {
         Encodings::Rids(rids) => rids.iter().cloned().map(Layer::Rid).collect(),
-        Encodings::Ssrcs(ssrcs) => {
-            ssrcs.iter().map(|one| Layer::Ssrc { ssrc: one.ssrc, rtx: one.rtx_ssrc }).collect()
-        }
+        Encodings::Ssrcs(ssrcs) => ssrcs.iter().map(by_ssrc).collect(),
         Encodings::Unsignalled => vec![Layer::Only],
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! One [`Demux`] belongs to a publisher's transport. It is told which sources are expected and
 //! learns their SSRCs from the header extensions of the first packets; RTX streams are paired by
-//! the repaired rid. After that a packet costs one look-up by SSRC.
+//! the repaired rid, repairs by SDP alone. After that a packet costs one look-up by SSRC.
 
 use ringway_wire::extension::{ExtensionKind, Located};
 use ringway_wire::rtp::RtpView;
@@ -55,6 +55,8 @@ pub struct LayerSpec {
     pub ssrc: Option<u32>,
     /// The SSRC of its RTX stream, where SDP tells it.
     pub rtx_ssrc: Option<u32>,
+    /// The SSRC of its FlexFEC repairs, which only SDP tells (RFC 5956 4.1).
+    pub fec_ssrc: Option<u32>,
 }
 
 /// A source that is expected.
@@ -73,8 +75,19 @@ pub struct Binding {
     pub source: SourceKey,
     /// The layer, lowest quality first.
     pub layer: u8,
-    /// Whether it repeats packets of the layer (RFC 4588).
-    pub rtx: bool,
+    /// What of the layer.
+    pub part: Part,
+}
+
+/// What an SSRC carries of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The layer itself.
+    Media,
+    /// Packets of it once more (RFC 4588).
+    Rtx,
+    /// What lost packets of it are recovered from (FlexFEC).
+    Repairs,
 }
 
 /// Why a packet belongs to nobody.
@@ -110,12 +123,15 @@ impl Demux {
         specs[..layers.len()].copy_from_slice(layers);
         self.expected.push(Expected { key, mid, layers: specs, count: layers.len() as u8 });
         for (at, layer) in layers.iter().enumerate() {
-            let binding = Binding { source: key, layer: at as u8, rtx: false };
+            let binding = Binding { source: key, layer: at as u8, part: Part::Media };
             if let Some(ssrc) = layer.ssrc {
                 self.bind(ssrc, binding);
             }
             if let Some(ssrc) = layer.rtx_ssrc {
-                self.bind(ssrc, Binding { rtx: true, ..binding });
+                self.bind(ssrc, Binding { part: Part::Rtx, ..binding });
+            }
+            if let Some(ssrc) = layer.fec_ssrc.filter(|ssrc| self.get(*ssrc).is_none()) {
+                self.bind(ssrc, Binding { part: Part::Repairs, ..binding });
             }
         }
         true
@@ -149,7 +165,8 @@ impl Demux {
         let rtx = repaired.is_some() || matches!(format, Format::Rtx { .. });
         let expected = self.expected_by(value(ExtensionKind::Mid), rid).ok_or(Unbound::Unknown)?;
         let layer = expected.layer(rid).ok_or(Unbound::Layer)?;
-        let binding = Binding { source: expected.key, layer, rtx };
+        let part = if rtx { Part::Rtx } else { Part::Media };
+        let binding = Binding { source: expected.key, layer, part };
         if self.bind(packet.ssrc(), binding) { Ok(binding) } else { Err(Unbound::Full) }
     }
 
@@ -212,7 +229,7 @@ mod tests {
         let rid = |text| LayerSpec { rid: name(text), ..LayerSpec::default() };
         assert!(demux.add_source(SourceKey(1), name("0"), &[rid("q"), rid("h"), rid("f")]));
         assert!(demux.add_source(SourceKey(2), name("1"), &[LayerSpec::default()]));
-        let told = LayerSpec { rid: None, ssrc: Some(50), rtx_ssrc: Some(51) };
+        let told = LayerSpec { rid: None, ssrc: Some(50), rtx_ssrc: Some(51), fec_ssrc: Some(52) };
         assert!(demux.add_source(SourceKey(3), name("2"), &[told]));
         assert!(demux.add_source(SourceKey(4), name("3"), &[rid("q"), rid("x")]));
         demux
@@ -242,7 +259,10 @@ mod tests {
 
     #[test]
     fn packets_find_their_layer() {
-        let bound = |source, layer, rtx| Ok(Binding { source: SourceKey(source), layer, rtx });
+        let bound = |source, layer, rtx| {
+            let part = if rtx { Part::Rtx } else { Part::Media };
+            Ok(Binding { source: SourceKey(source), layer, part })
+        };
         let rows = [
             (96, ["0", "q", ""], bound(1, 0, false)),
             (96, ["0", "f", ""], bound(1, 2, false)),
@@ -268,16 +288,21 @@ mod tests {
     #[test]
     fn what_sdp_tells_needs_no_learning() {
         let mut demux = demux();
-        let binding = |rtx| Some(Binding { source: SourceKey(3), layer: 0, rtx });
-        assert_eq!((demux.get(50), demux.get(51)), (binding(false), binding(true)));
+        let told = [50, 51, 52].map(|ssrc| demux.get(ssrc));
+        let binding = |part| Some(Binding { source: SourceKey(3), layer: 0, part });
+        assert_eq!(told, [Part::Media, Part::Rtx, Part::Repairs].map(binding));
         demux.remove_source(SourceKey(3));
-        assert_eq!((demux.get(50), demux.get(51)), (None, None));
+        assert_eq!([50, 51, 52].map(|ssrc| demux.get(ssrc)), [None; 3]);
+        // What is known to be media cannot be repairs as well.
+        let told = LayerSpec { ssrc: Some(50), fec_ssrc: Some(50), ..LayerSpec::default() };
+        assert!(demux.add_source(SourceKey(3), name("2"), &[told]));
+        assert_eq!(demux.get(50), binding(Part::Media));
     }
 
     #[test]
     fn tables_are_bounded() {
         let mut demux = demux();
-        for ssrc in 1000..1000 + MAX_SSRCS as u32 - 2 {
+        for ssrc in 1000..1000 + MAX_SSRCS as u32 - 3 {
             assert!(learn(&mut demux, ssrc, 96, ["1", "", ""]).is_ok(), "{ssrc}");
         }
         assert_eq!(learn(&mut demux, 7, 96, ["1", "", ""]), Err(Unbound::Full));

@@ -345,6 +345,7 @@ impl Calls {
                 rid: Name::new(from.rid.as_bytes()),
                 ssrc: from.ssrc,
                 rtx_ssrc: from.rtx_ssrc,
+                fec_ssrc: from.fec_ssrc,
             };
         }
         let mid = Name::new(spec.mid.as_bytes());
@@ -360,11 +361,12 @@ impl Calls {
         for (at, layer) in layers[..count].iter().enumerate() {
             source.bind(at as u8, layer.ssrc, layer.rtx_ssrc);
         }
-        let stream = Stream {
+        let mut stream = Stream {
             room: spec.room,
             muted: spec.muted,
             ..Stream::new(spec.source, session_id, source, self.hold.pads(kind))
         };
+        stream.pair_repairs(&layers[..count], &mut self.pool);
         let id = self.streams.insert(stream).map_err(|_| Refusal::TableFull)?;
         let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
         // By slot, so that no packet has to look its stream up by key.
@@ -400,6 +402,9 @@ impl Calls {
         stream.source.set_layers(layers.len());
         for (at, layer) in layers.iter().enumerate() {
             stream.source.bind(at as u8, layer.ssrc, layer.rtx_ssrc);
+        }
+        for ssrc in stream.pair_repairs(layers, &mut self.pool).into_iter().flatten() {
+            session.transport.remove_stream(ssrc);
         }
         Ok(())
     }
@@ -548,6 +553,7 @@ impl Calls {
                 history.clear(&mut self.pool);
             }
         }
+        let repairs = stream.pair_repairs(&[], &mut self.pool);
         self.queued = self.queued.saturating_sub(stream.queued.len());
         if let Some(session) = self.sessions.get_mut(stream.session) {
             session.demux.remove_source(SourceKey(id.bits()));
@@ -556,6 +562,9 @@ impl Calls {
                 for ssrc in [layer.ssrc, layer.rtx_ssrc].into_iter().flatten() {
                     session.transport.remove_stream(ssrc);
                 }
+            }
+            for ssrc in repairs.into_iter().flatten() {
+                session.transport.remove_stream(ssrc);
             }
         }
         if !stream.source.kind().is_video() && stream.mirrored.is_none() {

@@ -9,8 +9,9 @@ use ringway_proto::ice::{Heard, Path, PathProtocol};
 use ringway_proto::rtx;
 use ringway_proto::srtp::OpenedRtp;
 use ringway_proto::transport::{Received, TransportDrop};
-use ringway_sfu::call::demux::SourceKey;
+use ringway_sfu::call::demux::{Part, SourceKey};
 use ringway_sfu::call::format::Format;
+use ringway_sfu::call::repairs::Came;
 use ringway_wire::extension::Located;
 use ringway_wire::rtp::RtpView;
 use ringway_wire::sniff::{Protocol, sniff};
@@ -109,7 +110,7 @@ impl Calls {
         match received {
             Received::Rtp(opened) => {
                 let kernel_ns = if kernel_ns == 0 { now.unix_ns } else { kernel_ns };
-                if let Err(reason) = self.handle_rtp(now, id, kernel_ns, opened, room) {
+                if let Err(reason) = self.handle_rtp(now, id, kernel_ns, opened, room, counters) {
                     counters.add(reason, 1);
                 }
             }
@@ -160,6 +161,7 @@ impl Calls {
         kernel_ns: u64,
         opened: OpenedRtp,
         room: Option<Place>,
+        counters: &mut Counters,
     ) -> Result<(), Counter> {
         if !self.has_room() {
             return Err(Counter::DropSendBuffer);
@@ -176,34 +178,32 @@ impl Calls {
         let known = session.demux.get(opened.ssrc);
         let learn = || session.demux.learn(&view, &located, &session.formats);
         let binding = known.map_or_else(learn, Ok).map_err(|_| Counter::DropSsrc)?;
-        let stream_id = SlotId::from_bits(binding.source.0);
+        let (stream_id, layer) = (SlotId::from_bits(binding.source.0), binding.layer);
+        if binding.part == Part::Repairs {
+            return self.handle_repair(now, (id, binding), (opened.len, room), kernel_ns, counters);
+        }
+        let rtx = binding.part == Part::Rtx;
         let stream = self.streams.get_mut(stream_id).ok_or(Counter::DropNoForward)?;
         if known.is_none() {
-            let (media, repair) = match binding.rtx {
-                true => (None, Some(opened.ssrc)),
-                false => (Some(opened.ssrc), None),
-            };
-            stream.source.bind(binding.layer, media, repair);
+            stream.learn(layer, opened.ssrc, rtx);
         }
         // Senders probe the path with repetitions that are all padding.
-        if binding.rtx && view.payload_range().is_empty() {
+        if rtx && view.payload_range().is_empty() {
             return Ok(());
         }
-        let start = match binding.rtx {
-            true => unwrap(session, stream, binding.layer, packet)?,
-            false => 0,
-        };
+        let start = if rtx { unwrap(session, stream, layer, packet)? } else { 0 };
         let packet = packet.get_mut(start..).ok_or(Counter::DropHeader)?;
         let view = RtpView::parse(packet).map_err(|_| Counter::DropHeader)?;
         let format = session.formats.media(view.payload_type()).ok_or(Counter::DropHeader)?;
-        let (extensions, layer) = (&session.extensions, binding.layer);
         let feedback = session.formats.feedback(view.payload_type());
-        let source = &mut stream.source;
-        let prepared = source.prepare(now.mono_ns, layer, &view, extensions, format, binding.rtx);
+        let (source, extensions) = (&mut stream.source, &session.extensions);
+        let prepared = source.prepare(now.mono_ns, layer, &view, extensions, format, rtx);
         // Known already: RTX that came after the packet did after all.
         let Ok((prepared, news)) = prepared else { return Ok(()) };
-        let padded = view.padding() > 0;
-        if padded && let Some(first) = packet.first_mut() {
+        let came = stream.recovery(layer).map(|_| Came::of(&view, rtx));
+        if view.padding() > 0
+            && let Some(first) = packet.first_mut()
+        {
             // What is kept ends where the padding began.
             *first &= !PADDING;
         }
@@ -216,16 +216,17 @@ impl Calls {
         if !stream.keep(now.mono_ns, layer, prepared.sequence, kept, &mut self.pool) {
             return Err(Counter::DropSendBuffer);
         }
-        let malformed = prepared.is_malformed();
-        let behind = Behind::of(&prepared, format, kernel_ns);
         let packet = Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 };
-        self.hand_over(stream_id, &packet, binding.rtx);
+        self.hand_over(stream_id, &packet, rtx);
         self.queue(stream_id, packet, news);
-        if let Some(behind) = behind {
+        if let Some(came) = came {
+            self.recover_with(now, (id, stream_id, layer), &packet, came, counters);
+        }
+        if let Some(behind) = Behind::of(&prepared, format, kernel_ns) {
             self.make_up(now, id, stream_id, layer, behind);
         }
         // It takes no receiver's number, but nobody can tell what it is part of.
-        if malformed { Err(Counter::DropDescriptor) } else { Ok(()) }
+        if prepared.is_malformed() { Err(Counter::DropDescriptor) } else { Ok(()) }
     }
 
     /// Lets a packet that is kept be sent with this turn. `news`: its layer is live only now.
@@ -280,7 +281,13 @@ fn room(
     let ssrc = u32::from_be_bytes(*bytes.get(8..)?.first_chunk()?);
     let binding = session.demux.get(ssrc)?;
     let stream = streams.get(SlotId::from_bits(binding.source.0))?;
-    stream.place(binding.layer, bytes.len(), pool)
+    match binding.part {
+        Part::Media | Part::Rtx => stream.place(binding.layer, bytes.len(), pool),
+        Part::Repairs => {
+            let store = stream.stores.get(usize::from(binding.layer))?;
+            store.recovery.as_ref()?.place(bytes.len(), pool)
+        }
+    }
 }
 
 /// Turns a packet of an RTX stream back into the one that it repeats; gives where that begins.

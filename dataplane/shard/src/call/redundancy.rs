@@ -2,10 +2,12 @@
 //! without it misses none, and nobody has to ask for them.
 
 use ringway_sfu::call::prepared::Prepared;
+use ringway_sfu::call::repairs::Came;
 use ringway_wire::payload::{Codec, red};
 use ringway_wire::rtp::RtpView;
 
 use super::Calls;
+use super::ingress::PADDING;
 use super::stream::{Kept, Queued};
 use crate::clock::Now;
 use crate::slab::SlotId;
@@ -47,7 +49,8 @@ impl Calls {
         while let Some(len) = self.repeated(session, stream, layer, behind, number, &mut frames) {
             number += 1;
             if len > 0 {
-                self.put_back(now, session, stream, layer, behind.kernel_ns, &frames[..len]);
+                let from = (session, stream, layer);
+                self.put_back(now, from, behind.kernel_ns, &mut frames[..len]);
             }
         }
     }
@@ -91,15 +94,14 @@ impl Calls {
         Some(len)
     }
 
-    /// Lets a packet that was made up go where one goes that was sent again.
-    fn put_back(
+    /// Lets a packet that was made up go where one goes that was sent again; `None` where it goes
+    /// no further. It is from a session, a stream of it and a layer of that.
+    pub(super) fn put_back(
         &mut self,
         now: Now,
-        session: SlotId,
-        id: SlotId,
-        layer: u8,
+        (session, id, layer): (SlotId, SlotId, u8),
         kernel_ns: u64,
-        packet: &[u8],
+        packet: &mut [u8],
     ) -> Option<()> {
         let session = self.sessions.get(session)?;
         let stream = self.streams.get_mut(id)?;
@@ -112,13 +114,19 @@ impl Calls {
         let prepared = source.prepare(now.mono_ns, layer, &view, extensions, format, true);
         // Known already: it came in another order.
         let (prepared, news) = prepared.ok()?;
-        stream.expect(now.mono_ns, layer, prepared.sequence, feedback);
-        let kept = Kept::Copied(packet);
-        if stream.keep(now.mono_ns, layer, prepared.sequence, kept, &mut self.pool) {
-            let packet = Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 };
-            self.hand_over(id, &packet, true);
-            self.queue(id, packet, news);
+        let came = Came::of(&view, false);
+        let kept = packet.get_mut(..prepared.payload().end)?;
+        // What is kept ends where any padding began.
+        kept[0] &= !PADDING;
+        let sequence = prepared.sequence;
+        stream.expect(now.mono_ns, layer, sequence, feedback);
+        if !stream.keep(now.mono_ns, layer, sequence, Kept::Copied(kept), &mut self.pool) {
+            return None;
         }
+        let packet = Queued { prepared, layer, kernel_ns, sent: 0, padding: 0 };
+        self.note(id, &packet, came);
+        self.hand_over(id, &packet, true);
+        self.queue(id, packet, news);
         Some(())
     }
 }

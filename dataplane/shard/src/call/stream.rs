@@ -5,6 +5,7 @@ use std::ops::Range;
 use ringway_proto::history::{AUDIO_PACKETS, History, HistoryPool, Place, VIDEO_PACKETS};
 use ringway_proto::nack::NackGenerator;
 use ringway_sfu::call::MAX_LAYERS;
+use ringway_sfu::call::demux::LayerSpec;
 use ringway_sfu::call::format::{Feedback, Formats};
 use ringway_sfu::call::prepared::Prepared;
 use ringway_sfu::call::source::Source;
@@ -12,6 +13,7 @@ use ringway_wire::extension::ExtensionMap;
 
 use super::hold::Pads;
 use super::mirror::{Mirror, Mirrored};
+use super::recovery::Recovery;
 use super::session::Session;
 use crate::slab::{Slab, SlotId};
 
@@ -32,6 +34,8 @@ pub(super) struct Queued {
 pub(super) struct LayerStore {
     pub(super) history: Option<History>,
     pub(super) nack: Option<NackGenerator>,
+    /// Where its sender sends repairs.
+    pub(super) recovery: Option<Box<Recovery>>,
     /// What feedback its sender understands, by its last payload type.
     pub(super) feedback: Feedback,
     /// Full intra requests so far.
@@ -117,6 +121,39 @@ impl Stream {
     /// Room for a packet of `layer`, where it can be kept without making room first.
     pub(super) fn place(&self, layer: u8, len: usize, pool: &HistoryPool) -> Option<Place> {
         self.stores.get(usize::from(layer))?.history.as_ref()?.place(pool, len)
+    }
+
+    /// Learns whose packets of `layer` come, or come again where `rtx`.
+    pub(super) fn learn(&mut self, layer: u8, ssrc: u32, rtx: bool) {
+        let (media, repair) = if rtx { (None, Some(ssrc)) } else { (Some(ssrc), None) };
+        self.source.bind(layer, media, repair);
+    }
+
+    /// What lost packets of `layer` are recovered with, if its sender sends repairs.
+    pub(super) fn recovery(&mut self, layer: u8) -> Option<&mut Recovery> {
+        self.stores.get_mut(usize::from(layer))?.recovery.as_deref_mut()
+    }
+
+    /// Expects repairs of those layers that have an SSRC for them; gives the SSRCs that nothing is
+    /// expected from any more.
+    pub(super) fn pair_repairs(
+        &mut self,
+        layers: &[LayerSpec],
+        pool: &mut HistoryPool,
+    ) -> [Option<u32>; MAX_LAYERS] {
+        let mut gone = [None; MAX_LAYERS];
+        for (at, (store, gone)) in self.stores.iter_mut().zip(&mut gone).enumerate() {
+            let ssrc = layers.get(at).and_then(|layer| layer.fec_ssrc);
+            if store.recovery.as_ref().map(|recovery| recovery.ssrc()) == ssrc {
+                continue;
+            }
+            if let Some(mut before) = store.recovery.take() {
+                before.clear(pool);
+                *gone = Some(before.ssrc());
+            }
+            store.recovery = ssrc.map(|ssrc| Box::new(Recovery::new(ssrc)));
+        }
+        gone
     }
 
     /// Notes that a packet came under `sequence`, and what its sender understands.

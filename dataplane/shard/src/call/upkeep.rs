@@ -211,6 +211,9 @@ impl Calls {
             if let Some(history) = &mut store.history {
                 history.expire(now.mono_ns, &mut self.pool);
             }
+            if let Some(recovery) = &mut store.recovery {
+                recovery.expire(now.mono_ns, &mut self.pool);
+            }
         }
         if stream.source.handle_time(now.mono_ns) {
             self.tell_layers(id);

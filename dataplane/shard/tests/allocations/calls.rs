@@ -30,6 +30,8 @@ const VIEWERS: usize = 12;
 const VIDEO_SSRC: u32 = 1000;
 const SOUND_SSRC: u32 = 2000;
 const LAYERED_SSRC: u32 = 3000;
+/// Repairs of the layered stream, one packet each.
+const FEC_SSRC: u32 = 3001;
 /// What follows the mandatory fields of a dependency descriptor: a structure of three spatial
 /// layers (L3T1), for each a template of key frames and one of others.
 const STRUCTURE: [u8; 24] = [
@@ -78,7 +80,7 @@ struct Call {
     sent: u64,
     /// Numbers of the publisher's streams, wraps counted: three layers, sound, three of RTX, and
     /// the one that holds layers.
-    next: [u64; 8],
+    next: [u64; 9],
     layered_frame: u16,
     transport_sequence: u16,
 }
@@ -124,7 +126,7 @@ impl Call {
             allocations: 0,
             seen: vec![0; VIEWERS + 1],
             sent: 0,
-            next: [100; 8],
+            next: [100; 9],
             layered_frame: 0,
             transport_sequence: 0,
         };
@@ -195,7 +197,8 @@ impl Call {
             layer_count: 1,
             ..video
         }));
-        let layer = Layer { ssrc: Some(LAYERED_SSRC), ..Layer::ANY };
+        let (ssrc, fec_ssrc) = (Some(LAYERED_SSRC), Some(FEC_SSRC));
+        let layer = Layer { ssrc, fec_ssrc, ..Layer::ANY };
         self.command(CallCommand::AddSource(SourceSpec {
             source: 3,
             mid: Text::new(b"2").expect("room"),
@@ -360,7 +363,26 @@ impl Call {
         let len = sealed.expect("keys").expect("sealed");
         if !lost {
             self.receive(address(0), &out[..len]);
+        } else if fields.ssrc == LAYERED_SSRC {
+            self.repair(number as u16, &[parts.header, payload].concat());
         }
+    }
+
+    /// Sends what `packet` of the layered stream is recovered from.
+    fn repair(&mut self, sequence: u16, packet: &[u8]) {
+        let length = packet.len() as u16 - 12;
+        let repair = [
+            &[packet[0] & 0x3f, packet[1]][..],
+            &length.to_be_bytes(),
+            &packet[4..8],
+            &[1, 0, 0, 0],
+            &LAYERED_SSRC.to_be_bytes(),
+            &sequence.to_be_bytes(),
+            &[0xc0, 0],
+            &packet[12..],
+        ];
+        let fields = HeadFields { payload_type: 115, ssrc: FEC_SSRC, ..HeadFields::default() };
+        self.send(8, &fields, &repair.concat(), false);
     }
 
     fn rtcp(&mut self, client: usize, octets: &[u8]) {
@@ -530,12 +552,14 @@ fn full_flow(hold_ns: u64) -> Call {
     call.flow(600);
     assert!(call.allocations > 0, "the allocator counts");
     let (sent, rtcp) = (call.sent, call.shard.counters.get(Counter::RtcpSent));
+    let recovered = call.shard.counters.get(Counter::FecRecovered);
     call.allocations = 0;
     call.flow(1200);
     let packets = 1200 * VIEWERS as u64;
     // First that something was measured at all: sound and more to each viewer.
     assert!(call.sent - sent > 3 * packets, "{} packets", call.sent - sent);
     assert!(call.shard.counters.get(Counter::RtcpSent) - rtcp > 500);
+    assert!(call.shard.counters.get(Counter::FecRecovered) - recovered > 200);
     assert_eq!(call.allocations, 0, "allocations in 1200 turns");
     call
 }

@@ -5,6 +5,7 @@ mod data;
 mod disowned;
 mod elsewhere;
 mod feedback;
+mod flexfec;
 mod handshakes;
 mod hold;
 mod lines;

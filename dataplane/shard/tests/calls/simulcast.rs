@@ -1,6 +1,6 @@
 //! Layers: which one a subscriber gets, and how soon.
 
-use ringway_abi::call::{CallCommand, Layer, Service, SourceKind, SourceSpec, Text};
+use ringway_abi::call::{CallCommand, Layer, Service, SourceKind, SourceSpec};
 use ringway_wire::rtcp::write::write_remb;
 use ringway_wire::rtcp::{Compound, Packet};
 use ringway_wire::rtp::RtpView;
@@ -23,7 +23,7 @@ struct Camera {
 }
 
 fn simulcast() -> SourceSpec {
-    let layer = |ssrc| Layer { rid: Text::EMPTY, ssrc: Some(ssrc), rtx_ssrc: None };
+    let layer = |ssrc| Layer { ssrc: Some(ssrc), ..Layer::ANY };
     SourceSpec {
         layers: [layer(500), layer(510), layer(520)],
         layer_count: 3,

@@ -79,7 +79,8 @@ pub(crate) const ALL: Service =
 /// A source of one layer with a known SSRC.
 pub(crate) fn source(key: u64, transport: u64, kind: SourceKind, ssrc: u32) -> SourceSpec {
     let mut layers = [Layer::ANY; 3];
-    layers[0] = Layer { rid: Text::EMPTY, ssrc: Some(ssrc), rtx_ssrc: Some(ssrc + 1) };
+    layers[0] =
+        Layer { rid: Text::EMPTY, ssrc: Some(ssrc), rtx_ssrc: Some(ssrc + 1), fec_ssrc: None };
     SourceSpec {
         source: key,
         transport,

@@ -27,6 +27,9 @@ pub(super) fn take(world: &mut World, kind: u8, bytes: &[u8]) {
 }
 
 fn ssrc(choice: u8) -> u32 {
+    if let 0x67 | 0x6f | 0x77 = choice {
+        return VIDEO_SSRC + 20 + u32::from((choice - 0x67) / 8);
+    }
     match choice % 8 {
         layer @ 0..3 => VIDEO_SSRC + u32::from(layer),
         rtx @ 3..6 => VIDEO_SSRC + 10 + u32::from(rtx - 3),

@@ -437,6 +437,7 @@ fn camera() -> SourceSpec {
         rid: Text::new(&[b"qhf"[at as usize]]).expect("room"),
         ssrc: Some(VIDEO_SSRC + at),
         rtx_ssrc: Some(VIDEO_SSRC + 10 + at),
+        fec_ssrc: Some(VIDEO_SSRC + 20 + at),
     };
     SourceSpec {
         source: SOURCES[0],
