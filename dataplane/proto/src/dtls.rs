@@ -179,6 +179,20 @@ impl DtlsLink {
         self.put(Input::Send(data.into()))
     }
 
+    /// Seals a message into `out` on the spot; gives its length. `None` when the session is away or
+    /// has other things to do first, or does not take it: then [`Self::send`] does.
+    pub(crate) fn seal(&mut self, now_ns: u64, data: &[u8], out: &mut [u8]) -> Option<usize> {
+        if !self.inputs.is_empty() || !self.datagrams.is_empty() {
+            return None;
+        }
+        let session = self.endpoint.as_mut()?.session.as_mut()?;
+        session.send_application_data(now_ns, data).ok()?;
+        let sealed = session.poll_transmit()?;
+        let len = sealed.len();
+        out.get_mut(..len)?.copy_from_slice(sealed);
+        Some(len)
+    }
+
     pub(crate) fn identify(&mut self, algorithm: HashAlgorithm) {
         self.inputs.push_back(Input::Identify(algorithm));
     }

@@ -156,6 +156,8 @@ pub struct Calls {
     datagram: Box<[u8]>,
     /// The packet at hand that came by TCP.
     packet: Box<[u8]>,
+    /// The SCTP packet at hand.
+    sctp_packet: Vec<u8>,
     next_upkeep_ns: u64,
     next_check_ns: u64,
     /// By slot of a session: nothing is due before, ns. Kept apart, so that a look at hundreds of
@@ -216,6 +218,7 @@ impl Calls {
             deliveries: Vec::new(),
             datagram: Box::new([]),
             packet: Box::new([]),
+            sctp_packet: Vec::new(),
             next_upkeep_ns: 0,
             next_check_ns: 0,
             calm_until_ns: Vec::new(),

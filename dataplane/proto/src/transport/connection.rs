@@ -395,6 +395,16 @@ impl Transport {
         self.state == State::Connected && self.dtls.send(data)
     }
 
+    /// The same on the spot: what is to be sent is in `out`. `None` when that cannot be: then
+    /// [`Self::send_data`] does.
+    pub fn seal_data(&mut self, now_ns: u64, data: &[u8], out: &mut [u8]) -> Option<Transmit> {
+        if self.state != State::Connected {
+            return None;
+        }
+        let path = self.ice.send_path()?;
+        self.dtls.seal(now_ns, data, out).map(|len| Transmit { path, len })
+    }
+
     /// Ends the transport and tells the peer: poll the work and the last datagrams. No event
     /// follows.
     pub fn close(&mut self) {

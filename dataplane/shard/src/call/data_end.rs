@@ -139,9 +139,9 @@ impl DataEnd {
         open && self.may(data_rights::DELIVER) && !std::mem::replace(&mut self.caught_up, true)
     }
 
-    /// The next packet for DTLS.
-    pub(super) fn poll_packet(&mut self) -> Option<Vec<u8>> {
-        self.association.as_mut()?.poll_packet()
+    /// Puts the next packet for DTLS into `packet`; whether there was one.
+    pub(super) fn poll_packet(&mut self, packet: &mut Vec<u8>) -> bool {
+        self.association.as_mut().is_some_and(|one| one.poll_packet_into(packet))
     }
 
     /// Does what is due; whether anything was.

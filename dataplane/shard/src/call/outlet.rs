@@ -5,7 +5,7 @@ use ringway_abi::call::{CNAME_BYTES, CallEvent, EndReason};
 use ringway_abi::counters::Counter;
 use ringway_proto::ice::{Path, PathProtocol};
 use ringway_proto::srtp::{PacketIndex, RtpParts};
-use ringway_proto::transport::{TransportEvent, TransportFailure};
+use ringway_proto::transport::{Transmit, TransportEvent, TransportFailure};
 use ringway_sfu::call::dress::{Head, MAX_HEAD_BYTES, Stamp};
 use ringway_sfu::call::route::{Decision, Sent};
 use ringway_wire::extension::ExtensionKind;
@@ -139,7 +139,7 @@ impl Calls {
         self.disturb(id.slot);
         let Some(session) = self.sessions.get_mut(id) else { return true };
         if !flush_transport(now, session, &self.sockets, batch, counters)
-            || !flush_data(now, session, &self.sockets, batch, counters)
+            || !flush_data(now, session, &self.sockets, &mut self.sctp_packet, batch, counters)
         {
             return false;
         }
@@ -673,24 +673,37 @@ fn flush_data(
     now: Now,
     session: &mut Session,
     sockets: &[MediaSocket],
+    packet: &mut Vec<u8>,
     batch: &mut Batch,
     counters: &mut Counters,
 ) -> bool {
+    if session.data.is_none() {
+        return true;
+    }
     let mut octets = [0; MAX_DATAGRAM_BYTES];
+    let mut push = |batch: &mut Batch, sent: &Transmit, octets: &[u8]| {
+        if let Some((socket, to)) = socket_of(sockets, &sent.path) {
+            push_datagram(batch, socket, to, &octets[..sent.len], TAG_NONE);
+            count_run(counters, 1, sent.len as u64, 1);
+        }
+    };
     while let Some(end) = session.data.as_mut().filter(|_| session.transport.is_connected()) {
         if !batch.has_room(2, 2, 2 * MAX_DATAGRAM_BYTES) {
             return false;
         }
-        let Some(packet) = end.poll_packet() else { break };
-        session.transport.send_data(&packet);
+        if !end.poll_packet(packet) {
+            break;
+        }
+        if let Some(sent) = session.transport.seal_data(now.mono_ns, packet, &mut octets) {
+            push(batch, &sent, &octets);
+            continue;
+        }
+        session.transport.send_data(packet);
         session.transport.run_dtls(now.mono_ns);
         while batch.has_room(1, 1, MAX_DATAGRAM_BYTES)
             && let Some(sent) = session.transport.poll_transmit(now.mono_ns, &mut octets)
         {
-            if let Some((socket, to)) = socket_of(sockets, &sent.path) {
-                push_datagram(batch, socket, to, &octets[..sent.len], TAG_NONE);
-                count_run(counters, 1, sent.len as u64, 1);
-            }
+            push(batch, &sent, &octets);
         }
     }
     true
