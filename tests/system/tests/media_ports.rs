@@ -104,7 +104,8 @@ fn two_appliances_share_a_range_and_a_third_finds_it_full() {
     // Forwards need none of these.
     let body = json!({"name": "still works"});
     assert_ne!(third.client().post("/v1/forwards", &body).status, 503);
-    // A data plane that comes back finds its ports again.
+    // A data plane that comes back finds its ports again, if nobody waits for them.
+    drop(third);
     one.restart_dataplane();
     until(PATIENCE, "the first ports again", || {
         (taken(&mut one, range) == BTreeSet::from([range.0, range.0 + 1])).then_some(())

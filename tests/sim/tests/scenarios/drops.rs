@@ -128,8 +128,9 @@ fn provoke_outwards(plane: &mut Plane, source: &mut Source, reason: &str) -> u64
 #[test]
 fn every_reason_can_happen_and_is_counted() {
     // There is neither TCP nor TURN here: dataplane/shard/tests/tcp.rs and the gateway's own tests
-    // have them. Nor are there layers within a stream: sfu's tests of layered streams have those.
-    let elsewhere = ["tcp_lane", "tcp_peer", "turn", "descriptor"];
+    // have them. Nor are there layers within a stream, or repairs: sfu's tests of layered streams
+    // and the shard's of FlexFEC have those.
+    let elsewhere = ["tcp_lane", "tcp_peer", "turn", "descriptor", "fec"];
     let here = |reason: &str| !elsewhere.contains(&reason);
     for (counter, reason) in reasons().filter(|(_, reason)| here(reason)) {
         let (mut plane, mut source) = scene();
