@@ -302,8 +302,10 @@ impl Association {
 
     /// RFC 3758 3.5 C: the peer is told to go on; if that is lost, again after a round trip.
     pub(crate) fn note_abandoned(&mut self, now_ns: u64) {
+        // Whatever was measured: in one instant once, or packets of it would never end.
+        let round_trip_ns = self.rto.round_trip_ns().max(1);
         if self.flight.is_front_abandoned()
-            && now_ns >= self.forwarded_ns.saturating_add(self.rto.round_trip_ns())
+            && now_ns >= self.forwarded_ns.saturating_add(round_trip_ns)
         {
             self.forward = true;
         }

@@ -14,8 +14,9 @@ use ringway_sctp::{Association, Config, EndReason, Event, SendOptions, State};
 const MAX_STEPS: usize = 2_000;
 /// Packets of one direction that the network holds, at most; more are lost.
 const PACKETS_MAX: usize = 300;
-/// What one association may hold, bytes.
-const HELD_MAX: usize = 2_000_000;
+/// What one association may hold, bytes: what waits to be sent and is under way, what came and was
+/// not taken (in vectors that may be twice as large), and what it takes to know all that.
+const HELD_MAX: usize = 2_000_000 + 3 * 400_000 + 1_000_000;
 const MS: u64 = 1_000_000;
 
 /// The first two streams are reliable, the last is unordered and not repeated.

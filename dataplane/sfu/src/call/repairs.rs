@@ -116,6 +116,10 @@ impl Repairs {
         if self.highest.is_none_or(|highest| distance(highest, sequence) > 0) {
             self.highest = Some(sequence);
         }
+        // One that is older than the window would stand where a newer one is remembered.
+        if self.is_far(sequence) {
+            return;
+        }
         self.came[usize::from(sequence) % WINDOW] = (sequence, came);
         self.waiting.retain_mut(|repair| {
             let at = sequence.wrapping_sub(repair.base);
@@ -132,12 +136,7 @@ impl Repairs {
     /// of `mask`. Whether it is to be kept.
     pub fn handle_repair(&mut self, id: u16, base: u16, mask: u128) -> bool {
         let last = base.wrapping_add(mask.checked_ilog2().unwrap_or(0) as u16);
-        let far = |number| {
-            self.highest.is_some_and(|highest| {
-                usize::from(distance(highest, number).unsigned_abs()) >= WINDOW
-            })
-        };
-        if far(base) || far(last) {
+        if self.is_far(base) || self.is_far(last) {
             return false;
         }
         let mut repair = Waiting { id, base, mask, missing: mask };
@@ -157,6 +156,12 @@ impl Repairs {
         }
         self.waiting.push(repair);
         true
+    }
+
+    /// Whether a number is too far from the highest to be remembered.
+    fn is_far(&self, number: u16) -> bool {
+        let from = |highest| usize::from(distance(highest, number).unsigned_abs());
+        self.highest.is_some_and(|highest| from(highest) >= WINDOW)
     }
 
     /// The next packet that can be recovered. Its repair is not heard of again.

@@ -42,6 +42,18 @@ fn check(steps: &[Step]) {
     }
 }
 
+/// A packet that is late by a whole window leaves what is remembered as it is.
+#[test]
+fn late_packets_displace_nothing() {
+    let mut repairs = Repairs::default();
+    let stream = StreamId::new(0, 1);
+    repairs.handle_packet(stream, 600, Came::Whole(0));
+    repairs.handle_packet(stream, 600_u16.wrapping_sub(WINDOW as u16), Came::Whole(0));
+    assert_eq!(repairs.came(600), Came::Whole(0));
+    assert!(!repairs.handle_repair(1, 600, 1), "nothing is missing");
+    assert_eq!(repairs.poll(), None);
+}
+
 #[test]
 fn the_only_one_that_is_missing_is_recovered() {
     check(&[Comes(1), Comes(2), Comes(4), Repair(1, 0b1111), Recovers(3)]);
