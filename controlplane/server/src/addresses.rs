@@ -47,13 +47,14 @@ pub enum AddressError {
 /// address: then everybody is on this machine.
 pub(crate) fn media_addresses(rtc: &Rtc) -> Result<MediaAddresses, AddressError> {
     let mut advertised = rtc.node_ip.clone();
+    let found = found();
     if advertised.is_empty() {
-        advertised = own(&rtc.interfaces);
+        advertised = own(&found, &rtc.interfaces);
         if rtc.use_external_ip {
             advertised = external(rtc, advertised)?;
         }
     } else if rtc.advertise_internal_ip {
-        add(&mut advertised, own(&rtc.interfaces));
+        add(&mut advertised, own(&found, &rtc.interfaces));
     }
     if advertised.is_empty() || rtc.enable_loopback_candidate {
         advertised.push(Ipv4Addr::LOCALHOST.into());
@@ -62,26 +63,30 @@ pub(crate) fn media_addresses(rtc: &Rtc) -> Result<MediaAddresses, AddressError>
     let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     let bind = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let (udp_ports, tcp_port) = (rtc.udp_ports(), rtc.tcp_port);
-    let own = several(interfaces::addresses().unwrap_or_default());
+    let own = several(&found);
     Ok(MediaAddresses { bind, udp_ports, tcp_port, advertised, own, relay: None })
 }
 
 /// Addresses of families that have several.
-fn several(found: Vec<InterfaceAddress>) -> Vec<IpAddr> {
-    let all: Vec<IpAddr> = found.into_iter().map(|address| address.ip).collect();
+fn several(found: &[InterfaceAddress]) -> Vec<IpAddr> {
+    let all: Vec<IpAddr> = found.iter().map(|address| address.ip).collect();
     let count = |v4: bool| all.iter().filter(|ip| ip.is_ipv4() == v4).count();
     let several = |ip: &&IpAddr| count(ip.is_ipv4()) > 1;
     all.iter().filter(several).copied().take(OWN_MAX).collect()
 }
 
-fn own(names: &Names) -> Vec<IpAddr> {
-    let v4 = route(Ipv4Addr::UNSPECIFIED.into(), |socket| socket.connect(FAR_V4));
-    let v6 = route(Ipv6Addr::UNSPECIFIED.into(), |socket| socket.connect(FAR_V6));
-    let found = interfaces::addresses().unwrap_or_else(|error| {
+/// The addresses of this machine's interfaces, as far as the kernel tells them.
+fn found() -> Vec<InterfaceAddress> {
+    interfaces::addresses().unwrap_or_else(|error| {
         tracing::warn!(%error, "the kernel does not tell this machine's addresses");
         Vec::new()
-    });
-    choose([v4, v6].into_iter().flatten(), &found, names)
+    })
+}
+
+fn own(found: &[InterfaceAddress], names: &Names) -> Vec<IpAddr> {
+    let v4 = route(Ipv4Addr::UNSPECIFIED.into(), |socket| socket.connect(FAR_V4));
+    let v6 = route(Ipv6Addr::UNSPECIFIED.into(), |socket| socket.connect(FAR_V6));
+    choose([v4, v6].into_iter().flatten(), found, names)
 }
 
 /// Addresses of interfaces that may be used, those of `routes` first.
@@ -202,8 +207,9 @@ mod tests {
         ] {
             let name = String::from("eth0");
             let found = ips(found).into_iter();
-            let found = found.map(|ip| InterfaceAddress { name: name.clone(), ip }).collect();
-            assert_eq!(several(found), ips(expect));
+            let found: Vec<_> =
+                found.map(|ip| InterfaceAddress { name: name.clone(), ip }).collect();
+            assert_eq!(several(&found), ips(expect));
         }
     }
 
@@ -232,6 +238,6 @@ mod tests {
         let both = Rtc { advertise_internal_ip: true, ..rtc };
         let told = media_addresses(&both).unwrap().advertised;
         assert_eq!(told[0], ips("192.0.2.9")[0]);
-        assert!(own(&both.interfaces).iter().all(|ip| told.contains(ip)), "{told:?}");
+        assert!(own(&found(), &both.interfaces).iter().all(|ip| told.contains(ip)), "{told:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringway_abi::call::RelaySpec;
 use ringway_shard::sockets::{OpenError, Opened, Sockets};
-use ringway_uring::{BindError, Engine, SocketId, SocketOptions, bind, bind_beside};
+use ringway_uring::{BindError, BoundSocket, Engine, SocketId, SocketOptions, bind, bind_beside};
 use std::net::UdpSocket;
 
 use crate::gateway::Reception;
@@ -18,14 +18,23 @@ pub(crate) struct Kernel<'a> {
     pub(crate) reception: Option<&'a mut Reception>,
 }
 
+impl Kernel<'_> {
+    /// Lets the engine receive from a socket that was bound.
+    fn receive(
+        &mut self,
+        bound: Result<BoundSocket, BindError>,
+    ) -> Result<Opened<Arc<UdpSocket>>, OpenError> {
+        let BoundSocket { socket: handle, local: address, .. } = bound.map_err(bind_error)?;
+        let id = self.engine.attach(handle.clone(), true).map_err(attach_error)?;
+        Ok(Opened { id, handle, address })
+    }
+}
+
 impl Sockets for Kernel<'_> {
     type Handle = Arc<UdpSocket>;
 
     fn open(&mut self, address: SocketAddr) -> Result<Opened<Self::Handle>, OpenError> {
-        let bound = bind(address, self.options).map_err(bind_error)?;
-        let handle = bound.socket;
-        let id = self.engine.attach(handle.clone(), true).map_err(attach_error)?;
-        Ok(Opened { id, handle, address: bound.local })
+        self.receive(bind(address, self.options))
     }
 
     fn open_beside(
@@ -34,10 +43,8 @@ impl Sockets for Kernel<'_> {
         address: SocketAddr,
     ) -> Result<Opened<Self::Handle>, OpenError> {
         let wildcard = self.engine.socket(wildcard).ok_or(OpenError::Invalid)?;
-        let bound = bind_beside(wildcard, address, self.options).map_err(bind_error)?;
-        let handle = bound.socket;
-        let id = self.engine.attach(handle.clone(), true).map_err(attach_error)?;
-        Ok(Opened { id, handle, address: bound.local })
+        let bound = bind_beside(wildcard, address, self.options);
+        self.receive(bound)
     }
 
     fn adopt(&mut self, handle: &Self::Handle) -> Result<SocketId, OpenError> {
