@@ -27,6 +27,7 @@ impl Calls {
                     if at_ns <= now.mono_ns {
                         self.due.push(*id);
                     }
+                    self.due_ns = self.due_ns.min(at_ns);
                     true
                 }
                 None => {

@@ -428,6 +428,7 @@ impl Calls {
             let Some(subscription) = self.subscriptions.get_mut(*route) else { continue };
             if subscription.set_muted(now.mono_ns, muted, blank) {
                 self.fading.push(*route);
+                self.due_ns = 0;
             }
         }
         self.ask_for_waiting(now, id);
@@ -535,6 +536,7 @@ impl Calls {
             self.subscription_of.remove(&subscription.key);
         }
         self.fading.push(id);
+        self.due_ns = 0;
     }
 
     /// Drops a source and its subscriptions.

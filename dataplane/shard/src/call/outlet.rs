@@ -136,7 +136,6 @@ impl Calls {
         counters: &mut Counters,
     ) -> bool {
         self.run_dtls(now, id);
-        self.disturb(id.slot);
         let Some(session) = self.sessions.get_mut(id) else { return true };
         if !flush_transport(now, session, &self.sockets, batch, counters)
             || !flush_data(now, session, &self.sockets, &mut self.sctp_packet, batch, counters)
@@ -190,6 +189,8 @@ impl Calls {
         } else if data_came {
             self.mark_dirty(id);
             self.route_data(now, id, counters);
+        } else {
+            self.calm_down(now, id);
         }
         true
     }

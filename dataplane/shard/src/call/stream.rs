@@ -156,13 +156,23 @@ impl Stream {
         gone
     }
 
-    /// Notes that a packet came under `sequence`, and what its sender understands.
-    pub(super) fn expect(&mut self, now_ns: u64, layer: u8, sequence: u16, feedback: Feedback) {
-        let Some(store) = self.stores.get_mut(usize::from(layer)) else { return };
+    /// Notes that a packet came under `sequence`, and what its sender understands; gives when it is
+    /// to be asked for what is missing.
+    pub(super) fn expect(
+        &mut self,
+        now_ns: u64,
+        layer: u8,
+        sequence: u16,
+        feedback: Feedback,
+    ) -> Option<u64> {
+        let store = self.stores.get_mut(usize::from(layer))?;
         store.feedback = feedback;
-        if feedback.nack {
-            store.nack.get_or_insert_with(NackGenerator::default).handle_packet(now_ns, sequence);
+        if !feedback.nack {
+            return None;
         }
+        let nack = store.nack.get_or_insert_with(NackGenerator::default);
+        nack.handle_packet(now_ns, sequence);
+        nack.deadline()
     }
 
     /// The octets of padding that the packet `sequence` of a sound was given.

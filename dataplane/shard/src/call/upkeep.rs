@@ -36,9 +36,11 @@ impl Calls {
             self.next_check_ns = now.mono_ns + CHECK_NS;
             self.end_disowned(now);
         }
+        self.due_ns = self.next_check_ns;
         self.calm_until_ns.resize(self.sessions.slots() as usize, 0);
         for slot in 0..self.sessions.slots() {
             if self.is_calm(now, check, slot) {
+                self.stay_calm(slot);
                 continue;
             }
             if let Some(id) = self.sessions.id_at(slot) {
@@ -59,37 +61,6 @@ impl Calls {
         }
         self.keep_fading(now);
         self.tell_speakers(now);
-    }
-
-    /// Whether a session can be passed over. At a check none is: whatever was missed waits for no
-    /// longer.
-    pub(super) fn is_calm(&self, now: Now, check: bool, slot: u32) -> bool {
-        let until_ns = self.calm_until_ns.get(slot as usize);
-        !check && until_ns.is_some_and(|until_ns| *until_ns > now.mono_ns)
-    }
-
-    /// Something may be due in a session sooner than it seemed.
-    pub(super) fn disturb(&mut self, slot: u32) {
-        if let Some(until_ns) = self.calm_until_ns.get_mut(slot as usize) {
-            *until_ns = 0;
-        }
-    }
-
-    /// Finds out until when nothing is due in a session that only receives.
-    pub(super) fn calm_down(&mut self, now: Now, id: SlotId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        let publishes = !session.sources.is_empty() || session.recorder.is_some();
-        let data = session.data.as_ref().map(|end| end.deadline(now.mono_ns));
-        let until_ns = match publishes || session.dirty {
-            true => 0,
-            false => {
-                let transport = session.transport.deadline(now.mono_ns).unwrap_or(u64::MAX);
-                data.map_or(transport, |data| data.min(transport))
-            }
-        };
-        if let Some(to) = self.calm_until_ns.get_mut(id.slot as usize) {
-            *to = until_ns;
-        }
     }
 
     fn keep_session(&mut self, now: Now, id: SlotId) {
@@ -244,7 +215,12 @@ impl Calls {
     fn tell_speakers(&mut self, now: Now) {
         let events = &mut self.events;
         for (key, room) in &mut self.rooms {
-            let Some(speakers) = room.speakers.poll_speakers(now.mono_ns) else { continue };
+            let news = room.speakers.poll_speakers(now.mono_ns).is_some();
+            self.due_ns = self.due_ns.min(room.speakers.deadline());
+            if !news {
+                continue;
+            }
+            let speakers = room.speakers.speakers();
             let mut levels = [Level::default(); LEVELS];
             for (level, speaker) in levels.iter_mut().zip(speakers) {
                 let loudness = (speaker.level * 255.0) as u8;
