@@ -11,6 +11,7 @@ use ringway_shard::egress::{Batch, Failure, SocketId};
 use ringway_shard::handoff::Peer;
 use ringway_shard::publish::Records;
 use ringway_shard::shard::{Datagram, Shard, ShardConfig, TURN_PACKETS};
+use ringway_shard::ticks::Ticks;
 
 use crate::kernel::{Faults, Sent, Wire};
 use crate::network::{Network, Packet};
