@@ -199,6 +199,10 @@ impl Calls {
         let mut wanted = [false; MAX_LAYERS];
         for route in &stream.routes {
             let Some(subscription) = self.subscriptions.get_mut(*route) else { continue };
+            // Hundreds do not wait: nothing else of them is looked at.
+            if !subscription.route.waits() {
+                continue;
+            }
             let session = self.sessions.get(subscription.session);
             let round_trip_ns = session.map_or(0, |session| session.round_trip_ns);
             if let Some(layer) = subscription.route.poll_key_frame(now.mono_ns, round_trip_ns)
