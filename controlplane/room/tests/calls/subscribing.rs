@@ -278,6 +278,25 @@ fn what_cannot_be_carried_is_not_tried_again_unasked() {
 }
 
 #[test]
+fn the_hidden_do_not_betray_that_they_listen() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let mut hidden = wish("eve");
+    hidden.grants.hidden = true;
+    let eve = house.enter_as(hidden);
+    let track = house.camera(ann);
+    assert_eq!(subscribed(&house.heard(eve)), [track]);
+    for (listener, expect) in [(eve, 0), (bob, 1), (eve, 0)] {
+        house.hush();
+        house.ask(listener, Request::SubscribedMedia { track, outcome: Ok(()) });
+        let told = house.heard(ann);
+        let subscribed = Notice::TrackSubscribed { track };
+        let times = told.iter().filter(|notice| **notice == subscribed).count();
+        assert_eq!(times, expect, "{listener}");
+    }
+}
+
+#[test]
 fn routes_that_are_held_back_are_told() {
     let mut house = House::new(Config::default());
     let (ann, bob) = (house.enter("ann"), house.enter("bob"));

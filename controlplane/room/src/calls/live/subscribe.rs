@@ -464,9 +464,12 @@ impl LiveRoom {
         if !source.subscribers.contains(&from) {
             return;
         }
+        // Who is hidden does not betray itself: a publisher that waits for its first listener goes
+        // on waiting.
+        let hidden = self.participants.get(&from).is_none_or(|participant| participant.is_hidden());
         match outcome {
             Ok(()) => {
-                if !std::mem::replace(&mut source.heard, true) {
+                if !hidden && !std::mem::replace(&mut source.heard, true) {
                     turn.tell(source.publisher, Notice::TrackSubscribed { track });
                 }
             }
