@@ -147,11 +147,14 @@ fn a_full_room_takes_only_those_who_serve_it() {
     assert_eq!(house.join(wish("cid")).err(), Some(Refusal::RoomFull));
     // Somebody's new session takes the place of the old one.
     assert!(house.join(wish("bob")).is_ok());
+    let mut hidden = wish("eve");
+    hidden.grants.hidden = true;
+    assert_eq!(house.join(hidden).err(), Some(Refusal::RoomFull), "the hidden count");
     let serving: [fn(&mut Join); 4] = [
         |join| join.kind = ParticipantKind::Agent,
         |join| join.kind = ParticipantKind::Egress,
         |join| join.grants.recorder = true,
-        |join| join.grants.hidden = true,
+        |join| join.grants.agent = true,
     ];
     for (index, serve) in serving.into_iter().enumerate() {
         let mut join = wish(&format!("servant {index}"));

@@ -482,7 +482,7 @@ impl World {
             assert_eq!(view, expect, "what p{} believes", person.who);
         }
         let rooms = self.house.calls.list_rooms(&[]);
-        let guests = self.people.values().filter(|person| person.kind == Kind::Guest).count();
+        let guests = self.people.values().filter(|person| person.kind != Kind::Recorder).count();
         let publishers = self.people.values().filter(|person| !person.published.is_empty());
         let counted = (rooms[0].num_participants, rooms[0].num_publishers);
         assert_eq!(counted, (guests as u32, publishers.count() as u32));

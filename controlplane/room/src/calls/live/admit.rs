@@ -160,6 +160,6 @@ impl Join {
     fn would_count(&self) -> bool {
         let grants = &self.grants;
         let serves = matches!(self.kind, ParticipantKind::Agent | ParticipantKind::Egress);
-        !(serves || grants.agent || grants.recorder || grants.hidden)
+        !(serves || grants.agent || grants.recorder)
     }
 }

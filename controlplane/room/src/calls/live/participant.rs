@@ -163,11 +163,12 @@ impl LiveParticipant {
         self.state == ParticipantState::Active
     }
 
-    /// Whether it keeps the room open and is counted; those who only serve the room do not.
+    /// Whether it keeps the room open and is counted; those who only serve the room do not. Who is
+    /// hidden does, as with LiveKit: a supervisor who waits in a room is not put out of it.
     pub(super) fn counts(&self) -> bool {
         let serves = matches!(self.kind, ParticipantKind::Agent | ParticipantKind::Egress);
         let permission = &self.permission;
-        !(serves || permission.agent || permission.recorder || permission.hidden)
+        !(serves || permission.agent || permission.recorder)
     }
 
     /// As others see it; `tracks` in the order of `published`.
