@@ -65,6 +65,7 @@ fn refusals_are_http_statuses() {
     for (refusal, status) in [
         (Refusal::NotAllowed, 401),
         (Refusal::MayNotPublish, 401),
+        (Refusal::NoEgress, 403),
         (Refusal::RoomNotFound, 404),
         (Refusal::IdentityTooLong, 400),
         (Refusal::ServerFull, 503),

@@ -85,7 +85,7 @@ impl Hub {
         if wish.grants.room_join && !may {
             return Err(DirectError::Forbidden(what));
         }
-        let joined = self.calls.join(now_ms, wish);
+        let joined = self.admit(now_ms, &claims, wish);
         let joined = joined.inspect_err(|_| self.settle(now_ms))?;
         let sid = joined.participant.sid;
         let settings = Arc::clone(&self.settings);
