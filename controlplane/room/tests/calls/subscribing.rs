@@ -195,6 +195,41 @@ fn settings_that_come_early_are_kept_for_a_minute() {
     }
 }
 
+/// Otherwise nothing would ever come that the client could switch on.
+#[test]
+fn who_measures_its_pictures_begins_with_each_switched_on() {
+    let check = |adaptive_stream: bool, add: AddTrack, expect: bool| {
+        let mut house = House::new(Config::default());
+        let ann = house.enter("ann");
+        let bob = house.enter_as(Join { adaptive_stream, ..wish("bob") });
+        let track = house.announce(ann, add);
+        let size = TrackSettings { width: 640, height: 360, ..TrackSettings::default() };
+        let hidden = Request::TrackSettings {
+            tracks: vec![track],
+            settings: TrackSettings { disabled: true, ..size },
+        };
+        house.ask(bob, hidden.clone());
+        house.ask(ann, Request::MediaPublished(Box::new(media(track, "video/VP8", "cam"))));
+        let begun = settled(&house.heard(bob));
+        assert_eq!(begun.iter().map(|s| s.paused).collect::<Vec<_>>(), [expect]);
+        // Whatever comes later counts, until the track is served anew.
+        house.ask(bob, hidden);
+        assert_eq!(settled(&house.heard(bob)).is_empty(), expect);
+        let audience = |all_participants| Request::SubscriptionPermission {
+            all_participants,
+            permissions: vec![],
+        };
+        house.ask(ann, audience(false));
+        house.hush();
+        house.ask(ann, audience(true));
+        let again = settled(&house.heard(bob));
+        assert_eq!(again.iter().map(|s| s.paused).collect::<Vec<_>>(), [expect]);
+    };
+    check(true, camera("cam"), false);
+    check(false, camera("cam"), true);
+    check(true, microphone("cam"), true);
+}
+
 #[test]
 fn publishers_choose_their_audience() {
     let mut house = House::new(Config::default());

@@ -214,8 +214,12 @@ impl LiveRoom {
     fn serve(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid, track: TrackSid) {
         let Some(source) = self.tracks.get_mut(&track) else { return };
         let Some(subscriber) = self.participants.get_mut(&sid) else { return };
+        let adapts = subscriber.adaptive_stream && source.info.kind == TrackKind::Video;
         let Some(wish) = subscriber.subscriptions.get_mut(&track) else { return };
         let publisher = source.publisher;
+        // What an earlier picture was switched off for says nothing about this one, and a client
+        // that measures its pictures has none to measure, and to switch on, until something comes.
+        wish.settings.disabled &= !adapts;
         wish.stage = Stage::Served;
         wish.held_back = false;
         wish.codec = source.regressed.unwrap_or(wish.codec);
