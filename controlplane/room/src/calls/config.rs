@@ -11,6 +11,8 @@ use crate::placement;
 pub struct Config {
     /// Unix time when `now_ms` was 0, ms: what makes a wall clock of the monotonic one.
     pub unix_start_ms: u64,
+    /// `region`: where this server is, as clients are told; empty is not said.
+    pub region: String,
     /// `room.auto_create`: joining makes a room that does not exist.
     pub auto_create: bool,
     /// `room.empty_timeout`: how long a room waits for its first participant, s.
@@ -65,6 +67,7 @@ impl Default for Config {
         ];
         Self {
             unix_start_ms: 0,
+            region: String::new(),
             auto_create: true,
             empty_timeout_s: 300,
             departure_timeout_s: 20,

@@ -168,7 +168,8 @@ fn a_full_room_takes_only_those_who_serve_it() {
 
 #[test]
 fn a_join_is_answered_with_the_room() {
-    let config = Config { unix_start_ms: 1_700_000_000_000, ..Config::default() };
+    let region = "moon".to_owned();
+    let config = Config { unix_start_ms: 1_700_000_000_000, region, ..Config::default() };
     let mut house = House::new(config);
     house.now_ms = 1234;
     let mut join = wish("ann");
@@ -184,6 +185,7 @@ fn a_join_is_answered_with_the_room() {
     assert_eq!(ann.participant.attributes["a"], "2");
     assert_eq!(ann.participant.attributes["b"], "1", "an empty value does not remove a key");
     assert_eq!(ann.participant.metadata, "mine");
+    assert_eq!(ann.participant.region, "moon");
     assert_eq!(ann.room.num_participants, 1);
     assert!(ann.others.is_empty());
     assert_eq!(ann.sif_trailer.len(), 12);

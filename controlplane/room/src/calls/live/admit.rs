@@ -43,7 +43,8 @@ impl LiveRoom {
     /// Takes in a new session that [`LiveRoom::admits`].
     pub(crate) fn join(&mut self, turn: &mut Turn<'_>, join: Join, shard: u16) -> Option<Joined> {
         let sid = ParticipantSid::from_random(turn.random.bytes());
-        let participant = LiveParticipant::new(sid, shard, join, turn.unix_ms());
+        let region = turn.config.region.clone();
+        let participant = LiveParticipant::new(sid, shard, region, join, turn.unix_ms());
         let replaced = self.replace(turn, &participant);
         let delta = Delta {
             participants: i32::from(participant.counts()),

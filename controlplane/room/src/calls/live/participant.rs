@@ -25,6 +25,8 @@ pub(crate) struct LiveParticipant {
     pub(super) sid: ParticipantSid,
     /// Where its media is served.
     pub(super) shard: u16,
+    /// Where this server is.
+    region: String,
     pub(super) identity: String,
     pub(super) name: String,
     pub(super) metadata: String,
@@ -86,7 +88,13 @@ pub(crate) struct LiveParticipant {
 
 impl LiveParticipant {
     /// Somebody who joins with a valid wish.
-    pub(super) fn new(sid: ParticipantSid, shard: u16, join: Join, joined_at_ms: u64) -> Self {
+    pub(super) fn new(
+        sid: ParticipantSid,
+        shard: u16,
+        region: String,
+        join: Join,
+        joined_at_ms: u64,
+    ) -> Self {
         let mut grants = join.grants;
         let mut identity = join.identity;
         if let Some(publish) = &join.publish_only {
@@ -101,6 +109,7 @@ impl LiveParticipant {
         Self {
             sid,
             shard,
+            region,
             identity,
             name: join.name,
             metadata: join.own_metadata.unwrap_or(join.metadata),
@@ -204,6 +213,7 @@ impl LiveParticipant {
             joined_at_ms: self.joined_at_ms,
             name: self.name.clone(),
             version: self.version,
+            region: self.region.clone(),
             permission: self.permission.clone(),
             kind: self.kind,
             kind_details: self.kind_details.clone(),
