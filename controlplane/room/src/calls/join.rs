@@ -39,7 +39,9 @@ pub struct Join {
     pub client: ClientInfo,
     /// Subscribe to all tracks without being asked.
     pub auto_subscribe: bool,
-    /// The same for data tracks.
+    /// Those of hidden publishers among them.
+    pub auto_subscribe_hidden: bool,
+    /// The same for data tracks, but for those of hidden publishers.
     pub auto_subscribe_data: bool,
     /// The client says which size it shows: until it does, the lowest layer is sent.
     pub adaptive_stream: bool,

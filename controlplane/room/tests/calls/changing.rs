@@ -196,14 +196,15 @@ fn the_hidden_are_nobodys_business() {
     assert_eq!(all, Ok(2), "administrators see them");
 
     house.hush();
-    house.publish(ann, camera("secret"));
+    let secret = house.publish(ann, camera("secret"));
     house.ask(ann, Request::SetMuted { track, muted: true });
     house.pass(10_000);
     assert!(updates(&house.heard(bob)).is_empty());
     set(&mut house, "ann", open);
     let heard = house.heard(bob);
     assert_eq!(updates(&heard).pop().map(|p| p.tracks.len()), Some(2));
-    assert_eq!(subscribed(&heard).len(), 2);
+    assert_eq!(unsubscribed(&heard), [secret], "bob's client dropped it: not knowing ann");
+    assert_eq!(subscribed(&heard), [track, secret]);
 }
 
 #[test]

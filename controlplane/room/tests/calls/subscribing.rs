@@ -312,6 +312,26 @@ fn what_cannot_be_carried_is_not_tried_again_unasked() {
     }
 }
 
+/// As with LiveKit: its clients drop what comes of somebody whom they were not told of.
+#[test]
+fn tracks_of_hidden_publishers_are_on_offer_too() {
+    let mut house = House::new(Config::default());
+    let bob = house.enter("bob");
+    let player = house.enter_as(Join { auto_subscribe_hidden: false, ..wish("player") });
+    let mut hidden = wish("eve");
+    hidden.grants.hidden = true;
+    let eve = house.enter_as(hidden);
+    let track = house.microphone(eve);
+    assert_eq!(subscribed(&house.heard(bob)), [track]);
+    assert!(subscribed(&house.heard(player)).is_empty(), "it would play what is hidden");
+    let late = house.enter("late");
+    assert_eq!(subscribed(&house.heard(late)), [track]);
+    let player = house.enter_as(Join { auto_subscribe_hidden: false, ..wish("late player") });
+    assert!(subscribed(&house.heard(player)).is_empty());
+    house.ask(player, subscription(&[track], true));
+    assert_eq!(subscribed(&house.heard(player)), [track], "who asks for it gets it");
+}
+
 #[test]
 fn the_hidden_do_not_betray_that_they_listen() {
     let mut house = House::new(Config::default());

@@ -37,6 +37,7 @@ pub(crate) struct LiveParticipant {
     pub(super) permission: Permission,
     pub(super) client: ClientInfo,
     pub(super) auto_subscribe: bool,
+    pub(super) auto_subscribe_hidden: bool,
     pub(super) auto_subscribe_data: bool,
     pub(super) adaptive_stream: bool,
     pub(super) state: ParticipantState,
@@ -120,6 +121,7 @@ impl LiveParticipant {
             grants,
             client: join.client,
             auto_subscribe: join.auto_subscribe,
+            auto_subscribe_hidden: join.auto_subscribe_hidden,
             auto_subscribe_data: join.auto_subscribe_data,
             adaptive_stream: join.adaptive_stream,
             state: ParticipantState::Joined,
@@ -158,6 +160,11 @@ impl LiveParticipant {
 
     pub(super) fn is_hidden(&self) -> bool {
         self.permission.hidden
+    }
+
+    /// Whether it gets tracks of such a publisher without being asked.
+    pub(super) fn subscribes_to_all_of(&self, hidden: bool) -> bool {
+        self.auto_subscribe && (self.auto_subscribe_hidden || !hidden)
     }
 
     pub(super) fn is_recorder(&self) -> bool {
