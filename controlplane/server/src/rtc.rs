@@ -23,7 +23,7 @@ use axum::routing::get;
 use crate::addresses::{AddressError, media_addresses};
 use crate::config::{Config, TurnError};
 use crate::link::{CallEnds, RelaySettings};
-use crate::token::Tokens;
+use crate::token::{TokenError, Tokens};
 use hub::Refused;
 use relays::{Relays, SECRET_BYTES};
 use ringway_room::calls;
@@ -33,7 +33,7 @@ use ringway_signal::proto::IceServer;
 use std::sync::Arc;
 use task::{Ends, Rtc, RtcTask, Ticket};
 use tokio::sync::mpsc;
-use visitor::visitor;
+use visitor::{refused, visitor};
 
 /// Words of the data plane that may wait for the task. When it is full the lanes fill, and a shard
 /// counts what it drops.
@@ -155,13 +155,17 @@ async fn connect(
     upgrade: Upgrade,
     needs_request: bool,
 ) -> Response {
-    // LiveKit looks at the token before it looks at the upgrade.
+    // LiveKit looks whether a token is genuine before it looks at the upgrade, and at all else that
+    // comes with it afterwards.
+    let Ok(upgrade) = upgrade else {
+        return match rtc.tokens().of_request(headers, query) {
+            Ok(_) | Err(TokenError::Missing) => StatusCode::NOT_FOUND.into_response(),
+            Err(error) => refused(401, &error).into_response(),
+        };
+    };
     let visitor = match visitor(rtc.tokens(), query, headers, needs_request, false) {
         Ok(visitor) => visitor,
         Err(refused) => return refused.into_response(),
-    };
-    let Ok(upgrade) = upgrade else {
-        return StatusCode::NOT_FOUND.into_response();
     };
     let mut ticket: Ticket = match rtc.join(visitor).await {
         Ok(ticket) => ticket,

@@ -303,7 +303,12 @@ async fn a_message_beyond_its_limit_ends_the_connection_alone() {
     let more = add(MESSAGE_BYTES - around + 1);
     // The server need not read to its end what it will not take.
     let _ = socket.send(Message::Binary(more.into())).await;
-    while !matches!(frame(&mut socket).await, Message::Close(_)) {}
+    let close = loop {
+        if let Message::Close(close) = frame(&mut socket).await {
+            break close;
+        }
+    };
+    assert_eq!(close.map(|close| u16::from(close.code)), Some(1009));
     // The session is still there, as after any loss of the connection.
     let path = "/rtc?protocol=17&reconnect=1";
     let mut again = connect(&house, path, &claims(|_| {})).await.unwrap();

@@ -61,6 +61,15 @@ fn tokens_and_limits_decide() {
 }
 
 #[test]
+fn presets_are_looked_for_where_a_room_is_made() {
+    let mut house = House::new(Config::default());
+    let named = |identity: &str| Join { room_preset: "none".to_owned(), ..wish(identity) };
+    assert_eq!(house.join(named("ann")).err(), Some(Refusal::PresetNotFound));
+    house.enter("bob");
+    assert!(house.join(named("ann")).is_ok(), "LiveKit does not ask either");
+}
+
+#[test]
 fn refusals_are_http_statuses() {
     for (refusal, status) in [
         (Refusal::NotAllowed, 401),
