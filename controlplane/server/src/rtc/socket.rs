@@ -123,7 +123,8 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
 
 /// The library finds that out before it has read the message; it says so in its own error alone.
 fn is_too_long(error: axum::Error) -> bool {
-    matches!(error.into_inner().downcast_ref(), Some(tungstenite::Error::Capacity(_)))
+    let error = error.into_inner();
+    matches!(error.downcast_ref::<tungstenite::Error>(), Some(tungstenite::Error::Capacity(_)))
 }
 
 async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Result<(), End> {
