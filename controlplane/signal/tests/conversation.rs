@@ -46,7 +46,11 @@ fn a_dual_connection_begins_with_an_offer_of_data_channels() {
     assert!(join.subscriber_primary && join.fast_publish);
     assert_eq!((join.ping_interval, join.ping_timeout), (5, 15));
     assert_eq!(join.sif_trailer, [1, 2, 3]);
-    assert_eq!(join.server_info.as_ref().unwrap().version, "1.13.7");
+    let server = join.server_info.as_ref().unwrap();
+    assert_eq!((server.version.as_str(), server.node_id.as_str()), ("1.13.7", "ND_1"));
+    let people = join.participant.iter().chain(&join.other_participants);
+    let mut regions = people.map(|one| &one.region).chain([&server.region, &join.server_region]);
+    assert!(regions.all(|region| region == "moon"));
     assert_eq!(join.other_participants.len(), 1);
     assert_eq!(join.room.as_ref().unwrap().creation_time_ms, 1_700_000_000_000);
     assert_eq!(stage.after(9).kinds(), "");

@@ -99,7 +99,8 @@ pub enum Notice {
         /// An administrator did it.
         remote: bool,
     },
-    /// `track_subscribed`: somebody receives this track of the client's, for the first time.
+    /// `track_subscribed`: somebody who is not hidden receives this track of the client's, for the
+    /// first time.
     TrackSubscribed {
         /// Which.
         track: TrackSid,

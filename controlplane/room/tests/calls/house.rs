@@ -142,6 +142,7 @@ pub(crate) fn wish(identity: &str) -> Join {
         room_preset: String::new(),
         client: ClientInfo { sdk: Sdk::Js, protocol: 17, ..ClientInfo::default() },
         auto_subscribe: true,
+        auto_subscribe_hidden: true,
         auto_subscribe_data: false,
         adaptive_stream: false,
         publish_only: None,

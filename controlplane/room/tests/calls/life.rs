@@ -38,6 +38,35 @@ fn an_empty_room_waits_and_a_left_one_goes_sooner() {
     assert_eq!(left(&house.heard(servant)), Some(end), "it served an empty room");
 }
 
+/// LiveKit asks one question for all three: does somebody only serve the room?
+#[test]
+fn the_hidden_keep_a_room_open_and_are_counted() {
+    let check = |change: fn(&mut Join), stays: bool| {
+        let mut house = House::new(Config { max_participants: 1, ..Config::default() });
+        let mut first = wish("first");
+        change(&mut first);
+        let first = house.enter_as(first);
+        let counted = house.calls.list_rooms(&[])[0].num_participants;
+        assert_eq!(counted, u32::from(stays), "num_participants");
+        let full = house.calls.validate(&wish("second")).err();
+        assert_eq!(full, stays.then_some(Refusal::RoomFull), "max_participants");
+        house.pass(1_000_000);
+        assert_eq!(house.calls.counts().rooms, usize::from(stays), "what ends a room");
+        house.ask(first, Request::Leave { reason: DisconnectReason::ClientInitiated });
+        house.pass(19_999);
+        assert_eq!(house.calls.counts().rooms, usize::from(stays));
+        house.pass(1);
+        assert_eq!(house.calls.counts().rooms, 0, "somebody was here, so it goes sooner");
+    };
+    check(|join| join.grants.hidden = true, true);
+    check(|_| (), true);
+    check(|join| (join.grants.hidden, join.grants.recorder) = (true, true), false);
+    check(|join| join.grants.agent = true, false);
+    check(|join| join.kind = ParticipantKind::Agent, false);
+    check(|join| join.kind = ParticipantKind::Egress, false);
+    check(|join| join.kind = ParticipantKind::Sip, true);
+}
+
 #[test]
 fn rooms_are_configured_by_request_token_and_preset() {
     let mut config = Config::default();

@@ -30,7 +30,9 @@ fn announcements_are_checked() {
     check(voice, camera_source, Some(RequestReason::NotAllowed));
     let data = |add: &mut AddTrack| add.kind = TrackKind::Data;
     check(all.clone(), data, Some(RequestReason::UnsupportedType));
-    let long = |add: &mut AddTrack| add.name = "n".repeat(2000);
+    let document = |add: &mut AddTrack| add.name = "n".repeat(2000);
+    check(all.clone(), document, None);
+    let long = |add: &mut AddTrack| add.stream = "s".repeat(2000);
     check(all.clone(), long, Some(RequestReason::LimitExceeded));
     let absent = |add: &mut AddTrack| add.sid = Some(TrackSid::from_random([9; 12]));
     check(all, absent, Some(RequestReason::NotFound));
@@ -230,6 +232,41 @@ fn published_tracks_are_limited() {
     house.announce(ann, microphone("2"));
     house.ask(ann, Request::AddTrack(Box::new(microphone("3"))));
     assert_eq!(response(&house.heard(ann)), Some(RequestReason::LimitExceeded));
+}
+
+/// LiveKit knows no such bounds: ours are in nobody's way.
+#[test]
+fn bridges_publish_hundreds_of_tracks() {
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    for index in 0..500 {
+        house.publish(ann, microphone(&format!("line {index}")));
+    }
+    assert_eq!(house.info(ann).tracks.len(), 500);
+}
+
+#[test]
+fn names_of_tracks_are_limited_together() {
+    const ALL: usize = 512 * 1024;
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    let named = |cid: &str, bytes| AddTrack { name: "n".repeat(bytes), ..microphone(cid) };
+    let first = house.publish(ann, named("1", ALL - 200_000));
+    house.announce(ann, named("2", 100_000));
+    house.ask(ann, Request::AddTrack(Box::new(named("2", 50_000))));
+    assert_eq!(response(&house.heard(ann)), Some(RequestReason::Queued));
+    for (bytes, expect) in [(50_001, Some(RequestReason::LimitExceeded)), (50_000, None)] {
+        house.ask(ann, Request::AddTrack(Box::new(named("3", bytes))));
+        assert_eq!(response(&house.heard(ann)), expect, "{bytes}");
+    }
+    house.ask(ann, Request::MediaEnded { track: first });
+    house.announce(ann, named("4", 300_000));
+
+    // What is no name, but an id, is short.
+    for (bytes, expect) in [(1_025, Some(RequestReason::LimitExceeded)), (1_024, None)] {
+        house.ask(ann, Request::AddTrack(Box::new(microphone(&"c".repeat(bytes)))));
+        assert_eq!(response(&house.heard(ann)), expect, "{bytes}");
+    }
 }
 
 #[test]

@@ -72,6 +72,29 @@ fn one_voice_in_several_tracks_is_one_speaker() {
 }
 
 #[test]
+fn only_microphones_speak() {
+    let check = |source: TrackSource, expect: &[f32]| {
+        let mut house = House::new(Config::default());
+        let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+        let track = house.publish(ann, AddTrack { source, ..microphone("other") });
+        house.hush();
+        levels(&mut house, &[(track, 1.0, true)]);
+        let told = speakers(&house.heard(bob));
+        assert_eq!(told.iter().map(|told| told.1).collect::<Vec<_>>(), expect, "{source:?}");
+        // A voice beside it is as loud as it is.
+        let voice = house.microphone(ann);
+        house.hush();
+        levels(&mut house, &[(track, 1.0, true), (voice, 0.5, true)]);
+        let told = speakers(&house.heard(bob));
+        assert_eq!(told.is_empty(), !expect.is_empty(), "{source:?}: {told:?}");
+        assert!(told.iter().all(|told| told.1 == 0.5), "{source:?}: {told:?}");
+    };
+    check(TrackSource::Microphone, &[1.0]);
+    check(TrackSource::ScreenShareAudio, &[]);
+    check(TrackSource::Unknown, &[]);
+}
+
+#[test]
 fn many_speakers_reach_everybody_in_few_messages() {
     let mut house = House::new(Config::default());
     let people: Vec<_> = (0..70).map(|index| house.enter(&format!("p{index}"))).collect();
@@ -150,6 +173,42 @@ fn quality_is_told_when_it_changes() {
     let heard = house.heard(cid);
     assert_eq!(subscribed(&heard), [track]);
     assert_eq!(grades(&heard), [(ann, Excellent)], "who begins to receive is told");
+}
+
+#[test]
+fn who_is_not_measured_is_connected_well() {
+    use ConnectionQuality::{Excellent, Poor};
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    let waiting = house.join(wish("waiting")).expect("admitted").participant.sid;
+    house.pass(4_999);
+    assert!(grades(&house.heard(ann)).is_empty(), "with the next round");
+    house.pass(1);
+    assert_eq!(grades(&house.heard(ann)), [(ann, Excellent)], "who is alone");
+    assert!(grades(&house.heard(waiting)).is_empty(), "not before its media is up");
+    house.pass(20_000);
+    assert!(grades(&house.heard(ann)).is_empty(), "told once");
+
+    // Who publishes muted, to those who receive it.
+    let track = house.publish(ann, AddTrack { muted: true, ..microphone("mic") });
+    house.hush();
+    let bob = house.enter("bob");
+    assert_eq!(grades(&house.heard(bob)), [(ann, Excellent)], "who begins to receive is told");
+    house.pass(5_000);
+    assert_eq!(grades(&house.heard(bob)), [(bob, Excellent)]);
+    assert!(grades(&house.heard(ann)).is_empty(), "ann receives nothing from bob");
+
+    // What made it bad is muted: nothing bad is left.
+    house.ask(ann, Request::SetMuted { track, muted: false });
+    quality(&mut house, &[(ann, track, 1000)]);
+    assert_eq!(grades(&house.heard(bob)), [(ann, Poor)]);
+    house.pass(10_000);
+    assert!(grades(&house.heard(bob)).is_empty(), "still bad, as far as anybody knows");
+    house.ask(ann, Request::SetMuted { track, muted: true });
+    house.pass(5_000);
+    assert_eq!(grades(&house.heard(bob)), [(ann, Excellent)]);
+    house.pass(60_000);
+    assert!(grades(&house.heard(bob)).is_empty(), "told once");
 }
 
 #[test]

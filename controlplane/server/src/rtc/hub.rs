@@ -11,6 +11,7 @@ mod index;
 mod media;
 mod only_tcp;
 mod returning;
+mod unmet;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -159,7 +160,7 @@ impl Hub {
     /// Whether somebody would be let in, for `/validate`.
     pub fn validate(&self, visitor: &Visitor) -> Result<(), Refused> {
         let join = join_of(&visitor.claims, &visitor.join, &visitor.client);
-        match self.calls.validate(&join) {
+        match self.admits(&visitor.claims, &join) {
             Ok(()) | Err(Refusal::StateMismatch) => {}
             Err(refusal) => return Err(refusal.into()),
         }
@@ -179,7 +180,7 @@ impl Hub {
         let Visitor { claims, join, client } = visitor;
         let plane = self.open_plane()?;
         let resumes = join.reconnect.is_some();
-        let joined = match self.calls.join(now_ms, join_of(&claims, &join, &client)) {
+        let joined = match self.admit(now_ms, &claims, join_of(&claims, &join, &client)) {
             Ok(joined) => joined,
             Err(Refusal::StateMismatch) => {
                 self.send_away(connection, &client);

@@ -36,6 +36,7 @@ pub fn join_of(claims: &Claims, join: &join::Join, client: &Client) -> Join {
         room_preset: claims.room_preset.clone(),
         client: client_info(&client.info),
         auto_subscribe: join.auto_subscribe,
+        auto_subscribe_hidden: true,
         // LiveKit's default: data tracks come to who asks for them.
         auto_subscribe_data: join.auto_subscribe_data.unwrap_or(false),
         adaptive_stream: join.adaptive_stream,

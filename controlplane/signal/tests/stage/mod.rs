@@ -113,6 +113,7 @@ pub(crate) fn joined() -> Joined {
             joined_at_ms: 1_700_000_000_123,
             name: String::new(),
             version: 1,
+            region: "moon".into(),
             permission: Grants::default().permission(),
             is_publisher: false,
             kind: ParticipantKind::Standard,
@@ -154,7 +155,12 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
     };
     let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
     Start {
-        settings: Arc::new(Settings { unix_start_ms: 1_700_000_000_000, ..Settings::default() }),
+        settings: Arc::new(Settings {
+            unix_start_ms: 1_700_000_000_000,
+            node_id: "ND_1".into(),
+            region: "moon".into(),
+            ..Settings::default()
+        }),
         plane: Arc::new(PlaneInfo { fingerprint, shards: vec![shard], in_service: false }),
         joined,
         join,

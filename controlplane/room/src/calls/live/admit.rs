@@ -43,7 +43,8 @@ impl LiveRoom {
     /// Takes in a new session that [`LiveRoom::admits`].
     pub(crate) fn join(&mut self, turn: &mut Turn<'_>, join: Join, shard: u16) -> Option<Joined> {
         let sid = ParticipantSid::from_random(turn.random.bytes());
-        let participant = LiveParticipant::new(sid, shard, join, turn.unix_ms());
+        let region = turn.config.region.clone();
+        let participant = LiveParticipant::new(sid, shard, region, join, turn.unix_ms());
         let replaced = self.replace(turn, &participant);
         let delta = Delta {
             participants: i32::from(participant.counts()),
@@ -129,6 +130,7 @@ impl LiveRoom {
         }
         participant.state = ParticipantState::Active;
         participant.touch();
+        self.arm_quality(turn);
         self.announce(turn, sid, false);
         if let Some(info) = self.participant_info(sid) {
             let room = self.share_info();
@@ -159,6 +161,6 @@ impl Join {
     fn would_count(&self) -> bool {
         let grants = &self.grants;
         let serves = matches!(self.kind, ParticipantKind::Agent | ParticipantKind::Egress);
-        !(serves || grants.agent || grants.recorder || grants.hidden)
+        !(serves || grants.agent || grants.recorder)
     }
 }

@@ -164,10 +164,11 @@ impl LiveRoom {
         turn.tell_all(others, Notice::ParticipantUpdate(Arc::new(vec![gone])));
     }
 
-    /// A hidden participant no longer is: others may receive it.
+    /// A hidden participant no longer is: others may receive it, and know whom.
     fn appear(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get(&sid) else { return };
         for track in participant.published.clone() {
+            self.serve_anew(turn, track);
             self.offer(turn, track, false);
         }
         self.offer_all_data(turn, sid);

@@ -25,6 +25,8 @@ pub(crate) struct LiveParticipant {
     pub(super) sid: ParticipantSid,
     /// Where its media is served.
     pub(super) shard: u16,
+    /// Where this server is.
+    region: String,
     pub(super) identity: String,
     pub(super) name: String,
     pub(super) metadata: String,
@@ -35,6 +37,7 @@ pub(crate) struct LiveParticipant {
     pub(super) permission: Permission,
     pub(super) client: ClientInfo,
     pub(super) auto_subscribe: bool,
+    pub(super) auto_subscribe_hidden: bool,
     pub(super) auto_subscribe_data: bool,
     pub(super) adaptive_stream: bool,
     pub(super) state: ParticipantState,
@@ -86,7 +89,13 @@ pub(crate) struct LiveParticipant {
 
 impl LiveParticipant {
     /// Somebody who joins with a valid wish.
-    pub(super) fn new(sid: ParticipantSid, shard: u16, join: Join, joined_at_ms: u64) -> Self {
+    pub(super) fn new(
+        sid: ParticipantSid,
+        shard: u16,
+        region: String,
+        join: Join,
+        joined_at_ms: u64,
+    ) -> Self {
         let mut grants = join.grants;
         let mut identity = join.identity;
         if let Some(publish) = &join.publish_only {
@@ -101,6 +110,7 @@ impl LiveParticipant {
         Self {
             sid,
             shard,
+            region,
             identity,
             name: join.name,
             metadata: join.own_metadata.unwrap_or(join.metadata),
@@ -111,6 +121,7 @@ impl LiveParticipant {
             grants,
             client: join.client,
             auto_subscribe: join.auto_subscribe,
+            auto_subscribe_hidden: join.auto_subscribe_hidden,
             auto_subscribe_data: join.auto_subscribe_data,
             adaptive_stream: join.adaptive_stream,
             state: ParticipantState::Joined,
@@ -151,6 +162,11 @@ impl LiveParticipant {
         self.permission.hidden
     }
 
+    /// Whether it gets tracks of such a publisher without being asked.
+    pub(super) fn subscribes_to_all_of(&self, hidden: bool) -> bool {
+        self.auto_subscribe && (self.auto_subscribe_hidden || !hidden)
+    }
+
     pub(super) fn is_recorder(&self) -> bool {
         self.permission.recorder || self.kind == ParticipantKind::Egress
     }
@@ -163,11 +179,12 @@ impl LiveParticipant {
         self.state == ParticipantState::Active
     }
 
-    /// Whether it keeps the room open and is counted; those who only serve the room do not.
+    /// Whether it keeps the room open and is counted; those who only serve the room do not. Who is
+    /// hidden does, as with LiveKit: a supervisor who waits in a room is not put out of it.
     pub(super) fn counts(&self) -> bool {
         let serves = matches!(self.kind, ParticipantKind::Agent | ParticipantKind::Egress);
         let permission = &self.permission;
-        !(serves || permission.agent || permission.recorder || permission.hidden)
+        !(serves || permission.agent || permission.recorder)
     }
 
     /// As others see it; `tracks` in the order of `published`.
@@ -203,6 +220,7 @@ impl LiveParticipant {
             joined_at_ms: self.joined_at_ms,
             name: self.name.clone(),
             version: self.version,
+            region: self.region.clone(),
             permission: self.permission.clone(),
             kind: self.kind,
             kind_details: self.kind_details.clone(),

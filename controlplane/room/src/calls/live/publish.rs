@@ -80,6 +80,13 @@ impl LiveRoom {
         if participant.published.len() + participant.pending.len() >= limits.published_tracks {
             return Err((RequestReason::LimitExceeded, "too many tracks"));
         }
+        let published = participant.published.iter().filter_map(|sid| self.tracks.get(sid));
+        let waiting = participant.pending.iter().flat_map(|pending| &pending.infos);
+        let infos = published.map(|track| track.info.as_ref()).chain(waiting);
+        let names_bytes = infos.map(|info| info.name.len()).sum::<usize>();
+        if names_bytes + add.name.len() > limits.track_names_bytes {
+            return Err((RequestReason::LimitExceeded, "names of tracks are too long"));
+        }
         let sid = TrackSid::from_random(turn.random.bytes());
         let mut info = codecs::announced(turn.config, add.clone(), sid);
         info.version = next_version(TimedVersion::default(), turn);
@@ -326,7 +333,7 @@ fn check_texts(config: &Config, add: &AddTrack) -> Result<(), Refused> {
     let limit = config.limits.text_bytes;
     let codecs = add.codecs.iter().flat_map(|codec| [&codec.codec, &codec.cid]);
     let layers = add.layers.iter().chain(add.codecs.iter().flat_map(|codec| &codec.layers));
-    let texts = [&add.cid, &add.name, &add.stream];
+    let texts = [&add.cid, &add.stream];
     let mut texts = texts.into_iter().chain(codecs).chain(layers.map(|layer| &layer.rid));
     match texts.all(|text| text.len() <= limit) {
         true => Ok(()),

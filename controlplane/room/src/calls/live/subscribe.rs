@@ -88,12 +88,13 @@ impl LiveRoom {
         }
     }
 
-    /// Everybody who subscribes without being asked wants a new track, unless its publisher is
-    /// hidden; and those who wanted it before it existed.
+    /// Everybody who subscribes without being asked wants a new track, and those who wanted it
+    /// before it existed. As with LiveKit nobody is spared those of a `hidden` publisher but who
+    /// says so: clients of LiveKit's drop what comes of somebody whom they were not told of.
     pub(super) fn offer(&mut self, turn: &mut Turn<'_>, sid: TrackSid, hidden: bool) {
         let awaited = self.awaited.remove(&sid).unwrap_or_default();
-        let auto = self.participants.values().filter(|p| p.is_active() && p.auto_subscribe);
-        let auto: Vec<_> = auto.map(|p| p.sid).filter(|_| !hidden).collect();
+        let wants = |p: &&LiveParticipant| p.is_active() && p.subscribes_to_all_of(hidden);
+        let auto: Vec<_> = self.participants.values().filter(wants).map(|p| p.sid).collect();
         for subscriber in awaited {
             if let Some(participant) = self.participants.get_mut(&subscriber) {
                 participant.awaited = participant.awaited.saturating_sub(1);
@@ -107,10 +108,11 @@ impl LiveRoom {
 
     /// Somebody who subscribes without being asked wants all that there is.
     pub(super) fn subscribe_to_existing(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
-        if !self.participants.get(&sid).is_some_and(|participant| participant.auto_subscribe) {
-            return;
-        }
-        let others = self.participants.values().filter(|p| p.sid != sid && !p.is_hidden());
+        let Some(participant) = self.participants.get(&sid) else { return };
+        let wanted = |other: &&LiveParticipant| {
+            other.sid != sid && participant.subscribes_to_all_of(other.is_hidden())
+        };
+        let others = self.participants.values().filter(wanted);
         let tracks: Vec<_> = others.flat_map(|p| p.published.iter().copied()).collect();
         for track in tracks {
             self.want(turn, sid, track, false);
@@ -214,8 +216,12 @@ impl LiveRoom {
     fn serve(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid, track: TrackSid) {
         let Some(source) = self.tracks.get_mut(&track) else { return };
         let Some(subscriber) = self.participants.get_mut(&sid) else { return };
+        let adapts = subscriber.adaptive_stream && source.info.kind == TrackKind::Video;
         let Some(wish) = subscriber.subscriptions.get_mut(&track) else { return };
         let publisher = source.publisher;
+        // What an earlier picture was switched off for says nothing about this one, and a client
+        // that measures its pictures has none to measure, and to switch on, until something comes.
+        wish.settings.disabled &= !adapts;
         wish.stage = Stage::Served;
         wish.held_back = false;
         wish.codec = source.regressed.unwrap_or(wish.codec);
@@ -323,12 +329,23 @@ impl LiveRoom {
         }
     }
 
-    /// Nobody but administrators and explicit wishes sees a hidden publisher: takes its tracks
-    /// from everybody.
+    /// For the others a publisher leaves: takes its tracks from everybody.
     pub(super) fn take_away(&mut self, turn: &mut Turn<'_>, track: TrackSid) {
         let subscribers: Vec<_> = self.participants.keys().copied().collect();
         for subscriber in subscribers {
             self.unwant(turn, subscriber, track);
+        }
+    }
+
+    /// Clients dropped what came of a publisher whom they did not know: everybody who is served
+    /// gets it once more.
+    pub(super) fn serve_anew(&mut self, turn: &mut Turn<'_>, track: TrackSid) {
+        let Some(source) = self.tracks.get(&track) else { return };
+        let subscribers: Vec<_> = source.subscribers.iter().copied().collect();
+        for subscriber in subscribers {
+            if self.stop(turn, subscriber, track) {
+                self.serve(turn, subscriber, track);
+            }
         }
     }
 
@@ -464,9 +481,12 @@ impl LiveRoom {
         if !source.subscribers.contains(&from) {
             return;
         }
+        // Who is hidden does not betray itself: a publisher that waits for its first listener goes
+        // on waiting.
+        let hidden = self.participants.get(&from).is_none_or(|participant| participant.is_hidden());
         match outcome {
             Ok(()) => {
-                if !std::mem::replace(&mut source.heard, true) {
+                if !hidden && !std::mem::replace(&mut source.heard, true) {
                     turn.tell(source.publisher, Notice::TrackSubscribed { track });
                 }
             }

@@ -19,7 +19,7 @@ pub(super) struct LiveTrack {
     pub(super) info: Arc<TrackInfo>,
     /// Whom it is served to.
     pub(super) subscribers: IndexSet<ParticipantSid>,
-    /// Its publisher has been told that somebody receives it.
+    /// Its publisher has been told that somebody receives it who is not hidden.
     pub(super) heard: bool,
     /// How loud it is, while somebody speaks.
     pub(super) level: Option<f32>,
