@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use livekit_protocol::RoomConfiguration;
 use livekit_protocol::participant_info::{Kind, KindDetail};
 use ringway_room::calls::TrackSource;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-/// The claims of a token, without those that make it valid. Reads and writes as LiveKit's JSON.
+/// The claims of a token; of those that make it valid, its end alone. Reads and writes as LiveKit's
+/// JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Claims {
@@ -17,6 +18,9 @@ pub struct Claims {
     /// The token's own name, an identity to some old clients.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub jti: String,
+    /// When the token ends, Unix time, s. Who mints says it.
+    #[serde(rename = "exp", deserialize_with = "seconds", skip_serializing)]
+    pub expires_s: u64,
     /// The participant's name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
@@ -104,6 +108,13 @@ pub struct VideoGrant {
     /// Denied when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub can_manage_agent_session: Option<bool>,
+}
+
+/// RFC 7519 2: a `NumericDate` may have a fraction.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    // What is no number at all is refused by those who judge whether the token is valid.
+    let date = serde_json::Value::deserialize(from)?;
+    Ok(date.as_u64().or(date.as_f64().map(|date| date as u64)).unwrap_or_default())
 }
 
 fn is_false(value: &bool) -> bool {
