@@ -132,11 +132,28 @@ fn a_failed_connection_may_come_back() {
     assert!(house.calls.participant(ann).is_some());
 
     house.ask(ann, failed.clone());
-    house.pass(2_000);
+    house.ask(ann, Request::SignalClosed);
+    for _ in 0..2 {
+        house.pass(2_000);
+        house.join(resume(ann)).expect("in time");
+        house.hush();
+        house.pass(14_999);
+        assert_eq!(house.heard(ann), []);
+        house.pass(1);
+        assert_eq!(house.heard(ann), [Notice::CloseSignal], "it resumed but did not connect");
+        house.ask(ann, Request::SignalClosed);
+    }
     house.join(resume(ann)).expect("in time");
+    house.connect(ann);
+    house.pass(60_000);
+    assert!(house.calls.participant(ann).is_some());
+
+    house.ask(ann, failed.clone());
+    house.join(resume(ann)).expect("in time");
+    house.ask(ann, Request::SignalClosed);
     house.pass(15_000);
     let end = (DisconnectReason::ConnectionTimeout, LeaveAction::Disconnect);
-    assert_eq!(left(&house.heard(ann)), Some(end), "it resumed but did not connect");
+    assert_eq!(left(&house.heard(ann)), Some(end), "it resumed and went again");
 
     let ann = house.enter("ann");
     house.ask(ann, failed);

@@ -55,6 +55,8 @@ pub(crate) struct LiveParticipant {
     pub(super) pretends_until_ms: Option<u64>,
     /// When it is removed unless its media comes back.
     pub(super) departs_at_ms: Option<u64>,
+    /// Its client came back after its media failed, and its media did not yet.
+    pub(super) resumed: bool,
     /// In the order of their publication.
     pub(super) published: Vec<TrackSid>,
     pub(super) pending: Vec<PendingTrack>,
@@ -129,6 +131,7 @@ impl LiveParticipant {
             signal_closed_ms: None,
             pretends_until_ms: None,
             departs_at_ms: None,
+            resumed: false,
             published: Vec::new(),
             pending: Vec::new(),
             data_tracks: Vec::new(),
