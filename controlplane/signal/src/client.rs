@@ -98,6 +98,12 @@ impl Client {
         self.protocol_above(8)
     }
 
+    /// Finds out whose track it is where tracks of one participant share a stream. Firefox makes up
+    /// ids of tracks.
+    pub fn takes_synced_streams(&self) -> bool {
+        self.protocol_above(9) && !self.is_firefox()
+    }
+
     /// Knows the quality LOST.
     pub fn takes_quality_lost(&self) -> bool {
         self.protocol_above(10)

@@ -234,8 +234,6 @@ pub struct Subscribe {
     pub publisher: ParticipantSid,
     /// Whose it is.
     pub publisher_identity: String,
-    /// Tracks of one participant share a stream id.
-    pub sync_streams: bool,
     /// Least delay at the receiver, ms; both 0 is off.
     pub min_playout_delay_ms: u32,
     /// Greatest delay at the receiver, ms.

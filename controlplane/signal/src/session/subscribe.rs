@@ -78,7 +78,7 @@ impl Subscription {
         let sid = track.sid.to_string();
         // LiveKit's clients take the stream's id apart to find out whose track it is; where its
         // second half is no track's id, the track's own id counts.
-        let stream = match (self.again, sync_streams && self.info.sync_streams) {
+        let stream = match (self.again, sync_streams) {
             (Some(again), _) => format!("{publisher}|{again}.{sid}"),
             (None, true) => format!("{publisher}|{}", track.stream),
             (None, false) => format!("{publisher}|{sid}"),
@@ -109,7 +109,8 @@ impl Session {
         }
         let ssrc = self.fresh_ssrc();
         let rtx_ssrc = video.then(|| self.random.ssrc(|taken| taken == ssrc));
-        let remembers = !self.single && !self.one_shot && self.client.remembers_streams();
+        let reuses = !self.single && !self.one_shot && !self.sync_streams;
+        let remembers = reuses && self.client.remembers_streams();
         let again = if remembers { self.earlier.take(track) } else { None };
         let subscription = Subscription {
             info,
@@ -142,12 +143,11 @@ impl Session {
 
     /// Finds a section of our next offer for a track; false if there are too many.
     fn give_section(&mut self, track: TrackSid) -> bool {
-        let sync_streams = self.client.info.protocol > 9;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return true };
         let codecs = codecs_of(&subscription.info.track);
         let video = subscription.info.track.kind == TrackKind::Video;
         let kind = if video { Kind::Video } else { Kind::Audio };
-        let sent = subscription.send_track(sync_streams);
+        let sent = subscription.send_track(self.sync_streams);
         match self.negotiation.sections.add(kind, &codecs, sent) {
             Ok(mid) => {
                 subscription.mid = Some(mid.to_owned());
@@ -245,14 +245,13 @@ impl Session {
         }
         self.negotiation.needed = needed;
         self.negotiation.requested = SectionsNeeded::default();
-        let sync_streams = self.client.info.protocol > 9;
         let mut sends = Vec::new();
         for (track, subscription) in &mut self.subscriptions {
             let name = track.to_string();
             let place = placed.iter().find(|placed| placed.track == name);
             subscription.mid = place.map(|placed| placed.mid.clone());
             if let Some(placed) = place {
-                sends.push((placed.mid.clone(), subscription.send_track(sync_streams)));
+                sends.push((placed.mid.clone(), subscription.send_track(self.sync_streams)));
             }
         }
         sends
@@ -413,7 +412,6 @@ impl Session {
     /// Routes a track from this source, in place of another one if it has one.
     fn add_route(&mut self, track: TrackSid, source: &TrackSource, numbers: Numbers) {
         let transport = self.subscriber.as_ref().unwrap_or(&self.publisher).key;
-        let sync_streams = self.client.info.protocol > 9;
         let TrackSource { source, shard: home, kind, .. } = *source;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let Some(section) = &subscription.section else { return };
@@ -437,7 +435,7 @@ impl Session {
             red_payload_type: numbers.red,
             rtx_payload_type: numbers.rtx,
             mid: section.mid.clone(),
-            cname: subscription.send_track(sync_streams).cname().to_owned(),
+            cname: subscription.send_track(self.sync_streams).cname().to_owned(),
             service: subscription.service,
             playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
             encrypted: info.track.encryption != Encryption::None,

@@ -237,7 +237,6 @@ impl LiveRoom {
             track: info,
             publisher,
             publisher_identity: identity.unwrap_or_default(),
-            sync_streams: self.info.sync_streams,
             min_playout_delay_ms: self.info.min_playout_delay_ms,
             max_playout_delay_ms: self.info.max_playout_delay_ms,
             settings,
