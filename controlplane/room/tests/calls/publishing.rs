@@ -315,6 +315,51 @@ fn a_second_codec_is_asked_for_when_somebody_needs_it() {
     assert_eq!(codecs.as_deref(), Some(&expect[..]));
 }
 
+#[test]
+fn codecs_of_sound_are_asked_for_when_somebody_needs_them() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let told = |house: &mut House| -> Vec<Vec<(String, bool)>> {
+        let codecs = |notice: Notice| match notice {
+            Notice::SubscribedAudioCodecs { codecs, .. } => Some(codecs),
+            _ => None,
+        };
+        house.heard(ann).into_iter().filter_map(codecs).collect()
+    };
+    let expect = |rows: &[(&str, bool)]| {
+        vec![rows.iter().map(|(mime, wanted)| ((*mime).to_owned(), *wanted)).collect::<Vec<_>>()]
+    };
+    // One codec alone is sent anyway.
+    house.microphone(ann);
+    house.pass(10_000);
+    assert!(told(&mut house).is_empty());
+    let mut add = microphone("two");
+    let named = |codec: &str| AnnouncedCodec {
+        codec: codec.to_owned(),
+        cid: "two".to_owned(),
+        layers: Vec::new(),
+        mode: LayerMode::Unused,
+    };
+    add.codecs = vec![named("opus"), named("pcmu")];
+    let track = house.publish(ann, add);
+    assert_eq!(told(&mut house), expect(&[("audio/opus", true)]));
+    let mime_type = "audio/PCMU".to_owned();
+    house.ask(bob, Request::ReceiveCodec { track, mime_type });
+    assert_eq!(told(&mut house), expect(&[("audio/opus", true), ("audio/PCMU", true)]));
+    house.pass(5_000);
+    assert_eq!(told(&mut house), expect(&[("audio/opus", false), ("audio/PCMU", true)]));
+    // A pause is short.
+    let settings = TrackSettings { disabled: true, ..TrackSettings::default() };
+    house.ask(bob, Request::TrackSettings { tracks: vec![track], settings });
+    house.pass(10_000);
+    assert!(told(&mut house).is_empty());
+    house.ask(bob, Request::UpdateSubscription { tracks: vec![track], subscribe: false });
+    house.pass(5_000);
+    assert_eq!(told(&mut house), expect(&[("audio/opus", false), ("audio/PCMU", false)]));
+    house.enter("cid");
+    assert_eq!(told(&mut house), expect(&[("audio/opus", true), ("audio/PCMU", false)]));
+}
+
 /// Ann sends VP9 with a backup in VP8; Bob can decode only the latter, Cid both.
 fn with_backup(house: &mut House, policy: BackupCodecPolicy) -> (ParticipantSid, TrackSid) {
     let ann = house.enter("ann");

@@ -384,8 +384,7 @@ impl Session {
             let sent = |codec: &Codec| sources.iter().any(|one| one.codec == *codec);
             let able = |codec: &Codec| !sent(codec) && section.payload_for(*codec, "").is_some();
             let other = codecs_of(&subscription.info.track).into_iter().find(able);
-            let video = subscription.info.track.kind == TrackKind::Video;
-            return match other.filter(|_| video) {
+            return match other.filter(|_| has_choice(&subscription.info.track)) {
                 _ if sources.is_empty() => {}
                 Some(codec) => self.tell_codec(track, codec),
                 None => self.fail(track, SubscriptionError::CodecUnsupported),
@@ -401,7 +400,7 @@ impl Session {
     fn tell_codec(&mut self, track: TrackSid, codec: Codec) {
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let known = subscription.told.or(Codec::named(&subscription.info.track.mime_type));
-        if known == Some(codec) || subscription.info.track.kind != TrackKind::Video {
+        if known == Some(codec) || !has_choice(&subscription.info.track) {
             return;
         }
         subscription.told = Some(codec);
@@ -474,6 +473,12 @@ pub(super) fn numbers_of(section: &NegotiatedSection, source: &TrackSource) -> O
     let opus = || section.payload_for(Codec::Opus, "").map(|payload| payload.payload_type);
     let media = inner.or_else(opus)?;
     Some(Numbers { media, red: red.map(|red| red.payload_type), rtx: None })
+}
+
+/// Whether the publisher may send another codec if somebody needs it. Pictures may get a backup
+/// codec at any time, sound has what was announced.
+fn has_choice(track: &TrackInfo) -> bool {
+    track.kind == TrackKind::Video || track.codecs.len() > 1
 }
 
 /// The codecs that a subscriber of this track must know one of, the publisher's first one first.
