@@ -2,7 +2,12 @@
 
 mod stage;
 
-use ringway_room::calls::{Notice, TrackKind};
+use std::sync::Arc;
+
+use ringway_room::calls::{
+    DisconnectReason, Notice, Request, SubscriptionError, TrackInfo, TrackKind, TrackSid,
+};
+use ringway_sdp::MAX_SECTIONS;
 use ringway_signal::client::Client;
 use ringway_signal::join::Join;
 use ringway_signal::plane::Codec;
@@ -151,4 +156,79 @@ fn pictures_are_held_back_unless_that_breaks_the_sync() {
     check("Chrome", true, true);
     check("Firefox", false, true);
     check("Firefox", true, false);
+}
+
+/// One of many tracks.
+fn numbered(number: usize) -> Arc<TrackInfo> {
+    let mut video = track(0, TrackKind::Video, "video/VP8");
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    Arc::make_mut(&mut video).sid = TrackSid::from_random(bytes);
+    video
+}
+
+const NO_PLACE: Result<(), SubscriptionError> = Err(SubscriptionError::Unknown);
+
+#[test]
+fn a_client_whose_sections_are_used_up_begins_anew_if_that_helps() {
+    // One section is that of data.
+    let most = MAX_SECTIONS - 1;
+    let check = |ended: usize, again: bool| {
+        let mut stage = Stage::new(Join::default(), client("Safari", 17));
+        for number in 0..most {
+            let video = numbered(number);
+            assert!(stage.subscribe(&video).room.is_empty(), "{number}");
+            if number < ended {
+                stage.is_told(Notice::Unsubscribe { track: video.sid });
+            }
+        }
+        let more = numbered(most);
+        let said = stage.subscribe(&more);
+        let expect = match again {
+            true => Request::Leave { reason: DisconnectReason::StateMismatch },
+            false => Request::SubscribedMedia { track: more.sid, outcome: NO_PLACE },
+        };
+        assert_eq!(said.room, [expect], "{ended}");
+        let leaves = said.client.iter().any(|message| matches!(message, Hears::Leave(_)));
+        assert_eq!(leaves, again, "{ended}");
+    };
+    check(0, false);
+    check(MAX_SECTIONS / 2 - 1, false);
+    check(MAX_SECTIONS / 2, true);
+    check(most, true);
+}
+
+#[test]
+fn so_does_one_with_a_single_connection() {
+    let most = MAX_SECTIONS - 1;
+    let check = |ended: usize, again: bool| {
+        let mut lines = vec![DATA];
+        lines.extend((0..most).map(|_| line("video", "recvonly", "", "")));
+        let offer = sd("offer", 1, description(1, "abcd", "actpass", &lines));
+        let join = Join { single: true, offer: Some(offer), ..Join::default() };
+        let mut stage = Stage::new(join, client("Safari", 17));
+        for number in 0..most {
+            stage.subscribe(&numbered(number));
+        }
+        assert_eq!(stage.begin().answer().mid_to_track_id.len(), most);
+        for number in 0..ended {
+            stage.is_told(Notice::Unsubscribe { track: numbered(number).sid });
+        }
+        let more = numbered(most);
+        stage.subscribe(&more);
+        let said = stage.after(200);
+        let expect = match again {
+            true => Request::Leave { reason: DisconnectReason::StateMismatch },
+            false => Request::SubscribedMedia { track: more.sid, outcome: NO_PLACE },
+        };
+        assert_eq!(said.room, [expect], "{ended}");
+        // Nothing is asked for that no offer can have.
+        let asks = said.client.iter().any(|message| match message {
+            Hears::MediaSectionsRequirement(told) => told.num_videos > 0,
+            _ => false,
+        });
+        assert!(!asks, "{ended}");
+    };
+    check(0, false);
+    check(MAX_SECTIONS / 2, true);
 }

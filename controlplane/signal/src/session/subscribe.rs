@@ -7,8 +7,8 @@ use ringway_room::calls::{
     TrackSid,
 };
 use ringway_sdp::{
-    Codec, Description, Kind, NegotiatedSection, Placed, SectionsNeeded, SendTrack, WantedTrack,
-    place_tracks,
+    Codec, Description, Kind, MAX_SECTIONS, NegotiatedSection, Placed, SectionsNeeded, SendTrack,
+    WantedTrack, place_tracks,
 };
 
 use super::{Session, TrackSource, World};
@@ -68,6 +68,11 @@ pub(super) struct Routed {
 }
 
 impl Subscription {
+    /// Whether this is a track of this kind that has no section.
+    pub(super) fn waits_for(&self, kind: TrackKind) -> bool {
+        self.mid.is_none() && self.info.track.kind == kind
+    }
+
     pub(super) fn service(&self) -> Service {
         self.service
     }
@@ -130,9 +135,23 @@ impl Session {
             return self.fill_slots(world);
         }
         if !self.single && !self.give_section(track) {
-            return self.fail(track, SubscriptionError::Unknown);
+            return self.find_no_section(track);
         }
         self.want_negotiation(now_ms);
+    }
+
+    /// A description cannot have more sections. Where most of them carry nothing any more, as
+    /// happens to clients that stay for long and whose sections are used once, a new session begins
+    /// without those; else the client has as many tracks as it can have.
+    pub(super) fn find_no_section(&mut self, track: TrackSid) {
+        let unused = match self.single {
+            true => self.negotiation.spent.len(),
+            false => self.negotiation.sections.unused(),
+        };
+        match unused >= MAX_SECTIONS / 2 {
+            true => self.demand_reconnect(),
+            false => self.fail(track, SubscriptionError::Unknown),
+        }
     }
 
     fn can_receive(&self, kind: Kind, codecs: &[Codec]) -> bool {
@@ -207,7 +226,7 @@ impl Session {
         {
             self.negotiation.leave_section(&mid, false);
             if !self.give_section(sid) {
-                return self.fail(sid, SubscriptionError::Unknown);
+                return self.find_no_section(sid);
             }
         }
         self.want_negotiation(now_ms);
