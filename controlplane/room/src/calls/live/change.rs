@@ -44,7 +44,9 @@ impl LiveRoom {
         };
         let UpdateParticipant { metadata, name, attributes, .. } = update;
         let asked = Asked::UpdateMetadata { name, metadata, attributes };
-        respond(turn, from, request_id, (reason, message), asked);
+        let message = message.to_owned();
+        // As from LiveKit, this one is answered even without a number.
+        turn.tell(from, Notice::RequestResponse { request_id, reason, message, asked });
     }
 
     /// An administrator changes what a participant is called and may do.
