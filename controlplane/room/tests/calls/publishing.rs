@@ -2,7 +2,7 @@
 
 use ringway_room::calls::*;
 
-use crate::house::{House, camera, layers, media, microphone, response, updates, wish};
+use crate::house::{House, camera, layers, media, microphone, response, subscribed, updates, wish};
 
 #[test]
 fn announcements_are_checked() {
@@ -184,6 +184,58 @@ fn one_cid_is_one_track_at_a_time() {
     assert_eq!(cid, "mic");
     house.ask(ann, Request::MediaPublished(Box::new(media(next, "audio/opus", "mic"))));
     assert_eq!(house.info(ann).tracks[0].sid, next);
+}
+
+#[test]
+fn a_track_that_is_announced_again_keeps_its_id() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let track = house.announce(ann, microphone("mic"));
+    house.ask(ann, Request::AddTrack(Box::new(microphone("mic"))));
+    assert_eq!(response(&house.heard(ann)), Some(RequestReason::Queued));
+    house.ask(ann, Request::MediaPublished(Box::new(media(track, "audio/opus", "mic"))));
+    // What is said about it is said about both.
+    house.hush();
+    house.ask(ann, Request::SetMuted { track, muted: true });
+    assert!(updates(&house.heard(bob))[0].tracks[0].muted);
+    let features = vec![AudioFeature::NoiseSuppression];
+    let update = Request::UpdateAudioTrack { request_id: 1, track, features: features.clone() };
+    house.ask(ann, update);
+    assert_eq!(updates(&house.heard(bob))[0].tracks[0].audio_features, features);
+    house.ask(ann, Request::MediaEnded { track });
+    let next = house.heard(ann).into_iter().find_map(|notice| match notice {
+        Notice::TrackPublished { track, .. } => Some(track),
+        _ => None,
+    });
+    let next = next.expect("the next one begins");
+    assert_eq!((next.sid, next.muted, &next.audio_features), (track, true, &features));
+    assert!(house.info(ann).tracks.is_empty());
+    house.ask(ann, Request::MediaPublished(Box::new(media(track, "audio/opus", "mic"))));
+    assert_eq!(subscribed(&house.heard(bob)), [track]);
+}
+
+#[test]
+fn a_forbidden_announcement_leaves_the_published_track_alone() {
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    let track = house.announce(ann, microphone("mic"));
+    for _ in 0..2 {
+        let mut other = microphone("mic");
+        other.source = TrackSource::ScreenShareAudio;
+        house.ask(ann, Request::AddTrack(Box::new(other)));
+    }
+    house.ask(ann, Request::MediaPublished(Box::new(media(track, "audio/opus", "mic"))));
+    house.hush();
+    let mut permission = house.info(ann).permission.clone();
+    permission.can_publish_sources = vec![TrackSource::Microphone];
+    let update = UpdateParticipant { permission: Some(permission), ..UpdateParticipant::default() };
+    house.calls.update_participant(house.now_ms, "hall", "ann", update).expect("changed");
+    house.pump();
+    let heard = house.heard(ann);
+    assert!(!heard.iter().any(|one| matches!(one, Notice::TrackUnpublished { .. })), "{heard:?}");
+    house.ask(ann, Request::MediaEnded { track });
+    let heard = house.heard(ann);
+    assert!(!heard.iter().any(|one| matches!(one, Notice::TrackPublished { .. })), "{heard:?}");
 }
 
 #[test]

@@ -80,10 +80,11 @@ impl LiveRoom {
         if participant.published.len() + participant.pending.len() >= limits.published_tracks {
             return Err((RequestReason::LimitExceeded, "too many tracks"));
         }
-        let sid = TrackSid::from_random(turn.random.bytes());
+        let waiting = participant.pending.iter_mut().find(|pending| pending.cid == add.cid);
+        let same = waiting.as_ref().and_then(|pending| pending.front()).map(|info| info.sid);
+        let sid = same.unwrap_or_else(|| TrackSid::from_random(turn.random.bytes()));
         let mut info = codecs::announced(turn.config, add.clone(), sid);
         info.version = next_version(TimedVersion::default(), turn);
-        let waiting = participant.pending.iter_mut().find(|pending| pending.cid == add.cid);
         if let Some(waiting) = waiting {
             if waiting.infos.len() >= limits.queued_per_cid {
                 return Err((RequestReason::LimitExceeded, "too many tracks wait for this cid"));
