@@ -35,6 +35,8 @@ pub struct Join {
     pub room_config: Option<RoomConfig>,
     /// The token's `roomPreset`; empty is none.
     pub room_preset: String,
+    /// The token's `exp`, Unix time, s.
+    pub token_expires_s: u64,
     /// What the client says about itself.
     pub client: ClientInfo,
     /// Subscribe to all tracks without being asked.

@@ -37,7 +37,7 @@ fn own_metadata_needs_a_permission_and_keeps_its_limits() {
     };
     check(false, metadata(1, "new", "", &[]), Some(RequestReason::NotAllowed));
     check(true, metadata(1, "new", "", &[]), Some(RequestReason::Ok));
-    check(true, metadata(0, "new", "", &[]), None);
+    check(true, metadata(0, "new", "", &[]), Some(RequestReason::Ok));
     check(true, metadata(1, "", "text", &[("k", "v")]), Some(RequestReason::Ok));
     let long = "n".repeat(257);
     check(true, metadata(0, &long, "", &[]), Some(RequestReason::LimitExceeded));

@@ -42,8 +42,8 @@ fn a_publisher_in_a_crowd_costs_two_messages_each() {
     }
     house.pass(10_000);
     let track = house.camera(ann);
-    // `announce` forgot what was told before: an update to all, a subscription and how ann is
-    // connected to each, a fact.
+    // `announce` forgot what was told before: an update to all, a verdict, a subscription and how ann
+    // is connected to each, a fact.
     assert!(house.effects <= 2 * PEOPLE + 4, "{}", house.effects);
     house.hush();
     house.ask(ann, Request::SetMuted { track, muted: true });

@@ -140,6 +140,7 @@ pub(crate) fn wish(identity: &str) -> Join {
         grants: Grants { room_join: true, room: "hall".to_owned(), ..Grants::default() },
         room_config: None,
         room_preset: String::new(),
+        token_expires_s: 0,
         client: ClientInfo { sdk: Sdk::Js, protocol: 17, ..ClientInfo::default() },
         auto_subscribe: true,
         auto_subscribe_hidden: true,

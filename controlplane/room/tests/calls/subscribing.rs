@@ -41,7 +41,7 @@ fn who_asks_for_nothing_gets_everything() {
     assert!(subscribed(&house.heard(manual)).is_empty());
     house.ask(manual, subscription(&[track], true));
     let heard = house.heard(manual);
-    let Some(Notice::Subscribe(told)) = heard.first() else { panic!("{heard:?}") };
+    let Some(Notice::Subscribe(told)) = heard.get(1) else { panic!("{heard:?}") };
     assert_eq!((told.publisher, told.publisher_identity.as_str()), (ann, "ann"));
     house.ask(manual, subscription(&[track], true));
     assert!(house.heard(manual).is_empty(), "already");
@@ -268,6 +268,42 @@ fn publishers_choose_their_audience() {
     assert!(subscribed(&heard).is_empty() && heard.contains(&told(false, mic)));
     house.ask(ann, Request::SubscriptionPermission { all_participants: true, permissions: vec![] });
     assert_eq!(subscribed(&house.heard(late)), [mic, cam]);
+}
+
+#[test]
+fn the_first_verdict_is_told_and_then_what_changes() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let mut idle = wish("idle");
+    idle.grants.can_subscribe = Some(false);
+    let idle = house.enter_as(idle);
+    let verdicts = |heard: Vec<Notice>| -> Vec<bool> {
+        let verdict = |notice| match notice {
+            Notice::SubscriptionPermissionUpdate { allowed, .. } => Some(allowed),
+            _ => None,
+        };
+        heard.into_iter().filter_map(verdict).collect()
+    };
+    let mic = house.microphone(ann);
+    let heard = house.heard(bob);
+    let place = |wanted: fn(&Notice) -> bool| heard.iter().position(wanted);
+    let told = place(|one| matches!(one, Notice::SubscriptionPermissionUpdate { .. }));
+    assert!(told.is_some() && told < place(|one| matches!(one, Notice::Subscribe(_))));
+    assert_eq!(verdicts(heard), [true]);
+    assert!(verdicts(house.heard(idle)).is_empty(), "it may receive nothing, whoever allows it");
+    let audience = |all_participants| Request::SubscriptionPermission {
+        all_participants,
+        permissions: Vec::new(),
+    };
+    for (all, expect) in [(true, vec![]), (false, vec![false]), (false, vec![]), (true, vec![true])]
+    {
+        house.ask(ann, audience(all));
+        assert_eq!(verdicts(house.heard(bob)), expect, "{all}");
+    }
+    // With a wish ends what was told of it.
+    house.ask(bob, subscription(&[mic], false));
+    house.ask(bob, subscription(&[mic], true));
+    assert_eq!(verdicts(house.heard(bob)), [true]);
 }
 
 #[test]

@@ -177,6 +177,14 @@ impl Stage {
         Self::otherwise(join, client, |_| {})
     }
 
+    /// One in a room that is otherwise.
+    pub(crate) fn in_room(join: Join, client: Client, change: impl FnOnce(&mut RoomInfo)) -> Self {
+        let mut joined = joined();
+        change(Arc::make_mut(&mut joined.room));
+        let session = Session::new(start(join, client, &joined));
+        Self { session, around: Around::default(), now_ms: 0 }
+    }
+
     /// One that begins otherwise.
     pub(crate) fn otherwise(
         join: Join,
@@ -250,7 +258,6 @@ impl Stage {
             track: Arc::clone(track),
             publisher: participant(2),
             publisher_identity: "other".into(),
-            sync_streams: false,
             min_playout_delay_ms: 0,
             max_playout_delay_ms: 0,
             settings: settings(2),

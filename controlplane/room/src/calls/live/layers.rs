@@ -17,7 +17,7 @@ const TEMPORAL_MAX: u8 = 3;
 /// What settings come to for one codec of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// What is wanted of the publisher; [`VideoQuality::Off`] while disabled.
+    /// What is wanted of the publisher; [`VideoQuality::Off`] while a picture is disabled.
     pub(super) quality: VideoQuality,
     pub(super) route: RouteSettings,
 }
@@ -36,8 +36,14 @@ pub(super) fn target(info: &TrackInfo, codec: usize, settings: &TrackSettings) -
         0 => 1,
         said => u8::try_from(said).unwrap_or(u8::MAX),
     };
+    let wanted = match info.kind {
+        // Whoever pauses sound has it back at once, as from a LiveKit server.
+        TrackKind::Audio => VideoQuality::High,
+        _ if off => VideoQuality::Off,
+        _ => quality,
+    };
     Target {
-        quality: if off { VideoQuality::Off } else { quality },
+        quality: wanted,
         route: RouteSettings {
             paused: off,
             max_spatial: if off { 0 } else { spatial(layers, quality) },

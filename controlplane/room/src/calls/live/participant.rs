@@ -11,13 +11,13 @@ use super::subscribe::Subscription;
 use super::track::PendingTrack;
 use crate::calls::{
     Attributes, ClientInfo, ConnectionQuality, DataBlob, DataTrackInfo, DisconnectReason, Grants,
-    Join, MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims,
-    TrackInfo, TrackKind, TrackSettings,
+    Join, MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, RoomConfig,
+    TokenClaims, TrackInfo, TrackKind, TrackSettings,
 };
 use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
-/// LiveKit's life of a token that the server mints, s.
-const TOKEN_TTL_S: u32 = 600;
+/// LiveKit's shortest life of a token that the server mints, s.
+const TOKEN_TTL_MIN_S: u32 = 600;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -35,6 +35,11 @@ pub(crate) struct LiveParticipant {
     pub(super) kind_details: Vec<i32>,
     pub(super) grants: Grants,
     pub(super) permission: Permission,
+    /// What its token says of the room: a room that ended is made again by a token of ours.
+    room_config: Option<RoomConfig>,
+    room_preset: String,
+    /// When its token ends, Unix time, s.
+    token_expires_s: u64,
     pub(super) client: ClientInfo,
     pub(super) auto_subscribe: bool,
     pub(super) auto_subscribe_hidden: bool,
@@ -53,6 +58,8 @@ pub(crate) struct LiveParticipant {
     pub(super) pretends_until_ms: Option<u64>,
     /// When it is removed unless its media comes back.
     pub(super) departs_at_ms: Option<u64>,
+    /// Its client came back after its media failed, and its media did not yet.
+    pub(super) resumed: bool,
     /// In the order of their publication.
     pub(super) published: Vec<TrackSid>,
     pub(super) pending: Vec<PendingTrack>,
@@ -119,6 +126,9 @@ impl LiveParticipant {
             kind_details: join.kind_details,
             permission: grants.permission(),
             grants,
+            room_config: join.room_config,
+            room_preset: join.room_preset,
+            token_expires_s: join.token_expires_s,
             client: join.client,
             auto_subscribe: join.auto_subscribe,
             auto_subscribe_hidden: join.auto_subscribe_hidden,
@@ -132,6 +142,7 @@ impl LiveParticipant {
             signal_closed_ms: None,
             pretends_until_ms: None,
             departs_at_ms: None,
+            resumed: false,
             published: Vec::new(),
             pending: Vec::new(),
             data_tracks: Vec::new(),
@@ -231,8 +242,10 @@ impl LiveParticipant {
         }
     }
 
-    /// What a token for it says.
-    pub(super) fn claims(&self) -> TokenClaims {
+    /// What a token for it says at `unix_ms`. Clients replace their own token by it, so it must not
+    /// end before that: who wakes up after an hour's sleep resumes with it.
+    pub(super) fn claims(&self, unix_ms: u64) -> TokenClaims {
+        let left_s = self.token_expires_s.saturating_sub(unix_ms / 1000);
         TokenClaims {
             identity: self.identity.clone(),
             name: self.name.clone(),
@@ -240,7 +253,9 @@ impl LiveParticipant {
             metadata: self.metadata.clone(),
             attributes: self.attributes.clone(),
             grants: self.grants.with_permission(&self.permission),
-            ttl_s: TOKEN_TTL_S,
+            room_config: self.room_config.clone(),
+            room_preset: self.room_preset.clone(),
+            ttl_s: u32::try_from(left_s).unwrap_or(u32::MAX).max(TOKEN_TTL_MIN_S),
         }
     }
 

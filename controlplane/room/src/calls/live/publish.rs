@@ -87,10 +87,11 @@ impl LiveRoom {
         if names_bytes + add.name.len() > limits.track_names_bytes {
             return Err((RequestReason::LimitExceeded, "names of tracks are too long"));
         }
-        let sid = TrackSid::from_random(turn.random.bytes());
+        let waiting = participant.pending.iter_mut().find(|pending| pending.cid == add.cid);
+        let same = waiting.as_ref().and_then(|pending| pending.front()).map(|info| info.sid);
+        let sid = same.unwrap_or_else(|| TrackSid::from_random(turn.random.bytes()));
         let mut info = codecs::announced(turn.config, add.clone(), sid);
         info.version = next_version(TimedVersion::default(), turn);
-        let waiting = participant.pending.iter_mut().find(|pending| pending.cid == add.cid);
         if let Some(waiting) = waiting {
             if waiting.infos.len() >= limits.queued_per_cid {
                 return Err((RequestReason::LimitExceeded, "too many tracks wait for this cid"));

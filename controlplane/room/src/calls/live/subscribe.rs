@@ -27,8 +27,9 @@ const EARLY_SETTINGS_MS: u64 = 60_000;
 #[derive(Debug)]
 pub(super) struct Subscription {
     stage: Stage,
-    /// The subscriber was told that the publisher does not allow it.
-    told_denied: bool,
+    /// Whether the publisher allows it, as the subscriber was told. Android's SDK takes what it was
+    /// not told of for forbidden.
+    told_allowed: Option<bool>,
     settings: TrackSettings,
     /// The codec that is received, of the track's codecs.
     codec: usize,
@@ -68,6 +69,11 @@ enum Obstacle {
 impl Subscription {
     pub(super) fn is_served(&self) -> bool {
         self.stage == Stage::Served
+    }
+
+    /// Whether it is news to the subscriber that the publisher allows it, or does not.
+    fn learns(&mut self, allowed: bool) -> bool {
+        self.told_allowed.replace(allowed) != Some(allowed)
     }
 }
 
@@ -141,7 +147,7 @@ impl LiveRoom {
         let idle = RouteSettings { paused: true, max_spatial: 0, max_temporal: 0, priority: 1 };
         let wish = Subscription {
             stage: Stage::Awaited { until_ms: turn.now_ms.saturating_add(NOT_FOUND_MS) },
-            told_denied: false,
+            told_allowed: None,
             settings,
             codec: 0,
             target: Target { quality: VideoQuality::Off, route: idle },
@@ -231,7 +237,7 @@ impl LiveRoom {
         source.subscribers.insert(sid);
         source.demand.add(wish.codec, wish.target.quality);
         let settings = wish.target.route;
-        if std::mem::take(&mut wish.told_denied) {
+        if wish.learns(true) {
             let allowed = true;
             turn.tell(sid, Notice::SubscriptionPermissionUpdate { publisher, track, allowed });
         }
@@ -243,7 +249,6 @@ impl LiveRoom {
             track: info,
             publisher,
             publisher_identity: identity.unwrap_or_default(),
-            sync_streams: self.info.sync_streams,
             min_playout_delay_ms: self.info.min_playout_delay_ms,
             max_playout_delay_ms: self.info.max_playout_delay_ms,
             settings,
@@ -272,8 +277,7 @@ impl LiveRoom {
         let wish = self.participants.get_mut(&sid).and_then(|p| p.subscriptions.get_mut(&track));
         let (Some(wish), Some(publisher)) = (wish, publisher) else { return };
         wish.stage = Stage::Denied(obstacle);
-        if obstacle == Obstacle::NotAllowed && !wish.told_denied {
-            wish.told_denied = true;
+        if obstacle == Obstacle::NotAllowed && wish.learns(false) {
             let allowed = false;
             turn.tell(sid, Notice::SubscriptionPermissionUpdate { publisher, track, allowed });
         }
