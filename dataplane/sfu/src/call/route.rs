@@ -495,8 +495,7 @@ impl Route {
     }
 
     /// Pauses or resumes. What was followed is left: video begins again with a key frame. A pause
-    /// that the receiver did not ask for is filled with silence or black frames of `blank` for a
-    /// moment, so that it does not stretch its last sound or picture.
+    /// is filled with `blank` for a moment, so that a decoder does not draw out its last sound.
     pub fn set_pause(&mut self, now_ns: u64, pause: Pause, blank: Option<BlankKind>) {
         let (before, after) = (self.pause.any(), pause.any());
         self.pause = pause;
@@ -504,13 +503,22 @@ impl Route {
             return;
         }
         if after {
-            self.blank = blank.filter(|_| self.begun).map(|kind| Blank::new(kind, now_ns));
+            self.blank = blank.filter(|_| self.begun).map(|kind| Blank::pause(kind, now_ns));
             self.stream = StreamId::NONE;
         } else {
             self.blank = None;
             self.resumed = true;
             self.asked_ns = None;
         }
+    }
+
+    /// Sends nothing of the source's any more, for good: `blank` for a moment takes away what the
+    /// receiver heard or saw last, also after a pause. Whether there is anything to take away.
+    pub fn end(&mut self, now_ns: u64, blank: Option<BlankKind>) -> bool {
+        self.pause.muted = true;
+        self.stream = StreamId::NONE;
+        self.blank = blank.filter(|_| self.begun).map(|kind| Blank::end(kind, now_ns));
+        self.blank.is_some()
     }
 
     /// The silence or black frame that is due, if one is.

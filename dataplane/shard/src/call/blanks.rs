@@ -1,4 +1,4 @@
-//! Silence and black for receivers whose source fell silent or went away.
+//! Silence and black for receivers whose source fell silent or whose subscription ended.
 
 use ringway_abi::call::TRAILER_BYTES;
 use ringway_sfu::call::blank::{BlankKind, MAX_BLANK_BYTES, MAX_TRAILER_BYTES};
@@ -93,13 +93,21 @@ impl Calls {
     }
 }
 
-/// What fills a pause that the receiver did not ask for.
+/// What takes away the last sound or picture of a source.
 pub(super) fn blank_kind(stream: &Stream) -> Option<BlankKind> {
     match stream.source.codec()? {
         // It goes out under the payload type of Opus, also to those who get RED.
         Codec::Opus | Codec::Red => Some(BlankKind::Opus { inside_red: None }),
+        Codec::Pcmu => Some(BlankKind::Pcmu),
+        Codec::Pcma => Some(BlankKind::Pcma),
         Codec::Vp8 => Some(BlankKind::Vp8),
         Codec::H264 => Some(BlankKind::H264),
         _ => None,
     }
+}
+
+/// What fills a pause. Pictures may stand: clients cover them, and whoever looks at the frames
+/// themselves would take black of another size for the publisher's.
+pub(super) fn silence(stream: &Stream) -> Option<BlankKind> {
+    blank_kind(stream).filter(|kind| kind.is_silence())
 }

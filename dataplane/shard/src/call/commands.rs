@@ -19,7 +19,7 @@ use ringway_wire::extension::{ExtensionKind, ExtensionMap};
 use ringway_wire::extension_value::PlayoutDelay;
 use ringway_wire::payload::Codec;
 
-use super::blanks::blank_kind;
+use super::blanks::{blank_kind, silence};
 use super::mirror::source_kind;
 use super::session::Session;
 use super::stamps::Stamps;
@@ -423,10 +423,10 @@ impl Calls {
             return;
         }
         stream.muted = muted;
-        let blank = blank_kind(stream);
+        let silence = silence(stream);
         for route in &stream.routes {
             let Some(subscription) = self.subscriptions.get_mut(*route) else { continue };
-            if subscription.set_muted(now.mono_ns, muted, blank) {
+            if subscription.set_muted(now.mono_ns, muted, silence) {
                 self.fading.push(*route);
                 self.due_ns = 0;
             }
@@ -503,8 +503,11 @@ impl Calls {
     fn set_route(&mut self, now: Now, key: u64, service: Service) -> Result<(), Refusal> {
         let id = self.subscription_of.get(&key).copied().ok_or(Refusal::NoSuchRoute)?;
         let subscription = self.subscriptions.get_mut(id).ok_or(Refusal::NoSuchRoute)?;
-        subscription.set_service(now.mono_ns, service);
         let stream = subscription.stream;
+        let silence = self.streams.get(stream).and_then(silence);
+        if subscription.set_service(now.mono_ns, service, silence) {
+            self.fading.push(id);
+        }
         self.ask_for_waiting(now, stream);
         Ok(())
     }
@@ -528,10 +531,9 @@ impl Calls {
     /// it gets one.
     fn end_subscription(&mut self, now: Now, id: SlotId, blank: Option<BlankKind>) {
         let Some(subscription) = self.subscriptions.get_mut(id) else { return };
-        if !subscription.set_muted(now.mono_ns, true, blank) {
+        if !subscription.end(now.mono_ns, blank) {
             return self.remove_subscription(id);
         }
-        subscription.ending = true;
         if self.subscription_of.get(&subscription.key) == Some(&id) {
             self.subscription_of.remove(&subscription.key);
         }
