@@ -83,7 +83,12 @@ impl Calls {
         let stamp = stamp(session, subscription.video, stamp_time, len);
         let index = subscription.index(sent.sequence);
         let mut packet = [0; HEAD_BYTES + MAX_BLANK_BYTES];
-        let dress = &subscription.dress;
+        let mut dress = subscription.dress;
+        if subscription.ending {
+            // Its section may be another's for the receiver by now: only the SSRC, which is nobody
+            // else's, says whose it is.
+            dress.mid = None;
+        }
         let written =
             dress.write_bare(&fields, &session.extensions, &stamp, &body[..len], &mut packet)?;
         let mut sending = Sending { now, stamp_time, batch, counters, pool: &self.pool };

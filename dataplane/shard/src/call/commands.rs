@@ -104,7 +104,7 @@ impl Calls {
             CallCommand::SetRoute { route, service } => self.set_route(now, route, service),
             CallCommand::RemoveRoute { route } => {
                 if let Some(id) = self.subscription_of.get(&route).copied() {
-                    self.remove_subscription(id);
+                    self.end_route(now, id);
                 }
                 Ok(())
             }
@@ -446,6 +446,7 @@ impl Calls {
             self.remove_subscription(id);
         }
         self.clear_ssrcs(session_id, [Some(spec.ssrc), repair.map(|(ssrc, _)| ssrc)]);
+        self.clear_section(session_id, Name::new(spec.mid.as_bytes()));
         let random = (self.next_random() >> 48) as u16;
         let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
         let stream = self.streams.get_mut(stream_id).ok_or(Refusal::NoSuchSource)?;
@@ -500,6 +501,20 @@ impl Calls {
         }
     }
 
+    /// Ends what only fades in a section that carries another track now: its receiver knows nothing
+    /// of it any more.
+    fn clear_section(&mut self, session: SlotId, mid: Option<Name>) {
+        let routes = self.sessions.get(session).map_or(&[][..], |session| &session.routes);
+        let fades = |(_, id): &&(u32, SlotId)| {
+            let subscription = self.subscriptions.get(*id);
+            subscription.is_some_and(|one| one.ending && one.dress.mid == mid)
+        };
+        let fading = routes.iter().find(fades).map(|(_, id)| *id);
+        if let Some(id) = fading.filter(|_| mid.is_some()) {
+            self.remove_subscription(id);
+        }
+    }
+
     fn set_route(&mut self, now: Now, key: u64, service: Service) -> Result<(), Refusal> {
         let id = self.subscription_of.get(&key).copied().ok_or(Refusal::NoSuchRoute)?;
         let subscription = self.subscriptions.get_mut(id).ok_or(Refusal::NoSuchRoute)?;
@@ -527,8 +542,20 @@ impl Calls {
         }
     }
 
-    /// Lets a subscription of a source that is gone end: after a moment of silence or black, where
-    /// it gets one.
+    /// Ends a subscription that is not wanted any more. Its source may go on.
+    fn end_route(&mut self, now: Now, id: SlotId) {
+        let stream = self.subscriptions.get(id).map(|subscription| subscription.stream);
+        let stream = stream.and_then(|stream| self.streams.get_mut(stream));
+        let blank = stream.and_then(|stream| {
+            // Nothing of the source's concerns it any more.
+            stream.routes.retain(|route| *route != id);
+            blank_kind(stream)
+        });
+        self.end_subscription(now, id, blank);
+    }
+
+    /// Lets a subscription end that no source feeds any more: after a moment of silence or black,
+    /// where it gets one. Its key is free at once.
     fn end_subscription(&mut self, now: Now, id: SlotId, blank: Option<BlankKind>) {
         let Some(subscription) = self.subscriptions.get_mut(id) else { return };
         if !subscription.end(now.mono_ns, blank) {

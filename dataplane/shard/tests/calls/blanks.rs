@@ -1,6 +1,8 @@
 //! What subscribers get when a source is muted or goes away, or a subscription ends.
 
-use ringway_abi::call::{CallCommand, RouteSpec, Service, SourceKind, SourceSpec};
+use ringway_abi::call::{
+    CallCommand, EXTENSION_KINDS, ExtensionKind, RouteSpec, Service, SourceKind, SourceSpec, Text,
+};
 use ringway_wire::payload::{Codec, Entry, inspect, opus};
 use ringway_wire::rtcp::{Compound, Packet};
 use ringway_wire::rtp::RtpView;
@@ -97,6 +99,63 @@ fn one_that_goes_away_ends_in_black_or_silence() {
         world.send(1, &rtp(OPUS, 502, 1, 1, b"other"));
         assert_eq!(world.peer(2).take_packets().len(), 1);
     });
+}
+
+/// Its last picture would be seen again when the section carries another track.
+#[test]
+fn so_does_a_subscription() {
+    each(|world, (_, expect), is_blank| {
+        world.ask(CallCommand::RemoveRoute { route: 20 });
+        // The source goes on, and its mute says nothing to it.
+        world.pass(40);
+        world.send(1, &rtp(VP8, 500, 8, 99_000, &vp8(6, true)));
+        world.ask(CallCommand::SetSource { source: 10, muted: true });
+        world.ask(CallCommand::SetSource { source: 10, muted: false });
+        world.pass(2_000);
+        check_blanks(world, expect, is_blank);
+    });
+}
+
+/// Also one that was muted before: clients cover its last picture only for as long as it is there.
+#[test]
+fn so_does_a_subscription_that_was_paused() {
+    each(|world, (_, expect), is_blank| {
+        world.ask(CallCommand::SetSource { source: 10, muted: true });
+        world.pass(2_000);
+        world.peer(2).take_packets();
+        world.ask(CallCommand::RemoveRoute { route: 20 });
+        world.pass(2_000);
+        check_blanks(world, expect, is_blank);
+    });
+}
+
+/// A section that is used again is not spoiled by what fades: neither before the next track is
+/// there, nor afterwards.
+#[test]
+fn what_fades_leaves_its_section_to_the_next() {
+    let mut world = World::connected(2);
+    let mut ids = [0; EXTENSION_KINDS];
+    ids[ExtensionKind::Mid as usize] = 4;
+    world.ask(CallCommand::SetExtensions { transport: 2, ids });
+    world.ask(CallCommand::AddSource(source(10, 1, SourceKind::Camera, 500)));
+    world.ask(CallCommand::AddSource(source(11, 1, SourceKind::Camera, 510)));
+    let mid = Text::new(b"3").expect("short");
+    world.ask(CallCommand::AddRoute(RouteSpec { mid, ..route(20, 10, 2, VP8, 900) }));
+    world.send(1, &rtp(VP8, 500, 7, 90_000, &vp8(5, true)));
+    let has_mid = |packet: &[u8]| RtpView::parse(packet).expect("RTP").extension().is_some();
+    assert!(world.peer(2).take_packets().iter().all(|packet| has_mid(packet)));
+    world.ask(CallCommand::RemoveRoute { route: 20 });
+    world.pass(60);
+    let black = world.peer(2).take_packets();
+    assert!((1..=3).contains(&black.len()), "{}", black.len());
+    assert!(!black.iter().any(|packet| has_mid(packet)));
+    world.ask(CallCommand::AddRoute(RouteSpec { mid, ..route(20, 11, 2, VP8, 910) }));
+    world.send(1, &rtp(VP8, 510, 7, 90_000, &vp8(5, true)));
+    world.pass(2_000);
+    let packets = world.peer(2).take_packets();
+    let ssrcs: Vec<u32> =
+        packets.iter().map(|packet| RtpView::parse(packet).expect("RTP").ssrc()).collect();
+    assert_eq!(ssrcs, [910]);
 }
 
 /// Receivers that decrypt know silence and the black of VP8 in the clear, and nothing else.
