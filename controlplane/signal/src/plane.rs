@@ -294,6 +294,8 @@ pub struct AddRoute {
     pub encrypted: bool,
     /// The receiver does not know what clients append to pictures: it is cut off.
     pub cut_trailer: bool,
+    /// The receiver learns of the track by packets: it gets some where none come.
+    pub announce: bool,
 }
 
 /// How a route is served.

@@ -543,6 +543,9 @@ pub struct RouteSpec {
     pub encrypted: bool,
     /// The receiver does not know what clients append to pictures: it is cut off.
     pub cut_trailer: bool,
+    /// The receiver learns of the track by packets: it gets silence or padding for a while, until
+    /// the source sends anything.
+    pub announce: bool,
 }
 
 /// How a route is served.

@@ -277,6 +277,7 @@ impl World {
             playout_delay_ms: None,
             encrypted: false,
             cut_trailer: false,
+            announce: false,
         }));
     }
 

@@ -230,6 +230,7 @@ fn route(add: &AddRoute) -> Option<abi::RouteSpec> {
         playout_delay_ms: add.playout_delay_ms,
         encrypted: add.encrypted,
         cut_trailer: add.cut_trailer,
+        announce: add.announce,
     })
 }
 

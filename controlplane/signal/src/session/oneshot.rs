@@ -245,6 +245,7 @@ impl Session {
             // A receiver of WHEP has no keys.
             encrypted: false,
             cut_trailer: !subscription.info.track.packet_trailer_features.is_empty(),
+            announce: false,
         };
         self.ask_plane(Ask::AddRoute(Box::new(add)));
         self.ask_room(Request::SubscribedMedia { track, outcome: Ok(()) });

@@ -442,6 +442,7 @@ impl Session {
             playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
             encrypted: info.track.encryption != Encryption::None,
             cut_trailer: trailers && !self.client.takes_packet_trailer(),
+            announce: self.client.hears_by_packets(),
         };
         subscription.routed = Some(Routed { route, source });
         let first = !std::mem::replace(&mut subscription.reported, true);

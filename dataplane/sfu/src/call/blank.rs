@@ -19,6 +19,11 @@ const PAUSE_NS: u64 = 1_000_000_000;
 /// How long the end of a stream is made known, against loss. Raised, the section is busy for longer
 /// with what nobody wants.
 const END_NS: u64 = 200_000_000;
+/// A receiver that waits for packets gets some from so long after its subscription on, for so long,
+/// unless the source sends any.
+const ANNOUNCE_AFTER_NS: u64 = 100_000_000;
+const ANNOUNCE_NS: u64 = 5_000_000_000;
+const PADDING_INTERVAL_NS: u64 = 100_000_000;
 /// Packets of silence are 20 ms long.
 const SILENT_INTERVAL_NS: u64 = 20_000_000;
 const BLACK_INTERVAL_NS: u64 = 33_000_000;
@@ -43,6 +48,9 @@ const BLACK_H264: [u8; 48] = [
     0, 14, 0x65, 0x88, 0x84, 0x05, 0x7f, 0xff, 0xff, 0x0f, 0x45, 0x00, 0x01, 0x42, 0xdf,
     0x80, // picture
 ];
+
+/// RFC 3550 5.1: the last octet of padding says how many there are.
+const PADDING: [u8; 4] = [0, 0, 0, 4];
 
 /// The longest trailer.
 pub const MAX_TRAILER_BYTES: usize = 12;
@@ -69,12 +77,14 @@ pub enum BlankKind {
     Vp8,
     /// Black in H.264.
     H264,
+    /// Nothing but padding.
+    Padding,
 }
 
 impl BlankKind {
     /// Whether it is sound.
     pub fn is_silence(self) -> bool {
-        !matches!(self, Self::Vp8 | Self::H264)
+        !matches!(self, Self::Vp8 | Self::H264 | Self::Padding)
     }
 
     /// Whether receivers that decrypt know it for what it is.
@@ -82,8 +92,17 @@ impl BlankKind {
         matches!(self, Self::Opus { .. } | Self::Vp8)
     }
 
+    /// Whether it goes out under the payload type of RED.
+    pub fn is_red(self) -> bool {
+        matches!(self, Self::Opus { inside_red: Some(_) })
+    }
+
     fn interval_ns(self) -> u64 {
-        if self.is_silence() { SILENT_INTERVAL_NS } else { BLACK_INTERVAL_NS }
+        match self {
+            Self::Padding => PADDING_INTERVAL_NS,
+            Self::Vp8 | Self::H264 => BLACK_INTERVAL_NS,
+            _ => SILENT_INTERVAL_NS,
+        }
     }
 
     /// Writes the payload, which ends in `trailer` where receivers may decrypt; gives its length, 0
@@ -113,6 +132,7 @@ impl BlankKind {
             }
             // Behind the last unit of the aggregate nothing may stand that is none.
             Self::H264 => (&[], &BLACK_H264, &[]),
+            Self::Padding => (&[], &PADDING, &[]),
         };
         let mut len = 0;
         for part in [head, body, trailer] {
@@ -128,6 +148,7 @@ impl BlankKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blank {
     kind: BlankKind,
+    announces: bool,
     left: u16,
     next_ns: u64,
 }
@@ -143,8 +164,20 @@ impl Blank {
         Self::new(kind, END_NS, now_ns)
     }
 
-    fn new(kind: BlankKind, lasting_ns: u64, now_ns: u64) -> Self {
-        Self { kind, left: (lasting_ns / kind.interval_ns()) as u16, next_ns: now_ns }
+    /// Lets a receiver that was subscribed to just now hear of the stream.
+    pub fn announcement(kind: BlankKind, now_ns: u64) -> Self {
+        let announcement = Self::new(kind, ANNOUNCE_NS, now_ns + ANNOUNCE_AFTER_NS);
+        Self { announces: true, ..announcement }
+    }
+
+    fn new(kind: BlankKind, lasting_ns: u64, next_ns: u64) -> Self {
+        let left = (lasting_ns / kind.interval_ns()) as u16;
+        Self { kind, announces: false, left, next_ns }
+    }
+
+    /// Whether it fills no pause, but the time before anything came.
+    pub fn announces(&self) -> bool {
+        self.announces
     }
 
     /// When the next packet is due; `None` after the last.
@@ -226,6 +259,8 @@ mod tests {
             (Blank::end(BlankKind::Pcma, 5), BlankKind::Pcma, 10, 180),
             (Blank::end(BlankKind::Vp8, 5), BlankKind::Vp8, 6, 165),
             (Blank::end(BlankKind::H264, 5), BlankKind::H264, 6, 165),
+            (Blank::announcement(opus, 5), opus, 250, 5_080),
+            (Blank::announcement(BlankKind::Padding, 5), BlankKind::Padding, 50, 5_000),
         ] {
             let mut sent = 0;
             let mut at_ns = 0;

@@ -228,6 +228,34 @@ fn a_mute_is_filled_and_the_stream_goes_on() {
     assert_eq!(came(0x801e), Some(41));
 }
 
+/// What is sent before the source sends anything is the beginning of the same stream.
+#[test]
+fn an_announcement_is_gone_on_with() {
+    let mut rig = Rig::video();
+    rig.route.announce(0, BlankKind::Padding, 90_000, 0x1000_0000_8123);
+    // A mute changes nothing about it.
+    rig.route.set_pause(MS, Pause { muted: true, unwanted: false }, None);
+    rig.route.set_pause(2 * MS, Pause::default(), None);
+    assert_eq!(rig.route.blank_deadline(), Some(100 * MS));
+    for (at, ms) in [(0, 100), (1, 200)] {
+        let (kind, sent, _) = rig.route.poll_blank(ms * MS).expect("due");
+        assert_eq!((kind, sent.marker), (BlankKind::Padding, false));
+        assert_eq!((sent.sequence, sent.timestamp), (0x123 + at, 0x1000 + 90 * ms as u32));
+    }
+    assert_eq!(
+        sent(rig.offer(250, 0, &vp8_frame(7, 90_000, 1, 0, true))),
+        (0x125, 0x1000 + 22_500)
+    );
+    assert_eq!(rig.route.blank_deadline(), None);
+    assert_eq!(rig.route.sent_as(0x124), None);
+    assert_eq!(rig.route.counts.padding, 2);
+    // One that was not needed leaves no trace.
+    let mut rig = Rig::video();
+    rig.route.announce(0, BlankKind::Padding, 90_000, 0x1000_0000_8123);
+    assert_eq!(sent(rig.offer(50, 0, &vp8_frame(7, 90_000, 1, 0, true))), (7, 90_000));
+    assert_eq!(rig.route.blank_deadline(), None);
+}
+
 /// Whoever was paused has its last picture still.
 #[test]
 fn an_end_is_filled_also_after_a_pause() {

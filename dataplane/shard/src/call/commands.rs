@@ -19,7 +19,7 @@ use ringway_wire::extension::{ExtensionKind, ExtensionMap};
 use ringway_wire::extension_value::PlayoutDelay;
 use ringway_wire::payload::Codec;
 
-use super::blanks::{blank_kind, silence};
+use super::blanks::{announcement, blank_kind, silence};
 use super::mirror::source_kind;
 use super::session::Session;
 use super::stamps::Stamps;
@@ -447,7 +447,7 @@ impl Calls {
         }
         self.clear_ssrcs(session_id, [Some(spec.ssrc), repair.map(|(ssrc, _)| ssrc)]);
         self.clear_section(session_id, Name::new(spec.mid.as_bytes()));
-        let random = (self.next_random() >> 48) as u16;
+        let random = self.next_random();
         let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
         let stream = self.streams.get_mut(stream_id).ok_or(Refusal::NoSuchSource)?;
         let video = stream.source.kind().is_video();
@@ -468,7 +468,7 @@ impl Calls {
         }
         subscription.repair = repair.map(|(ssrc, payload_type)| {
             let next = session.spent.take_repair(ssrc);
-            next.map_or(Repair::new(ssrc, payload_type, random), |next| {
+            next.map_or(Repair::new(ssrc, payload_type, (random >> 16) as u16), |next| {
                 Repair::after(ssrc, payload_type, next)
             })
         });
@@ -476,7 +476,15 @@ impl Calls {
         subscription.route.set_scalable(stream.source.is_scalable());
         subscription.route.set_live(stream.source.live());
         subscription.set_muted(now.mono_ns, stream.muted, None);
+        if spec.announce
+            && let Some((codec, clock_hz)) = session.formats.media(spec.payload_type)
+        {
+            let kind = announcement(codec, &subscription);
+            subscription.route.announce(now.mono_ns, kind, clock_hz, random);
+        }
+        let fills = subscription.route.blank_deadline().is_some();
         let id = self.subscriptions.insert(subscription).map_err(|_| Refusal::TableFull)?;
+        self.fading.extend(fills.then_some(id));
         stream.routes.push(id);
         session.add_route(spec.ssrc, id);
         self.hold.reserve(self.streams.len() as usize, self.subscriptions.len() as usize);

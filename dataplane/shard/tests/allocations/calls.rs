@@ -229,6 +229,7 @@ impl Call {
                 playout_delay_ms: None,
                 encrypted: false,
                 cut_trailer: false,
+                announce: false,
             }));
         }
     }

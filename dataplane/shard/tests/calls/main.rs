@@ -1,5 +1,6 @@
 //! Calls of one shard with real transports at the other end: no threads, no sockets, one clock.
 
+mod announcements;
 mod blanks;
 mod data;
 mod disowned;

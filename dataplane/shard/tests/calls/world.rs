@@ -123,6 +123,7 @@ pub(crate) fn route(
         playout_delay_ms: None,
         encrypted: false,
         cut_trailer: false,
+        announce: false,
     }
 }
 

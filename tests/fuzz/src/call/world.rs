@@ -483,5 +483,6 @@ pub(super) fn route(subscriber: usize, source: u64) -> RouteSpec {
         playout_delay_ms: video.then_some((0, 100)),
         encrypted: false,
         cut_trailer: video,
+        announce: false,
     }
 }

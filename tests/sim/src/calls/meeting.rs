@@ -329,6 +329,7 @@ impl Meeting {
             playout_delay_ms: None,
             encrypted: false,
             cut_trailer: false,
+            announce: false,
         }
     }
 
