@@ -15,6 +15,7 @@ mod peer;
 mod quality;
 mod redundancy;
 mod repair;
+mod reports;
 mod simulcast;
 mod trailers;
 mod world;
