@@ -6,9 +6,10 @@
 //! subscriber. Where a source's subscribers are on several shards, [`mirror`] brings its packets to
 //! the others over [`lanes`]. What is lost on the way in is made up for by [`redundancy`] or
 //! [`recovery`]. [`data`] passes messages of data channels on, [`data_tracks`] packets
-//! of data tracks. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP,
-//! [`movers`] are those whose NAT moves them. [`upkeep`] does what is due, [`due`] knows when; [`commands`] is what the
-//! control plane asks; [`disowned`] are the transports of a control plane that is gone.
+//! of data tracks. [`rtcp`] is the way back, [`round_trips`] its length, [`tcp`] the way of peers
+//! that cannot use UDP, [`movers`] are those whose NAT moves them. [`upkeep`] does what is due,
+//! [`due`] knows when; [`commands`] is what the control plane asks; [`disowned`] are the transports
+//! of a control plane that is gone.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.
@@ -45,6 +46,7 @@ mod padding;
 mod quality;
 mod recovery;
 mod redundancy;
+mod round_trips;
 mod rtcp;
 mod session;
 mod spent;

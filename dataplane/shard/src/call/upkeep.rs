@@ -93,7 +93,10 @@ impl Calls {
         }
         if now.mono_ns >= session.next_report_ns && !session.sources.is_empty() {
             session.next_report_ns = now.mono_ns + REPORT_NS;
-            said |= self.report(now, id);
+            if self.report(now, id) {
+                said = true;
+                self.ask_round_trip(now, id);
+            }
         }
         if said {
             self.mark_dirty(id);

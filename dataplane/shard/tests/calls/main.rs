@@ -16,6 +16,7 @@ mod quality;
 mod redundancy;
 mod repair;
 mod reports;
+mod round_trips;
 mod simulcast;
 mod trailers;
 mod world;
