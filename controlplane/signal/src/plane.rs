@@ -217,8 +217,8 @@ pub struct AddSource {
     pub layers: Vec<Layer>,
     /// Begins muted.
     pub muted: bool,
-    /// What else matters.
-    pub flags: SourceFlags,
+    /// It is encrypted between its ends.
+    pub encrypted: bool,
 }
 
 /// What a source shows.
@@ -235,7 +235,7 @@ pub enum SourceKind {
 /// How a layer is told from the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// The section has only this one.
+    /// The section has only this one, whatever its ids.
     Only,
     /// By its id in a header extension.
     Rid(String),
@@ -248,15 +248,6 @@ pub enum Layer {
         /// Of FlexFEC repairs.
         fec: Option<u32>,
     },
-}
-
-/// What matters about a source besides its layers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SourceFlags {
-    /// Sender reports come only for some layers.
-    pub incomplete_reports: bool,
-    /// One stream holds all spatial layers.
-    pub scalable: bool,
 }
 
 /// Media that goes out to one subscriber.

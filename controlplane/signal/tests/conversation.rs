@@ -349,6 +349,13 @@ fn red_is_unwrapped_for_those_who_do_not_know_it() {
     let said = stage.says(Says::Answer(sd("answer", 1, description(1, "efgh", "active", &lines))));
     let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!("{}", said.kinds()) };
     assert_eq!((route.payload_type, route.red_payload_type), (111, None));
+    // What is encrypted cannot be unwrapped.
+    let mut audio = track(9, TrackKind::Audio, "audio/red");
+    Arc::make_mut(&mut audio).encryption = Encryption::Gcm;
+    stage.has_source(&audio, Codec::Red);
+    let said = stage.subscribe(&audio);
+    let outcome = Err(SubscriptionError::CodecUnsupported);
+    assert_eq!(said.room, [Request::SubscribedMedia { track: audio.sid, outcome }]);
     // AV1 is nothing for Firefox.
     let said = stage.subscribe(&track(8, TrackKind::Video, "video/AV1"));
     let outcome = Err(SubscriptionError::CodecUnsupported);

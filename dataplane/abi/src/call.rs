@@ -506,6 +506,8 @@ pub struct SourceSpec {
     pub layer_count: u8,
     /// The publisher sends nothing that matters.
     pub muted: bool,
+    /// What comes in is encrypted between its ends: only its headers can be read.
+    pub encrypted: bool,
 }
 
 /// Media that goes out.

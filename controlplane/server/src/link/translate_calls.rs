@@ -201,6 +201,7 @@ fn source(add: &AddSource) -> Option<abi::SourceSpec> {
         layers,
         layer_count: add.layers.len().max(1) as u8,
         muted: add.muted,
+        encrypted: add.encrypted,
     })
 }
 

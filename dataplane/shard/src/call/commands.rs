@@ -364,6 +364,7 @@ impl Calls {
         let mut stream = Stream {
             room: spec.room,
             muted: spec.muted,
+            encrypted: spec.encrypted,
             ..Stream::new(spec.source, session_id, source, self.hold.pads(kind))
         };
         stream.pair_repairs(&layers[..count], &mut self.pool);

@@ -27,7 +27,11 @@ fn waiting(payload_type: u8, red_payload_type: u8, announce: bool) -> World {
 
 /// Takes what came: packets one behind the other, of one payload type, whose time goes on; gives
 /// their number and the last sequence number.
-fn take(world: &mut World, payload_type: u8, is_empty: impl Fn(&RtpView<'_>) -> bool) -> (usize, u16) {
+fn take(
+    world: &mut World,
+    payload_type: u8,
+    is_empty: impl Fn(&RtpView<'_>) -> bool,
+) -> (usize, u16) {
     let packets = world.peer(2).take_packets();
     let views: Vec<_> = packets.iter().map(|one| RtpView::parse(one).expect("RTP")).collect();
     for pair in views.windows(2) {

@@ -8,13 +8,8 @@ use crate::world::{OPUS, VP8, World, route, rtp, source, vp8};
 
 /// The publisher says that at the NTP time `ntp` its clock stood at `timestamp`.
 fn report(world: &mut World, ntp: u64, timestamp: u32) {
-    let report = SenderReport {
-        ssrc: 500,
-        ntp,
-        rtp_timestamp: timestamp,
-        packet_count: 9,
-        octet_count: 99,
-    };
+    let report =
+        SenderReport { ssrc: 500, ntp, rtp_timestamp: timestamp, packet_count: 9, octet_count: 99 };
     let mut out = [0; 64];
     let len = write_sender_report(&mut out, &report, &[]).expect("room");
     world.send_rtcp(1, &out[..len]);
@@ -58,7 +53,10 @@ fn the_last_one_comes_with_the_first_packet() {
             world.send(1, &rtp(payload_type, 500, 8, 96_000, body));
             world.pass(100);
             let first = told(&mut world);
-            assert_eq!(first.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>(), [(77 << 32, 90_500)]);
+            assert_eq!(
+                first.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>(),
+                [(77 << 32, 90_500)]
+            );
             // The next ones are as seldom as ever.
             report(&mut world, 78 << 32, 140_500);
             world.pass(3_500);

@@ -92,6 +92,7 @@ pub(crate) fn source(key: u64, transport: u64, kind: SourceKind, ssrc: u32) -> S
         layers,
         layer_count: 1,
         muted: false,
+        encrypted: false,
     }
 }
 

@@ -412,10 +412,7 @@ fn packets_beyond_the_length_field_are_refused() {
 fn extended_reports() {
     let mut out = [0xaa; 48];
     let len = write_reference_time(&mut out, 7, 0x0102_0304_0506_0708).unwrap();
-    assert_eq!(
-        out[..len],
-        [0x80, 207, 0, 4, 0, 0, 0, 7, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]
-    );
+    assert_eq!(out[..len], [0x80, 207, 0, 4, 0, 0, 0, 7, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]);
     let Packet::Extended(xr) = packet(&out[..len]) else { panic!("no extended report") };
     assert_eq!((xr.ssrc, xr.reference_time()), (7, Some(0x0102_0304_0506_0708)));
     assert_eq!(xr.delays().count(), 0);
@@ -436,7 +433,8 @@ fn extended_reports() {
     assert_eq!(xr.reference_time(), Some(0x0101_0101_0101_0101));
     assert_eq!(xr.delays().count(), 0);
     // A time that is cut short is none.
-    let Packet::Extended(xr) = packet(&[0x80, 207, 0, 3, 0, 0, 0, 7, 4, 0, 0, 1, 1, 1, 1, 1]) else {
+    let Packet::Extended(xr) = packet(&[0x80, 207, 0, 3, 0, 0, 0, 7, 4, 0, 0, 1, 1, 1, 1, 1])
+    else {
         panic!("no extended report")
     };
     assert_eq!(xr.reference_time(), None);

@@ -448,6 +448,7 @@ fn camera() -> SourceSpec {
         layers: [layer(0), layer(1), layer(2)],
         layer_count: 3,
         muted: false,
+        encrypted: false,
     }
 }
 

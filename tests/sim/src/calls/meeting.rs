@@ -443,6 +443,7 @@ pub fn camera_spec(camera: &Camera, transport: TransportKey) -> SourceSpec {
         layers,
         layer_count: camera.encodings.len() as u8,
         muted: false,
+        encrypted: false,
     }
 }
 
@@ -459,6 +460,7 @@ pub fn sound_spec(microphone: &Microphone, transport: TransportKey) -> SourceSpe
         layers,
         layer_count: 1,
         muted: false,
+        encrypted: false,
     }
 }
 
