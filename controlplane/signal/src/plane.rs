@@ -357,12 +357,16 @@ pub enum PlaneEvent {
         /// Held back for want of bandwidth.
         paused: bool,
     },
-    /// Who speaks in a room, of those whom this shard serves: all who do.
+    /// Who speaks in a room, of those whom this shard serves: all who do, perhaps in several parts.
     Levels {
         /// Which shard says so.
         shard: u16,
         /// Which.
         room: u64,
+        /// The list begins.
+        first: bool,
+        /// The list ends.
+        last: bool,
         /// The loudest first.
         speakers: Vec<Level>,
     },

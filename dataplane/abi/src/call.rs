@@ -52,7 +52,7 @@ pub const PAYLOADS: usize = 12;
 pub const EXTENSION_KINDS: usize = 11;
 /// Encodings of one source.
 pub const LAYERS: usize = 3;
-/// Sources in one report of loudness.
+/// Sources in one event of loudness.
 pub const LEVELS: usize = 8;
 /// Octets of what relays are made with in secret.
 pub const RELAY_SECRET_BYTES: usize = 32;
@@ -598,11 +598,14 @@ pub enum CallEvent {
         /// Held back.
         paused: bool,
     },
-    /// Who speaks in a room: all who do. The last event of a room counts; more than fit are not
-    /// told.
+    /// Who speaks in a room: all who do, in as many events as it takes. What was told last counts.
     Levels {
         /// Which.
         room: u64,
+        /// The list begins.
+        first: bool,
+        /// The list ends.
+        last: bool,
         /// How many count.
         count: u8,
         /// The loudest first.

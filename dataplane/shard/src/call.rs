@@ -39,6 +39,7 @@ mod handshakes;
 mod hold;
 mod ingress;
 mod lanes;
+mod levels;
 mod mirror;
 mod movers;
 mod outlet;

@@ -292,9 +292,11 @@ pub(super) fn event(shard: u16, event: abi::CallEvent) -> PlaneEvent {
         abi::CallEvent::RouteState { route, paused } => {
             PlaneEvent::RouteState { route: RouteKey(route), paused }
         }
-        abi::CallEvent::Levels { room, count, levels } => PlaneEvent::Levels {
+        abi::CallEvent::Levels { room, first, last, count, levels } => PlaneEvent::Levels {
             shard,
             room,
+            first,
+            last,
             speakers: levels
                 .iter()
                 .take(usize::from(count))
