@@ -2,8 +2,8 @@
 //!
 //! When a sound is muted the receiver would draw out its last noise; when a subscription ends, its
 //! last picture could be seen once more when the section carries another track. A few packets of
-//! our own prevent that. They are in the clear, and end in the trailer of their room, by which receivers of
-//! end-to-end encrypted media know that there is nothing to decrypt.
+//! our own prevent that. They are in the clear, and end in the trailer of their room, by which
+//! receivers of end-to-end encrypted media know that there is nothing to decrypt.
 //!
 //! LiveKit's clients in browsers know silence and the black of VP8 octet for octet and take nothing
 //! else in the clear; of H.264 they take none at all, and neither does its client in Python, which

@@ -485,7 +485,10 @@ impl Calls {
         }
         let fills = subscription.route.blank_deadline().is_some();
         let id = self.subscriptions.insert(subscription).map_err(|_| Refusal::TableFull)?;
-        self.fading.extend(fills.then_some(id));
+        if fills {
+            self.fading.push(id);
+            self.due_ns = 0;
+        }
         stream.routes.push(id);
         session.add_route(spec.ssrc, id);
         self.hold.reserve(self.streams.len() as usize, self.subscriptions.len() as usize);
@@ -531,6 +534,7 @@ impl Calls {
         let silence = self.streams.get(stream).and_then(silence);
         if subscription.set_service(now.mono_ns, service, silence) {
             self.fading.push(id);
+            self.due_ns = 0;
         }
         self.ask_for_waiting(now, stream);
         Ok(())

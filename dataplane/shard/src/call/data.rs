@@ -35,8 +35,8 @@ const MESSAGE_BYTES: usize = 65_536;
 /// What may wait for all receivers of the shard together beyond what each has for itself, bytes.
 /// Raised: slow lines cost more memory; lowered: files break on them when many are sent at once.
 const SPARE_BYTES: usize = 128 << 20;
-/// So many names that nobody has cost their sender as much as a receiver does. Raised: long lists of
-/// strangers take more of the shard's time.
+/// So many names that nobody has cost their sender as much as a receiver does. Raised: long lists
+/// of strangers take more of the shard's time.
 const NAMES_PER_RECEIVER: usize = 16;
 /// The longest identity.
 const IDENTITY_BYTES: usize = 1_024;
