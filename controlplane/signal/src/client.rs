@@ -164,6 +164,11 @@ impl Client {
         self.sdk_is(Sdk::Go)
     }
 
+    /// Tells its application of a track when packets of it come, not when it is described.
+    pub fn hears_by_packets(&self) -> bool {
+        self.sdk_is(Sdk::Go)
+    }
+
     /// Takes the codecs that the first section of a kind names for all that later ones may.
     pub fn agrees_on_codecs_once(&self) -> bool {
         self.sdk_is(Sdk::Go)

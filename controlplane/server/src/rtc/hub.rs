@@ -23,7 +23,7 @@ use ringway_room::calls::{
 use ringway_signal::client::Client;
 use ringway_signal::grants::Claims;
 use ringway_signal::join::Join;
-use ringway_signal::plane::{Ask, PlaneInfo};
+use ringway_signal::plane::{Ask, Level, PlaneInfo};
 use ringway_signal::proto::IceServer;
 use ringway_signal::proto::signal_request::Message;
 use ringway_signal::translate::{self, join_of};
@@ -111,6 +111,8 @@ pub struct Hub {
     returning: Returning,
     /// Who speaks, by shard and the data plane's name of the room.
     speaking: HashMap<(u16, u64), Vec<TrackSid>>,
+    /// The same as far as it was told, where the list has not ended.
+    heard: HashMap<(u16, u64), Vec<Level>>,
     /// When sessions want to be called.
     timers: BTreeSet<(u64, ParticipantSid)>,
     /// Sessions that have something to say.
@@ -133,6 +135,7 @@ impl Hub {
             only_tcp: OnlyTcp::default(),
             returning: Returning::default(),
             speaking: HashMap::new(),
+            heard: HashMap::new(),
             timers: BTreeSet::new(),
             talking: VecDeque::new(),
             outputs: VecDeque::new(),

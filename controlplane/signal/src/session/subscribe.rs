@@ -390,7 +390,8 @@ impl Session {
         let Some(subscription) = self.subscriptions.get(&track) else { return };
         let Some(section) = &subscription.section else { return };
         let sources = world.sources(track);
-        let fitting = sources.iter().filter_map(|one| Some((one, numbers_of(section, one)?)));
+        let info = &subscription.info.track;
+        let fitting = sources.iter().filter_map(|one| Some((one, numbers_of(section, one, info)?)));
         let fitting: Vec<(&TrackSource, Numbers)> = fitting.collect();
         let now = subscription.routed.map(|routed| routed.source);
         let found = fitting
@@ -458,6 +459,7 @@ impl Session {
             playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
             encrypted: info.track.encryption != Encryption::None,
             cut_trailer: trailers && !self.client.takes_packet_trailer(),
+            announce: self.client.hears_by_packets(),
         };
         subscription.routed = Some(Routed { route, source });
         let first = !std::mem::replace(&mut subscription.reported, true);
@@ -479,15 +481,22 @@ pub(super) struct Numbers {
     pub(super) rtx: Option<u8>,
 }
 
-/// The payload types that carry a source in a section. RED is taken apart where the client does
-/// not know it.
-pub(super) fn numbers_of(section: &NegotiatedSection, source: &TrackSource) -> Option<Numbers> {
+/// The payload types that carry a source of a track in a section. RED is taken apart where the
+/// client does not know it, unless it is encrypted.
+pub(super) fn numbers_of(
+    section: &NegotiatedSection,
+    source: &TrackSource,
+    track: &TrackInfo,
+) -> Option<Numbers> {
     if source.codec != Codec::Red {
         let payload = section.payload_for(source.codec, &source.fmtp)?;
         let rtx = payload.rtx_payload_type;
         return Some(Numbers { media: payload.payload_type, red: None, rtx });
     }
     let red = section.payloads.iter().find(|payload| payload.codec == Codec::Red);
+    if red.is_none() && track.encryption != Encryption::None {
+        return None;
+    }
     let inner = red.and_then(|red| red.red_inner_payload_type);
     let opus = || section.payload_for(Codec::Opus, "").map(|payload| payload.payload_type);
     let media = inner.or_else(opus)?;
@@ -506,8 +515,9 @@ fn codecs_of(track: &TrackInfo) -> Vec<Codec> {
     let names = first.chain(track.codecs.iter().map(|codec| &codec.mime_type));
     let mut codecs: Vec<Codec> = Vec::new();
     for codec in names.filter_map(|name| Codec::named(name)) {
-        // What is RED can be unwrapped for those who do not know it.
-        let inner = (codec == Codec::Red).then_some(Codec::Opus);
+        // What is RED can be unwrapped for those who do not know it, if it can be read.
+        let readable = track.encryption == Encryption::None;
+        let inner = (codec == Codec::Red && readable).then_some(Codec::Opus);
         for codec in std::iter::once(codec).chain(inner) {
             if !codecs.contains(&codec) {
                 codecs.push(codec);

@@ -62,6 +62,8 @@ pub(super) struct Stream {
     pub(super) report: Option<u8>,
     pub(super) touched: bool,
     pub(super) muted: bool,
+    /// Its payloads are nothing that can be read.
+    pub(super) encrypted: bool,
     /// The shards that serve subscribers of it, besides this one.
     pub(super) mirrors: Vec<Mirror>,
     /// Where it comes in on another shard: what is known of it there.
@@ -96,6 +98,7 @@ impl Stream {
             report: None,
             touched: false,
             muted: false,
+            encrypted: false,
             mirrors: Vec::new(),
             mirrored: None,
         }

@@ -1,7 +1,6 @@
 //! What is due: time-outs of transports, feedback to publishers, key frames for those who wait, and
 //! what the control plane hears now and then.
 
-use ringway_abi::call::{CallEvent, LEVELS, Level};
 use ringway_sfu::call::MAX_LAYERS;
 use ringway_sfu::call::bandwidth::{Demand, MAX_DEMANDS};
 use ringway_sfu::call::route::Pause;
@@ -9,7 +8,7 @@ use ringway_sfu::call::source::SourceKind;
 use ringway_wire::rtcp::write::{write_nack, write_receiver_report};
 use ringway_wire::rtcp::{NackEntry, ReceiverReport, ReportBlock};
 
-use super::{Calls, EVENTS};
+use super::{Calls, EVENTS, levels};
 use crate::clock::Now;
 use crate::shard::Counters;
 use crate::slab::SlotId;
@@ -93,7 +92,10 @@ impl Calls {
         }
         if now.mono_ns >= session.next_report_ns && !session.sources.is_empty() {
             session.next_report_ns = now.mono_ns + REPORT_NS;
-            said |= self.report(now, id);
+            if self.report(now, id) {
+                said = true;
+                self.ask_round_trip(now, id);
+            }
         }
         if said {
             self.mark_dirty(id);
@@ -224,16 +226,11 @@ impl Calls {
             if !news {
                 continue;
             }
-            let speakers = room.speakers.speakers();
-            let mut levels = [Level::default(); LEVELS];
-            for (level, speaker) in levels.iter_mut().zip(speakers) {
-                let loudness = (speaker.level * 255.0) as u8;
-                *level = Level { source: speaker.source.0, level: loudness };
-            }
-            let count = speakers.len().min(LEVELS) as u8;
-            // What finds no room is as lost as in a full lane.
-            if events.len() < EVENTS {
-                events.push_back(CallEvent::Levels { room: *key, count, levels });
+            for event in levels::told(*key, room.speakers.speakers()) {
+                // What finds no room is as lost as in a full lane.
+                if events.len() < EVENTS {
+                    events.push_back(event);
+                }
             }
         }
     }
