@@ -3,6 +3,8 @@
 
 mod cost;
 mod layered;
+mod layered_call;
+mod layered_losses;
 mod layered_streams;
 mod network;
 mod publisher;
