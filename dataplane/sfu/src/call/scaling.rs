@@ -27,13 +27,18 @@ impl Mark {
     }
 }
 
+/// Structures that are remembered. Key frames come in bursts where a publisher changes its layers;
+/// with fewer, a late packet of before two of them is not understood, and left out though it may be
+/// needed.
+const KEPT: usize = 3;
+
 /// What is known of such a stream.
 #[derive(Clone, Debug)]
 pub(super) struct Scaling {
-    /// The newest structure, the one before, which late packets may be of, and room for the next,
-    /// at the places in `order`.
-    structures: [Structure; 3],
-    order: [usize; 3],
+    /// The newest structure, those before, which late packets may be of, and room for the next, at
+    /// the places in `order`.
+    structures: [Structure; KEPT + 1],
+    order: [usize; KEPT + 1],
     known: bool,
     /// Counts structures.
     generation: u8,
@@ -55,7 +60,7 @@ impl Default for Scaling {
     fn default() -> Self {
         Self {
             structures: Default::default(),
-            order: [0, 1, 2],
+            order: std::array::from_fn(|at| at),
             known: false,
             generation: 0,
             highest: 0,
@@ -77,12 +82,10 @@ impl Scaling {
         if !Structure::is_in(data) {
             return self.find(data, ahead);
         }
-        let [newest, before, room] = self.order;
+        let room = self.order[KEPT];
         let Ok(frame) = self.structures[room].read(data) else {
             return Some(Scaled::nothing(Told::Malformed));
         };
-        let is_new = |known: usize| !self.known || self.structures[room] != self.structures[known];
-        let (is_new, is_other) = (is_new(newest), is_new(before));
         self.go_on(frame.number, ahead);
         // A late key frame may be older than the structure that is known.
         let later = !self.known || self.since.is_before(frame.number, self.highest);
@@ -90,31 +93,41 @@ impl Scaling {
             self.since = Mark(Some(frame.number));
         }
         self.take_active(&frame);
-        match (is_new, later) {
-            (false, _) => return self.scaled(&frame, false),
-            (true, true) => {
-                self.order = [room, newest, before];
-                self.generation = self.generation.wrapping_add(1);
-                self.known = true;
+        let is_room = |at: &usize| self.structures[*at] == self.structures[room];
+        let kept = self.order[..KEPT].iter().position(is_room);
+        match (kept, later) {
+            _ if !self.known => self.begin_structure(),
+            (Some(0), _) => {}
+            (_, true) => self.begin_structure(),
+            (Some(age), false) => return self.scaled(&frame, age),
+            // Nobody knows of which of those it was before; most likely of all but the newest.
+            (None, false) => {
+                self.order[1..].rotate_right(1);
+                return self.scaled(&frame, 1);
             }
-            (true, false) if is_other => self.order = [newest, room, before],
-            (true, false) => {}
         }
-        self.scaled(&frame, !later)
+        self.scaled(&frame, 0)
+    }
+
+    /// Makes the structure that was read last the newest.
+    fn begin_structure(&mut self) {
+        self.order.rotate_right(1);
+        self.generation = self.generation.wrapping_add(1);
+        self.known = true;
     }
 
     /// Reads a descriptor of a structure that is known.
     fn find(&mut self, data: &[u8], ahead: bool) -> Option<Scaled> {
-        let (frame, old) = match self.look_up(data) {
+        let (frame, age) = match self.look_up(data) {
             Ok(found) => found,
             Err(Unread::Unknown) => return Some(Scaled::nothing(Told::Unknown)),
             Err(Unread::Malformed) => return Some(Scaled::nothing(Told::Malformed)),
         };
         self.go_on(frame.number, ahead);
-        if !old {
+        if age == 0 {
             self.take_active(&frame);
         }
-        self.scaled(&frame, old)
+        self.scaled(&frame, age)
     }
 
     /// Takes the number of a frame.
@@ -136,20 +149,23 @@ impl Scaling {
         }
     }
 
-    fn scaled(&self, frame: &Frame, old: bool) -> Option<Scaled> {
-        let structure = &self.structures[self.order[usize::from(old)]];
-        let generation = self.generation.wrapping_sub(u8::from(old));
-        let active = if old { u32::MAX } else { self.active };
+    /// Of a frame of the structure that is newest but `age`.
+    fn scaled(&self, frame: &Frame, age: usize) -> Option<Scaled> {
+        let structure = &self.structures[self.order[age]];
+        let generation = self.generation.wrapping_sub(age as u8);
+        let active = if age > 0 { u32::MAX } else { self.active };
         Scaled::of_frame(frame, structure, generation, active)
     }
 
-    /// The frame, and whether it is of the structure before the newest.
-    fn look_up(&self, data: &[u8]) -> Result<(Frame, bool), Unread> {
-        let [newest, before, _] = self.order;
-        match self.structures[newest].frame(data) {
-            Err(Unread::Unknown) => self.structures[before].frame(data).map(|frame| (frame, true)),
-            found => found.map(|frame| (frame, false)),
+    /// The frame, and how many structures are newer than its own.
+    fn look_up(&self, data: &[u8]) -> Result<(Frame, usize), Unread> {
+        for (age, at) in self.order[..KEPT].iter().enumerate() {
+            match self.structures[*at].frame(data) {
+                Err(Unread::Unknown) => {}
+                found => return found.map(|frame| (frame, age)),
+            }
         }
+        Err(Unread::Unknown)
     }
 
     /// Reads a descriptor once more; it changes nothing.
@@ -162,7 +178,7 @@ impl Scaling {
             return Scaled::of_frame(&frame, &own, self.generation, u32::MAX);
         }
         match self.look_up(data) {
-            Ok((frame, old)) => self.scaled(&frame, old),
+            Ok((frame, age)) => self.scaled(&frame, age),
             Err(Unread::Unknown) => Some(Scaled::nothing(Told::Unknown)),
             Err(Unread::Malformed) => Some(Scaled::nothing(Told::Malformed)),
         }

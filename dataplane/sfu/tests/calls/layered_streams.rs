@@ -146,6 +146,8 @@ fn what_failed_once_does_not_again() {
     check(14_149_921_145_777_764_574, 0, [13, 85, 2, 1], 27, 12);
     // The same, behind a key frame with another structure.
     check(17_939_393_935_740_752_490, 1, [19, 39, 11, 5], 5, 24);
+    // The same, behind two key frames with other structures.
+    check(1_440_065_680_688_613_805, 0, [16, 96, 14, 4], 23, 47);
     // The same, as the packet that told of other layers was late.
     check(2_408_087_669_379_529_961, 0, [20, 99, 8, 3], 23, 34);
     check(4_525_273_124_063_028_915, 0, [18, 56, 22, 8], 5, 38);
