@@ -22,6 +22,7 @@ pub mod blank;
 pub mod demux;
 pub mod dress;
 pub mod format;
+mod frames;
 mod ladder;
 pub mod layer;
 pub mod prepared;

@@ -4,28 +4,45 @@
 //! of which it can decode everything. That is so while no frame of the target's chain was left out;
 //! a chain begins anew with key frames. A frame that needs another one that was left out is left
 //! out too, so that whatever is sent can be decoded. Frames that never came were not left out: they
-//! may still come, and if they do not their receiver asks for a key frame.
+//! may still come, and if they do not their receiver asks for a key frame. What comes late is sent
+//! where the frames sent since may need it; where it is left out, the chains that it is in are
+//! broken after all. A target of which nothing comes any more counts as broken too, so that a key
+//! frame is asked for: a lost packet may have told that it ended.
 //!
 //! By VP9's indices a receiver gets all layers up to two limits, which rise only where a frame says
 //! that nothing before is needed.
 
+use ringway_wire::dependency::MAX_CHAINS;
+
+use super::frames::{Fate, Frames};
 use super::prepared::Prepared;
 use super::scaled::{Rung, Scaled, Told};
-
-/// Frames that are looked back on, in numbers. References reach farther back only to frames that
-/// are kept for long, which are of all targets.
-const WINDOW: usize = 256;
-const WORDS: usize = WINDOW / 64;
 
 /// Choices of a target that are remembered for packets that come late. Layers change a few times in
 /// the time that a packet may be late; with fewer, one that is needed after all is left out.
 const CHOICES: usize = 8;
+
+/// Pictures of which a target may lack everything, one after the other, until it is taken for one
+/// that does not come: whoever told so was lost. Twice the pictures of the longest pattern of
+/// rates. Raised, receivers look at a still picture for longer; lowered, a burst of loss costs a
+/// key frame.
+const MOST_BARREN: u8 = 16;
 
 /// What a receiver shall have at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     pub(super) spatial: u8,
     pub(super) temporal: u8,
+}
+
+/// A target that was chosen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Choice {
+    /// The number of the frame from which on.
+    from: u16,
+    rung: u8,
+    /// The structure that it is of.
+    structure: u8,
 }
 
 /// What a receiver gets of such a stream.
@@ -39,19 +56,21 @@ pub(super) struct Ladder {
     open: bool,
     /// The target, where descriptors tell targets.
     rung: Option<u8>,
-    /// The last targets, each with the number of the frame from which on, and how many ever.
-    choices: [(u16, u8); CHOICES],
+    /// The last choices, and how many ever.
+    choices: [Choice; CHOICES],
     chosen: usize,
     structure: Option<u8>,
     /// The first frame of all. What was left out before it is forgotten.
     first: Option<u16>,
     /// The last key frame: nothing behind it needs anything before.
-    key: u16,
+    key: Option<u16>,
     /// Frames that were sent because nothing was known of them: the packet that tells their
     /// structure came late. The first and the last.
     guessed: Option<(u16, u16)>,
     /// The last of them is the last that was judged at all.
     guessing: bool,
+    /// Pictures that began since a packet was sent.
+    barren: u8,
     /// Spatial layers that can be decoded from the next picture on, a bit for each.
     ready: u8,
     /// Chains of which a frame was left out.
@@ -59,17 +78,27 @@ pub(super) struct Ladder {
     /// Chains of which one may have been: whether it was is known once a frame tells which is the
     /// chain's last.
     suspect: u8,
-    /// The highest number judged, and which frames up to it were left out, it in the lowest bit.
-    newest: Option<u16>,
-    left_out: [u64; WORDS],
-    /// Which of them came.
-    came: [u64; WORDS],
+    /// The last frame that began each chain.
+    begun: [Option<u16>; MAX_CHAINS],
+    frames: Frames,
 }
 
 impl Ladder {
-    /// Begins with a key frame's first packet.
-    pub(super) fn begin(&mut self, packet: &Prepared, scaled: &Scaled, wanted: Wanted) {
-        *self = Self { spatial: u8::MAX, temporal: wanted.temporal, ..Self::default() };
+    /// Begins with a key frame's first packet; `goes_on` says that its stream is the one of before.
+    pub(super) fn begin(
+        &mut self,
+        packet: &Prepared,
+        scaled: &Scaled,
+        wanted: Wanted,
+        goes_on: bool,
+    ) {
+        // Packets of frames before it may still come, unless their numbers came round meanwhile.
+        if !goes_on || packet.frame.is_none_or(|number| !self.frames.is_newer(number)) {
+            *self = Self::default();
+        }
+        (self.spatial, self.temporal) = (u8::MAX, wanted.temporal);
+        (self.open, self.guessing, self.ready, self.barren) = (false, false, 0, 0);
+        self.begin_chains();
         self.judge(packet, scaled, wanted);
     }
 
@@ -88,23 +117,35 @@ impl Ladder {
         match scaled.told {
             Told::Indices => self.judge_indices(packet, scaled, wanted),
             Told::Targets => self.judge_target(packet, scaled, wanted),
-            Told::Unknown => {
-                self.guess(packet);
-                true
-            }
+            Told::Unknown => self.guess(packet),
             Told::Malformed => false,
         }
     }
 
-    /// Sends a frame of which nothing is known.
-    fn guess(&mut self, packet: &Prepared) {
-        let Some(number) = packet.frame else { return };
-        self.first.get_or_insert(number);
+    /// Sends a frame of which nothing is known, unless it was left out when something was.
+    fn guess(&mut self, packet: &Prepared) -> bool {
+        let Some(number) = packet.frame else { return true };
         // From the last one on that was judged: those between may come late.
-        let begin = self.newest.map_or(number, |newest| newest.wrapping_add(1));
-        let first = self.guessed.filter(|_| self.guessing).map_or(begin, |(first, _)| first);
-        self.guessed = Some((first, number));
-        self.guessing = true;
+        let begin = self.frames.newest().map_or(number, |newest| newest.wrapping_add(1));
+        if self.frames.advance(number) {
+            self.first.get_or_insert(number);
+            let first = self.guessed.filter(|_| self.guessing).map_or(begin, |(first, _)| first);
+            self.guessed = Some((first, number));
+            self.guessing = true;
+            self.frames.send(number);
+        }
+        self.frames.fate(number) != Fate::LeftOut
+    }
+
+    /// Whether the receiver gets a late packet of a frame of which nothing is known: it does where
+    /// its neighbours were sent unknown too.
+    fn guess_late(&mut self, number: u16) -> bool {
+        match (self.frames.fate(number), self.is_guessed(number)) {
+            (Fate::Unknown, true) => self.frames.send(number),
+            (Fate::Unknown, false) => self.frames.leave_out(number),
+            _ => {}
+        }
+        self.frames.fate(number) == Fate::Sent
     }
 
     fn judge_indices(&mut self, packet: &Prepared, scaled: &Scaled, wanted: Wanted) -> bool {
@@ -138,47 +179,61 @@ impl Ladder {
 
     fn judge_target(&mut self, packet: &Prepared, scaled: &Scaled, wanted: Wanted) -> bool {
         let Some(number) = packet.frame else { return false };
-        if self.structure.replace(scaled.structure) != Some(scaled.structure) {
-            // Its key frame begins all chains.
-            (self.broken, self.suspect) = (0, 0);
-            (self.rung, self.picture, self.chosen) = (None, None, 0);
+        self.follow_structure(scaled);
+        self.first.get_or_insert(number);
+        let part = |rung: Option<u8>| rung.is_some_and(|rung| scaled.is_part_of(rung));
+        if !self.frames.advance(number) {
+            // Judged already, or a number that came late although its packet did not.
+            return self.takes_late(number, scaled, part(self.rung));
         }
         self.guessing = false;
-        self.first.get_or_insert(number);
-        let ahead = self.newest.map_or(1, |newest| number.wrapping_sub(newest));
-        if !(1..0x8000).contains(&ahead) {
-            // Judged already, or a number that came late although its packet did not.
-            let part = self.rung.is_some_and(|rung| scaled.is_part_of(rung));
-            return self.takes_late(number, scaled, part);
+        if is_key(scaled) {
+            self.key = Some(number);
         }
-        if scaled.starts && scaled.spatial == 0 && scaled.independent {
-            self.key = number;
-        }
-        self.go_on(number, ahead);
         self.follow_chains(number, scaled);
         if self.picture.replace(packet.timestamp) != Some(packet.timestamp) {
             self.choose(scaled, wanted);
         }
-        let takes = self.rung.is_some_and(|rung| scaled.is_part_of(rung));
-        let takes = takes && !self.lacks(number, scaled);
-        if !takes {
-            self.leave_out(number, scaled);
+        if !part(self.rung) || self.lacks(number, scaled) {
+            self.frames.leave_out(number);
+            self.suspect |= chains_of(scaled);
+            return false;
         }
-        takes
+        self.barren = 0;
+        self.frames.send(number);
+        true
     }
 
-    /// Learns from the frame `number` which chains are whole.
+    /// Begins anew where another structure than before is told.
+    fn follow_structure(&mut self, scaled: &Scaled) {
+        let newer = |known| (1..0x80).contains(&scaled.structure.wrapping_sub(known));
+        if self.structure.is_none_or(newer) {
+            self.begin_chains();
+            self.structure = Some(scaled.structure);
+        }
+    }
+
+    /// A key frame begins all chains.
+    fn begin_chains(&mut self) {
+        (self.broken, self.suspect, self.begun) = (0, 0, [None; MAX_CHAINS]);
+        (self.rung, self.picture) = (None, None);
+    }
+
+    /// Learns from the frame `number`, the newest, which chains are whole.
     fn follow_chains(&mut self, number: u16, scaled: &Scaled) {
         for (chain, back) in scaled.chains.iter().enumerate() {
-            let (bit, last) = (1 << chain, number.wrapping_sub((*back).into()));
-            if *back == 0 {
-                self.broken &= !bit;
-                self.suspect &= !bit;
-            } else if self.is_left_out(last) || !self.came(last) && self.suspect & bit != 0 {
-                // Or its last frame is lost, and the one before may be among those left out.
-                self.broken |= bit;
-            } else if self.came(last) {
-                self.suspect &= !bit;
+            let bit = 1 << chain;
+            let last = self.frames.fate(number.wrapping_sub((*back).into()));
+            match last {
+                _ if *back == 0 => {
+                    self.broken &= !bit;
+                    self.suspect &= !bit;
+                    self.begun[chain] = Some(number);
+                }
+                Fate::Sent => self.suspect &= !bit,
+                Fate::LeftOut => self.broken |= bit,
+                // Its last frame is lost, and the one before may be among those left out.
+                Fate::Unknown => self.broken |= self.suspect & bit,
             }
         }
     }
@@ -186,14 +241,37 @@ impl Ladder {
     /// Whether the receiver gets a packet of the frame `number` that came late, or after the first
     /// of its frame; `part` says that it is part of what is sent.
     fn takes_late(&mut self, number: u16, scaled: &Scaled, part: bool) -> bool {
-        let part = part || self.is_guessed(number);
-        let takes = part && !self.is_left_out(number) && !self.lacks(number, scaled);
-        if !takes {
-            self.leave_out(number, scaled);
-        } else if let Some((word, bit)) = self.place(number) {
-            self.came[word] |= 1 << bit;
+        match self.frames.fate(number) {
+            Fate::Sent => return true,
+            Fate::LeftOut => return false,
+            Fate::Unknown => {}
         }
-        takes
+        if !part && !self.is_guessed(number) || self.lacks(number, scaled) {
+            self.leave_out_late(number, scaled);
+            return false;
+        }
+        let age = self.frames.age(number);
+        if is_key(scaled) && self.key.is_none_or(|key| age < self.frames.age(key)) {
+            self.key = Some(number);
+        }
+        self.barren = 0;
+        self.frames.send(number);
+        true
+    }
+
+    /// Leaves out a frame that came late. What came of its chains since did not know that it would
+    /// be: they are broken, unless they began anew behind it.
+    fn leave_out_late(&mut self, number: u16, scaled: &Scaled) {
+        self.frames.leave_out(number);
+        if self.structure != Some(scaled.structure) {
+            return;
+        }
+        let age = self.frames.age(number);
+        for (chain, begun) in self.begun.iter().enumerate() {
+            if begun.is_none_or(|begun| age < self.frames.age(begun)) {
+                self.broken |= chains_of(scaled) & 1 << chain;
+            }
+        }
     }
 
     /// Whether the receiver gets a late packet from a stretch in which layers up to `spatial` and
@@ -207,28 +285,35 @@ impl Ladder {
     ) -> bool {
         match (scaled.told, packet.frame) {
             (Told::Targets, Some(number)) => {
+                self.follow_structure(scaled);
                 let part = |rung: Option<u8>| rung.is_some_and(|rung| scaled.is_part_of(rung));
                 // What was sent since may need it too, though nobody knew that it was missing. Only
                 // what its chain has: a target is risen to where nothing else is needed.
                 let since = self.knows(number)
-                    && self.structure == Some(scaled.structure)
-                    && self.chosen_since(number).any(|rung| is_in_chain_of(scaled, rung));
+                    && self.chosen_since(number, scaled).any(|rung| is_in_chain_of(scaled, rung));
                 let part = part(scaled.rung(spatial, temporal)) || since;
                 self.takes_late(number, scaled, part)
             }
+            (Told::Unknown, Some(number)) => self.guess_late(number),
             _ => scaled.passes(spatial, temporal),
         }
     }
 
-    /// Whether a frame is one that was left out, or needs one.
-    pub(super) fn refuses(&self, packet: &Prepared, scaled: &Scaled) -> bool {
-        let refuses = |number| self.is_left_out(number) || self.lacks(number, scaled);
-        scaled.told == Told::Targets && packet.frame.is_some_and(refuses)
+    /// Whether the receiver gets a packet again that comes from the history: as it did the first
+    /// time. `None` where nobody remembers.
+    pub(super) fn judge_again(&self, packet: &Prepared, scaled: &Scaled) -> Option<bool> {
+        let number = packet.frame?;
+        match (scaled.told, self.frames.fate(number)) {
+            (Told::Indices | Told::Malformed, _) => None,
+            (_, Fate::Sent) => Some(true),
+            (_, Fate::LeftOut) => Some(false),
+            (_, Fate::Unknown) => self.lacks(number, scaled).then_some(false),
+        }
     }
 
     /// Whether a frame is not older than the first of all.
     fn knows(&self, number: u16) -> bool {
-        self.first.is_some_and(|first| number.wrapping_sub(first) < 0x8000)
+        self.first.is_some_and(|first| self.frames.age(number) <= self.frames.age(first))
     }
 
     /// Whether what surrounds a frame was sent before anybody could judge it.
@@ -238,15 +323,17 @@ impl Ladder {
         self.guessed.is_some_and(within)
     }
 
-    /// The targets of frames behind `number`.
-    fn chosen_since(&self, number: u16) -> impl Iterator<Item = u8> {
+    /// The targets of frames behind `number`, of its structure, but not of those behind a key frame
+    /// after it.
+    fn chosen_since(&self, number: u16, scaled: &Scaled) -> impl Iterator<Item = u8> {
+        let (age, structure) = (self.frames.age(number), scaled.structure);
+        let key = self.key.map(|key| self.frames.age(key)).filter(|key| *key < age);
         let choices = &self.choices[..self.chosen.min(CHOICES)];
-        let is_before = |one: u16, other: u16| one.wrapping_sub(other) >= 0x8000;
-        let (key, old) = (self.key, is_before(number, self.key));
-        let since = move |(from, _): &&(u16, u8)| {
-            !is_before(*from, number) && (!old || is_before(*from, key))
+        let since = move |choice: &&Choice| {
+            let from = self.frames.age(choice.from);
+            choice.structure == structure && from <= age && key.is_none_or(|key| from > key)
         };
-        choices.iter().filter(since).map(|(_, rung)| *rung)
+        choices.iter().filter(since).map(|choice| choice.rung)
     }
 
     /// Chooses a target for the picture that begins: the best one up to what is wanted, or while
@@ -256,6 +343,11 @@ impl Ladder {
         let mut best: Option<((bool, u8, u8), u8, Rung)> = None;
         let now = self.rung.and_then(|now| scaled.rungs().find(|(at, _)| *at == now));
         let chain = now.map(|(_, rung)| rung.chain());
+        self.barren = if now.is_some() { self.barren.saturating_add(1) } else { 0 };
+        if self.barren > MOST_BARREN {
+            self.broken |= chain.flatten().map_or(0, |chain| 1 << chain);
+            self.barren = 0;
+        }
         for (at, rung) in scaled.rungs() {
             if scaled.active >> at & 1 == 0 || rung.temporal() > wanted.temporal {
                 continue;
@@ -289,7 +381,9 @@ impl Ladder {
         if let Some((_, at, rung)) = best {
             (self.spatial, self.temporal) = (rung.spatial(), rung.temporal());
             if before != Some(at) {
-                self.choices[self.chosen % CHOICES] = (self.newest.unwrap_or(0), at);
+                let from = self.frames.newest().unwrap_or(0);
+                let structure = scaled.structure;
+                self.choices[self.chosen % CHOICES] = Choice { from, rung: at, structure };
                 self.chosen += 1;
             }
         }
@@ -298,37 +392,13 @@ impl Ladder {
     /// Whether the frame needs one that was left out.
     fn lacks(&self, number: u16, scaled: &Scaled) -> bool {
         let mut back = scaled.references.iter().filter(|back| **back != 0);
-        back.any(|back| self.is_left_out(number.wrapping_sub((*back).into())))
+        back.any(|back| self.frames.fate(number.wrapping_sub((*back).into())) == Fate::LeftOut)
     }
+}
 
-    /// Moves the window so that `number`, `ahead` of the newest, is the newest.
-    fn go_on(&mut self, number: u16, ahead: u16) {
-        self.newest = Some(number);
-        shift(&mut self.left_out, ahead);
-        shift(&mut self.came, ahead);
-        self.came[0] |= 1;
-    }
-
-    /// Where a number is in the window.
-    fn place(&self, number: u16) -> Option<(usize, u32)> {
-        let back = usize::from(self.newest?.wrapping_sub(number));
-        (back < WINDOW).then_some((back / 64, back as u32 % 64))
-    }
-
-    fn is_left_out(&self, number: u16) -> bool {
-        self.place(number).is_some_and(|(word, bit)| self.left_out[word] >> bit & 1 == 1)
-    }
-
-    fn came(&self, number: u16) -> bool {
-        self.place(number).is_some_and(|(word, bit)| self.came[word] >> bit & 1 == 1)
-    }
-
-    fn leave_out(&mut self, number: u16, scaled: &Scaled) {
-        if let Some((word, bit)) = self.place(number) {
-            self.left_out[word] |= 1 << bit;
-        }
-        self.suspect |= chains_of(scaled);
-    }
+/// Whether a frame is a key frame's lowest layer.
+fn is_key(scaled: &Scaled) -> bool {
+    scaled.spatial == 0 && scaled.independent
 }
 
 /// The chains that a frame is in, a bit for each: a chain's own frames are part of all the targets
@@ -349,19 +419,4 @@ fn chains_of(scaled: &Scaled) -> u8 {
 fn is_in_chain_of(scaled: &Scaled, target: u8) -> bool {
     let chain = scaled.rungs().find(|(at, _)| *at == target).and_then(|(_, rung)| rung.chain());
     chain.is_some_and(|chain| chains_of(scaled) >> chain & 1 == 1)
-}
-
-/// Moves bits up by `by` places.
-fn shift(bits: &mut [u64; WORDS], by: u16) {
-    let words = usize::from(by / 64).min(WORDS);
-    bits.rotate_right(words);
-    bits[..words].fill(0);
-    let rest = u32::from(by % 64);
-    if rest == 0 || words == WORDS {
-        return;
-    }
-    for at in (0..WORDS).rev() {
-        let below = if at == 0 { 0 } else { bits[at - 1] >> (64 - rest) };
-        bits[at] = bits[at] << rest | below;
-    }
 }

@@ -316,11 +316,11 @@ impl Route {
     /// Follows the stream of `packet`, its first packet, from now on.
     fn begin(&mut self, packet: &Prepared) {
         let layer = packet.layer();
+        let goes_on = self.begun && self.current.stream == packet.stream;
         if self.begun {
             let known = if layer == self.clock_layer {
                 // Still the same clock, unless the numbering began anew with it.
-                let same = self.current.stream == packet.stream;
-                same.then_some(0)
+                goes_on.then_some(0)
             } else {
                 packet.alignment.between(layer, self.clock_layer)
             };
@@ -342,7 +342,7 @@ impl Route {
         if let Some(scaled) = &packet.scaled {
             let wanted = self.wanted();
             let ladder = self.ladder.get_or_insert_default();
-            ladder.begin(packet, scaled, wanted);
+            ladder.begin(packet, scaled, wanted, goes_on);
             (self.current.spatial, self.temporal) = ladder.limits();
             self.current.restricted = !scaled.is_all(self.current.spatial, self.temporal);
         }
@@ -444,7 +444,8 @@ impl Route {
         };
         let mut decision = decide_again(segment, packet);
         if let (Some(scaled), Some(ladder)) = (&packet.scaled, &mut self.ladder)
-            && packet.stream == self.stream
+            // Also where the route waits for a key frame: what it left out before is still missed.
+            && packet.stream == self.current.stream
         {
             let sent = sent_of(segment, packet);
             let takes = ladder.judge_late(packet, scaled, segment.spatial, segment.temporal);
@@ -477,15 +478,14 @@ impl Route {
     /// How `packet`, found in the history of `resend` and read again, leaves: as it did the first
     /// time.
     pub fn decide_again(&self, resend: &Resend, packet: &Prepared) -> Decision {
-        let decision = decide_again(&resend.segment, packet);
-        match (&packet.scaled, &self.ladder, decision) {
-            (Some(scaled), Some(ladder), Decision::Send(sent))
-                if resend.segment.stream == self.current.stream
-                    && ladder.refuses(packet, scaled) =>
-            {
-                Decision::Pad(sent)
-            }
-            _ => decision,
+        let segment = &resend.segment;
+        let decision = decide_again(segment, packet);
+        let (Some(scaled), Some(ladder)) = (&packet.scaled, &self.ladder) else { return decision };
+        let same = segment.stream == self.current.stream && !packet.empty;
+        match ladder.judge_again(packet, scaled).filter(|_| same) {
+            Some(true) => Decision::Send(sent_of(segment, packet)),
+            Some(false) => Decision::Pad(sent_of(segment, packet)),
+            None => decision,
         }
     }
 

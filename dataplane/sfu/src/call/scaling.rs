@@ -1,23 +1,52 @@
 //! A stream that holds several layers: its dependency structure, which layers are live, and what
 //! each of them takes.
 
-use ringway_wire::dependency::{Structure, Unread};
+use ringway_wire::dependency::{Frame, Structure, Unread};
 
 use super::MAX_LAYERS;
 use super::layer::Rate;
 use super::scaled::{Scaled, Told};
 
+/// Frames after which nobody needs to know any more which of two was first. Raised towards half of
+/// the number space, what is newer is taken for older.
+const NEAR: u16 = 0x1000;
+
+/// The number of a frame that told something, while late packets may be older.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark(Option<u16>);
+
+impl Mark {
+    /// Whether `number` is not older. Both are near `highest`.
+    fn is_before(self, number: u16, highest: u16) -> bool {
+        let age = |number: u16| highest.wrapping_add(NEAR).wrapping_sub(number);
+        self.0.is_none_or(|at| age(number) <= age(at))
+    }
+
+    fn forget_if_old(&mut self, highest: u16) {
+        self.0 = self.0.filter(|at| highest.wrapping_add(NEAR).wrapping_sub(*at) < 2 * NEAR);
+    }
+}
+
+/// Structures that are remembered. Key frames come in bursts where a publisher changes its layers;
+/// with fewer, a late packet of before two of them is not understood, and left out though it may be
+/// needed.
+const KEPT: usize = 3;
+
 /// What is known of such a stream.
 #[derive(Clone, Debug)]
 pub(super) struct Scaling {
-    /// The newest structure and the one before, which late packets may be of.
-    structures: [Structure; 2],
-    newest: usize,
+    /// The newest structure, those before, which late packets may be of, and room for the next, at
+    /// the places in `order`.
+    structures: [Structure; KEPT + 1],
+    order: [usize; KEPT + 1],
     known: bool,
     /// Counts structures.
     generation: u8,
-    /// Number of the frame that brought the newest.
-    since: u16,
+    /// The highest number of a frame, and the numbers of those that told the newest structure and
+    /// the active targets.
+    highest: u16,
+    since: Mark,
+    active_since: Mark,
     active: u32,
     /// Spatial layers that come, a bit for each.
     live: u8,
@@ -30,11 +59,13 @@ pub(super) struct Scaling {
 impl Default for Scaling {
     fn default() -> Self {
         Self {
-            structures: [Structure::default(), Structure::default()],
-            newest: 0,
+            structures: Default::default(),
+            order: std::array::from_fn(|at| at),
             known: false,
             generation: 0,
-            since: 0,
+            highest: 0,
+            since: Mark::default(),
+            active_since: Mark::default(),
             active: 0,
             live: 0,
             sized: false,
@@ -51,54 +82,90 @@ impl Scaling {
         if !Structure::is_in(data) {
             return self.find(data, ahead);
         }
-        let spare = 1 - self.newest;
-        let Ok(frame) = self.structures[spare].read(data) else {
+        let room = self.order[KEPT];
+        let Ok(frame) = self.structures[room].read(data) else {
             return Some(Scaled::nothing(Told::Malformed));
         };
-        let same = self.known && self.structures[spare] == self.structures[self.newest];
+        self.go_on(frame.number, ahead);
         // A late key frame may be older than the structure that is known.
-        let later = !self.known || ahead || frame.number.wrapping_sub(self.since) < 0x8000;
-        if later && !same {
-            self.newest = spare;
-            self.generation = self.generation.wrapping_add(1);
-            self.known = true;
-        }
+        let later = !self.known || self.since.is_before(frame.number, self.highest);
         if later {
-            self.since = frame.number;
-            self.active = frame.active.unwrap_or(self.active);
+            self.since = Mark(Some(frame.number));
         }
-        let generation = self.generation.wrapping_sub(u8::from(!later && !same));
-        Scaled::of_frame(&frame, &self.structures[spare], generation, self.active)
+        self.take_active(&frame);
+        let is_room = |at: &usize| self.structures[*at] == self.structures[room];
+        let kept = self.order[..KEPT].iter().position(is_room);
+        match (kept, later) {
+            _ if !self.known => self.begin_structure(),
+            (Some(0), _) => {}
+            (_, true) => self.begin_structure(),
+            (Some(age), false) => return self.scaled(&frame, age),
+            // Nobody knows of which of those it was before; most likely of all but the newest.
+            (None, false) => {
+                self.order[1..].rotate_right(1);
+                return self.scaled(&frame, 1);
+            }
+        }
+        self.scaled(&frame, 0)
+    }
+
+    /// Makes the structure that was read last the newest.
+    fn begin_structure(&mut self) {
+        self.order.rotate_right(1);
+        self.generation = self.generation.wrapping_add(1);
+        self.known = true;
     }
 
     /// Reads a descriptor of a structure that is known.
     fn find(&mut self, data: &[u8], ahead: bool) -> Option<Scaled> {
-        let (frame, old) = match self.look_up(data) {
+        let (frame, age) = match self.look_up(data) {
             Ok(found) => found,
             Err(Unread::Unknown) => return Some(Scaled::nothing(Told::Unknown)),
             Err(Unread::Malformed) => return Some(Scaled::nothing(Told::Malformed)),
         };
-        if ahead && !old {
-            self.active = frame.active.unwrap_or(self.active);
+        self.go_on(frame.number, ahead);
+        if age == 0 {
+            self.take_active(&frame);
         }
-        self.scaled(&frame, old)
+        self.scaled(&frame, age)
     }
 
-    fn scaled(&self, frame: &ringway_wire::dependency::Frame, old: bool) -> Option<Scaled> {
-        let structure = &self.structures[self.newest ^ usize::from(old)];
-        let generation = self.generation.wrapping_sub(u8::from(old));
-        let active = if old { u32::MAX } else { self.active };
+    /// Takes the number of a frame.
+    fn go_on(&mut self, number: u16, ahead: bool) {
+        if ahead {
+            self.highest = number;
+            self.since.forget_if_old(number);
+            self.active_since.forget_if_old(number);
+        }
+    }
+
+    /// Takes the active targets that a frame tells, also a late one: nobody tells them again.
+    fn take_active(&mut self, frame: &Frame) {
+        if let Some(active) = frame.active
+            && self.active_since.is_before(frame.number, self.highest)
+        {
+            self.active = active;
+            self.active_since = Mark(Some(frame.number));
+        }
+    }
+
+    /// Of a frame of the structure that is newest but `age`.
+    fn scaled(&self, frame: &Frame, age: usize) -> Option<Scaled> {
+        let structure = &self.structures[self.order[age]];
+        let generation = self.generation.wrapping_sub(age as u8);
+        let active = if age > 0 { u32::MAX } else { self.active };
         Scaled::of_frame(frame, structure, generation, active)
     }
 
-    /// The frame, and whether it is of the structure before the newest.
-    fn look_up(&self, data: &[u8]) -> Result<(ringway_wire::dependency::Frame, bool), Unread> {
-        match self.structures[self.newest].frame(data) {
-            Err(Unread::Unknown) => {
-                self.structures[1 - self.newest].frame(data).map(|frame| (frame, true))
+    /// The frame, and how many structures are newer than its own.
+    fn look_up(&self, data: &[u8]) -> Result<(Frame, usize), Unread> {
+        for (age, at) in self.order[..KEPT].iter().enumerate() {
+            match self.structures[*at].frame(data) {
+                Err(Unread::Unknown) => {}
+                found => return found.map(|frame| (frame, age)),
             }
-            found => found.map(|frame| (frame, false)),
         }
+        Err(Unread::Unknown)
     }
 
     /// Reads a descriptor once more; it changes nothing.
@@ -111,7 +178,7 @@ impl Scaling {
             return Scaled::of_frame(&frame, &own, self.generation, u32::MAX);
         }
         match self.look_up(data) {
-            Ok((frame, old)) => self.scaled(&frame, old),
+            Ok((frame, age)) => self.scaled(&frame, age),
             Err(Unread::Unknown) => Some(Scaled::nothing(Told::Unknown)),
             Err(Unread::Malformed) => Some(Scaled::nothing(Told::Malformed)),
         }

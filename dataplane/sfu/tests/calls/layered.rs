@@ -126,6 +126,12 @@ impl Encoder {
         self.layers = layers;
     }
 
+    /// Begins with a key frame whose structure has other ids.
+    pub(crate) fn begin_structure(&mut self) {
+        self.offset = (self.offset + TEMPLATES) & 63;
+        self.key_wanted = true;
+    }
+
     pub(crate) fn layers(&self) -> usize {
         self.layers
     }

@@ -4,6 +4,8 @@
 mod cost;
 mod described_vp8;
 mod layered;
+mod layered_call;
+mod layered_losses;
 mod layered_streams;
 mod network;
 mod publisher;

@@ -93,6 +93,11 @@ impl<P: Clone> Network<P> {
         Some((one.packet, one.repaired))
     }
 
+    /// From now on it is as bad as `path`.
+    pub(crate) fn set_path(&mut self, path: Path) {
+        self.path = path;
+    }
+
     /// Lets everything arrive.
     pub(crate) fn settle(&mut self) {
         self.sent += 1000;
