@@ -247,10 +247,8 @@ async fn what_a_participant_publishes_is_bounded() {
         proto::AddTrackRequest { cid, name, r#type: 0, source: 2, ..Default::default() }
     };
     let exceeded = Reason::LimitExceeded;
-    for long in [add(text(1_025), 0), add("cid".to_owned(), 1_025)] {
-        say(&mut socket, Says::AddTrack(long)).await;
-        assert_eq!(response(&mut socket).await, (exceeded, "a text is too long".to_owned()));
-    }
+    say(&mut socket, Says::AddTrack(add(text(1_025), 0))).await;
+    assert_eq!(response(&mut socket).await, (exceeded, "a text is too long".to_owned()));
     for cid in 0..20 {
         say(&mut socket, Says::AddTrack(add(cid.to_string(), 1_024))).await;
         let published = |message: &Hears| matches!(message, Hears::TrackPublished(_));

@@ -150,7 +150,7 @@ pub struct Calls {
     hold: hold::Hold,
     /// Packets that subscribers want again: subscription and the number that it sees.
     wanted: Vec<(SlotId, u16)>,
-    /// Subscriptions that get silence, black or padding for a while, and those of them that are due.
+    /// Subscriptions that get silence, black or padding for a while, and which of them are due.
     fading: Vec<SlotId>,
     due: Vec<SlotId>,
     /// How far the turn's packets have been sent: stream, route, packet.

@@ -130,8 +130,8 @@ pub struct CallLimits {
     pub published_tracks: usize,
     /// Tracks that one participant may name in wishes and settings before they exist. Ours.
     pub awaited_tracks: usize,
-    /// Names of one participant's tracks together. Ours, for the same reason: each may be a document
-    /// of the application's.
+    /// Names of one participant's tracks together. Ours, for the same reason: each may be a
+    /// document of the application's.
     pub track_names_bytes: usize,
     /// Bytes of any other single text of a request: cids, streams, what clients say of themselves.
     /// Ours.

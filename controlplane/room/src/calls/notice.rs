@@ -112,8 +112,8 @@ pub enum Notice {
         /// Per codec: its MIME type and the highest quality that is wanted, or `Off`.
         codecs: Vec<(String, VideoQuality)>,
     },
-    /// `subscribed_audio_codec_update`: which codecs of the client's sound anybody wants, of a track
-    /// that was announced with several.
+    /// `subscribed_audio_codec_update`: which codecs of the client's sound anybody wants, of a
+    /// track that was announced with several.
     SubscribedAudioCodecs {
         /// Which.
         track: TrackSid,

@@ -1,5 +1,5 @@
-//! When upkeep has something to do: a shard whose peers are quiet sleeps until then, and passes over
-//! those for whom nothing is due.
+//! When upkeep has something to do: a shard whose peers are quiet sleeps until then, and passes
+//! over those for whom nothing is due.
 
 use super::Calls;
 use super::session::Session;

@@ -123,7 +123,7 @@ impl Calls {
         // What is kept ends where any padding began.
         kept[0] &= !PADDING;
         let sequence = prepared.sequence;
-        stream.expect(now.mono_ns, layer, sequence, feedback);
+        stream.expect(now, layer, sequence, feedback);
         if !stream.keep(now.mono_ns, layer, sequence, Kept::Copied(kept), &mut self.pool) {
             return None;
         }

@@ -113,22 +113,23 @@ impl Session {
         }
     }
 
-    /// Notes that a packet came under its transport-wide number; gives when that is reported.
+    /// Notes that a packet came under its transport-wide number; gives when that is reported,
+    /// ns, `u64::MAX` for never.
     pub(super) fn note_transport_sequence(
         &mut self,
         now: Now,
         packet: &RtpView<'_>,
         located: &Located,
-    ) -> Option<u64> {
+    ) -> u64 {
         if !self.formats.has_transport_cc() {
-            return None;
+            return u64::MAX;
         }
         let value = located.get(packet.bytes(), ExtensionKind::TransportSequence);
-        let sequence = value.and_then(read_transport_sequence)?;
+        let Some(sequence) = value.and_then(read_transport_sequence) else { return u64::MAX };
         let recorder = self.recorder.get_or_insert_with(Default::default);
         recorder.handle_packet(now.mono_ns, sequence, packet.marker());
         self.recorded_ssrc = packet.ssrc();
-        recorder.deadline()
+        recorder.deadline().unwrap_or(u64::MAX)
     }
 
     /// Which subscription the peer sees as `ssrc`.

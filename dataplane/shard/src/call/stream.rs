@@ -15,6 +15,7 @@ use super::hold::Pads;
 use super::mirror::{Mirror, Mirrored};
 use super::recovery::Recovery;
 use super::session::Session;
+use crate::clock::Now;
 use crate::slab::{Slab, SlotId};
 
 /// A packet of this turn.
@@ -160,22 +161,16 @@ impl Stream {
     }
 
     /// Notes that a packet came under `sequence`, and what its sender understands; gives when it is
-    /// to be asked for what is missing.
-    pub(super) fn expect(
-        &mut self,
-        now_ns: u64,
-        layer: u8,
-        sequence: u16,
-        feedback: Feedback,
-    ) -> Option<u64> {
-        let store = self.stores.get_mut(usize::from(layer))?;
+    /// to be asked for what is missing, ns, `u64::MAX` for never.
+    pub(super) fn expect(&mut self, now: Now, layer: u8, sequence: u16, feedback: Feedback) -> u64 {
+        let Some(store) = self.stores.get_mut(usize::from(layer)) else { return u64::MAX };
         store.feedback = feedback;
         if !feedback.nack {
-            return None;
+            return u64::MAX;
         }
         let nack = store.nack.get_or_insert_with(NackGenerator::default);
-        nack.handle_packet(now_ns, sequence);
-        nack.deadline()
+        nack.handle_packet(now.mono_ns, sequence);
+        nack.deadline().unwrap_or(u64::MAX)
     }
 
     /// The octets of padding that the packet `sequence` of a sound was given.

@@ -7,7 +7,8 @@
 //! 3. Take arrivals, and where many destinations wait for them also what came meanwhile: the rest
 //!    of a frame makes its runs longer. Then what other shards sent, handshakes that were done, and
 //!    commands.
-//! 4. Where the last tick is old enough: publish a stripe of the records, report to a share of the sources.
+//! 4. Where the last tick is old enough: publish a stripe of the records, report to a share of the
+//!    sources.
 //! 5. Wake the shards that were handed something, so that they send it meanwhile. Send. After that
 //!    every byte of this turn is free again.
 //! 6. Release buffers, wake the shards that get some back, hand out handshakes, tell the control
