@@ -16,7 +16,7 @@ use ringway_signal::{Output, Session, Settings, Start, TrackSource, World};
 
 /// What one message may make a session say: an answer, a requirement, commands for as many
 /// sections as a description may have.
-const OUTPUTS_MAX: usize = 4096;
+const OUTPUTS_MAX: usize = 8192;
 
 /// Nothing is announced, nothing is published.
 pub(crate) struct Nobody;
