@@ -1,5 +1,7 @@
 //! Media that the client sends: its offers answered, its sections matched to announced tracks.
 
+use std::collections::BTreeMap;
+
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
 use ringway_room::calls::{
@@ -117,22 +119,32 @@ impl Session {
 
     /// Which codec each section should carry, and how.
     fn wishes(&self, offer: &Description, world: &dyn World) -> Vec<SectionWish> {
-        let mut claimed: Vec<TrackSid> = self.published.values().map(|one| one.track).collect();
+        let carried = self.published.iter().map(|(mid, one)| (mid.as_str(), one.track));
+        let mut carried: BTreeMap<&str, TrackSid> = carried.collect();
         let mut wishes = Vec::new();
         for section in &offer.sections {
             let Some(kind) = track_kind(section.kind) else { continue };
             if !section.direction.sends() || section.is_rejected() {
                 continue;
             }
-            let cid = cid_of_section(section);
-            let known = self.published.get(&section.mid).filter(|one| one.cid == cid);
-            let others: Vec<TrackSid> = match known {
-                Some(own) => claimed.iter().copied().filter(|sid| *sid != own.track).collect(),
-                None => claimed.clone(),
+            let mid = section.mid.as_str();
+            let mimes = if carried.contains_key(mid) { Vec::new() } else { mimes_of(section) };
+            let others = carried.iter().filter(|(other, _)| **other != mid);
+            let claimed: Vec<TrackSid> = others.map(|(_, track)| *track).collect();
+            let found = |cid: &str| {
+                let offered = OfferedMedia { cid, kind, mimes: &mimes, claimed: &claimed };
+                match world.match_media(&offered) {
+                    MediaMatch::Track(track) => Some((track.sid, wish(mid, cid, &track))),
+                    _ => None,
+                }
             };
-            let MediaMatch::Track(track) = world.match_media(&cid, kind, &others) else { continue };
-            claimed.push(track.sid);
-            wishes.push(wish(&section.mid, &cid, &track));
+            // A sender may give its section another name without announcing anything.
+            let before = || self.published.get(mid).and_then(|one| found(&one.cid));
+            let Some((track, wish)) = found(&cid_of_section(section)).or_else(before) else {
+                continue;
+            };
+            carried.insert(mid, track);
+            wishes.push(wish);
         }
         wishes
     }
@@ -145,7 +157,11 @@ impl Session {
         let before = known.map(|one| (one.track, one.cid == cid));
         let others = self.published.iter().filter(|(mid, _)| **mid != section.mid);
         let claimed: Vec<TrackSid> = others.map(|(_, one)| one.track).collect();
-        match (world.match_media(&cid, kind, &claimed), before) {
+        // The client sends the first codec of our answer.
+        let first = section.payloads.first().filter(|_| before.is_none());
+        let mimes: Vec<&str> = first.iter().map(|payload| payload.codec.mime()).collect();
+        let offered = OfferedMedia { cid: &cid, kind, mimes: &mimes, claimed: &claimed };
+        match (world.match_media(&offered), before) {
             (MediaMatch::Track(track), Some((old, _))) if old != track.sid => {
                 self.end_section(&section.mid);
                 self.publish(section, cid, &track);
@@ -289,6 +305,12 @@ fn cid_of_section(section: &Section) -> String {
 
 fn cid_of(section: &NegotiatedSection) -> String {
     section.msid.as_ref().map(cid_of_msid).unwrap_or_default()
+}
+
+/// The codecs that a section names.
+fn mimes_of(section: &Section) -> Vec<&'static str> {
+    let named = |codec: &Codec| section.payloads.iter().any(|payload| payload.is(codec.name()));
+    Codec::ALL.into_iter().filter(named).map(Codec::mime).collect()
 }
 
 /// The track id, or the stream id of clients that leave the former out.

@@ -11,8 +11,8 @@ use super::subscribe::Subscription;
 use super::track::PendingTrack;
 use crate::calls::{
     Attributes, ClientInfo, ConnectionQuality, DataBlob, DataTrackInfo, DisconnectReason, Grants,
-    Join, MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims,
-    TrackInfo, TrackKind, TrackSettings,
+    Join, ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims, TrackInfo,
+    TrackSettings,
 };
 use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
@@ -223,32 +223,6 @@ impl LiveParticipant {
             attributes: self.attributes.clone(),
             grants: self.grants.with_permission(&self.permission),
             ttl_s: TOKEN_TTL_S,
-        }
-    }
-
-    /// See [`crate::calls::Calls::match_media`], for tracks that are not published yet.
-    pub(super) fn match_pending(
-        &self,
-        cid: &str,
-        kind: TrackKind,
-        claimed: &[TrackSid],
-    ) -> MediaMatch {
-        if self.abandoned.iter().any(|gone| gone == cid) {
-            return MediaMatch::Abandoned;
-        }
-        let free = |pending: &&PendingTrack| {
-            !pending.queued && pending.front().is_some_and(|info| !claimed.contains(&info.sid))
-        };
-        let called = self.pending.iter().filter(free).find(|pending| pending.is_called(cid));
-        // A browser may change a track's id when it is added to the connection.
-        let of_kind = || {
-            let is_of_kind =
-                |pending: &&PendingTrack| pending.front().is_some_and(|info| info.kind == kind);
-            self.pending.iter().filter(free).find(is_of_kind)
-        };
-        match called.or_else(of_kind).and_then(PendingTrack::front) {
-            Some(info) => MediaMatch::Track(Arc::new(info.clone())),
-            None => MediaMatch::Unknown,
         }
     }
 }
