@@ -245,9 +245,11 @@ fn whep_sends_what_is_placed() {
     assert!(video.sends && !video.receives);
     let h264 = "packetization-mode=1;profile-level-id=42e034";
     assert_eq!(video.payload_for(Codec::H264, h264).unwrap().payload_type, 108);
-    // High is decoded by who has Constrained Baseline, as long as the packets are alike.
+    // High is decoded by who has Constrained Baseline, as long as it takes the packets apart.
     let high = "packetization-mode=1;profile-level-id=640032";
     assert!(video.payload_for(Codec::H264, high).unwrap().fmtp.contains("packetization-mode=1"));
+    let whole = "packetization-mode=0;profile-level-id=640032";
+    assert!(video.payload_for(Codec::H264, whole).unwrap().fmtp.contains("packetization-mode=0"));
     assert_eq!(video.payload_for(Codec::Vp9, "profile-id=2"), None);
     assert_eq!(video.payload_for(Codec::H265, ""), None);
     let pairs = [("0", "TR_a"), ("1", "TR_v")].map(|(m, t)| (m.to_owned(), t.to_owned()));
@@ -332,6 +334,57 @@ fn a_section_that_cannot_be_met_does_not_take_the_others_down() {
     assert!(text.contains("m=application 0 DTLS/SCTP 5000\r\n"));
     assert_eq!(answer.description.sections[1].transport.candidates.len(), 3);
     assert!(answer.description.sections[0].transport.ufrag.is_empty());
+}
+
+/// H.264 of parameters that no row has is taken where there is nothing better, and goes to whom it
+/// can be decoded by.
+#[test]
+fn other_h264_is_the_last_resort() {
+    let section = |fmtps: &[&str]| {
+        let numbers: Vec<String> = (96..).take(fmtps.len()).map(|pt| pt.to_string()).collect();
+        let mut text = AUDIO.replace("m=audio", "m=video");
+        text = text.replace("SAVPF 111\r\n", &format!("SAVPF {}\r\n", numbers.join(" ")));
+        text = text.replace("a=rtpmap:111 opus/48000/2\r\n", "");
+        for (number, fmtp) in numbers.iter().zip(fmtps) {
+            let line = match *fmtp {
+                "" => format!("a=rtpmap:{number} VP8/90000\r\n"),
+                fmtp => {
+                    let (profile, mode) = fmtp.split_once('/').unwrap();
+                    let fmtp = format!("profile-level-id={profile};packetization-mode={mode}");
+                    format!("a=rtpmap:{number} H264/90000\r\na=fmtp:{number} {fmtp}\r\n")
+                }
+            };
+            text.push_str(&line);
+        }
+        text
+    };
+    let check = |purpose, fmtps: &[&str], expect: &[u8]| {
+        let text = section(fmtps);
+        let received = text.replace("a=sendonly", "a=recvonly");
+        let text = if purpose == Purpose::Publisher { text } else { received };
+        let answer = answer_with(&offer_of(&text), &capabilities(purpose), &[], &[]).unwrap();
+        let found: Vec<u8> = order(&answer, "0").iter().map(|row| row.0).collect();
+        assert_eq!(found, expect, "{fmtps:?}");
+        answer
+    };
+    for purpose in [Purpose::Publisher, Purpose::Subscriber] {
+        check(purpose, &["42e01f/1", "42001f/1", "4d001f/1"], &[96]);
+        check(purpose, &["42001f/1"], &[96]);
+        check(purpose, &["", "4d001f/1", "42001f/0", "f4001f/1", "42001f/2"], &[96, 97, 98]);
+        check(purpose, &["f4001f/1"], &[]);
+        check(purpose, &["42e01f/2"], &[]);
+    }
+    let can = |fmtps: &[&str], stream: &str, expect: Option<u8>| {
+        let answer = check(Purpose::Subscriber, fmtps, &[96, 97][..fmtps.len()]);
+        let found = answer.sections[0].payload_for(Codec::H264, stream);
+        assert_eq!(found.map(|payload| payload.payload_type), expect, "{fmtps:?} {stream}");
+    };
+    let (whole, cut) = ("profile-level-id=42e01f", "profile-level-id=42e01f;packetization-mode=1");
+    can(&["4d001f/0"], whole, Some(96));
+    can(&["4d001f/0"], cut, None);
+    can(&["4d001f/1"], whole, Some(96));
+    can(&["4d001f/1", "4d001f/0"], whole, Some(97));
+    can(&["4d001f/1"], "profile-level-id=f4001f;packetization-mode=1", None);
 }
 
 /// A section that is only bundled has port 0 in the offer; that is no rejection.
