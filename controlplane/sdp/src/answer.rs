@@ -10,6 +10,7 @@ use crate::description::{Description, Origin};
 use crate::encodings::{Encodings, MAX_ENCODINGS};
 use crate::error::NegotiationError;
 use crate::extension::ExtensionKind;
+use crate::feedback::Feedback;
 use crate::media_map::MediaMap;
 use crate::negotiated::{
     NegotiatedData, NegotiatedSection, Rejection, answer_extmaps, answer_payloads,
@@ -48,6 +49,8 @@ pub struct SendTrack {
     pub rtx_ssrc: Option<u32>,
     /// The publisher sends stereo (Opus).
     pub stereo: bool,
+    /// The publisher sends RED: who takes that needs no Opus sent again.
+    pub red: bool,
 }
 
 impl SendTrack {
@@ -334,8 +337,13 @@ fn answer_media(
     section.payloads = answer_payloads(offered, &outcome.payloads);
     let wish = wish_of(request, &offered.mid);
     let sent = request.sends.iter().find(|(mid, _)| *mid == offered.mid).map(|(_, sent)| sent);
+    let red = outcome.payloads.iter().any(|payload| payload.codec == Codec::Red);
+    let repairs_itself = red && !outcome.receives && sent.is_some_and(|sent| sent.red);
     for payload in section.payloads.iter_mut().filter(|payload| payload.is("opus")) {
         payload.fmtp = opus_parameters(wish.filter(|_| outcome.receives), sent);
+        if repairs_itself {
+            payload.feedback = payload.feedback.without(Feedback::NACK);
+        }
     }
     let rids = accepted_rids(request.capabilities, offered, outcome);
     if !rids.is_empty() {

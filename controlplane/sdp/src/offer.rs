@@ -99,6 +99,12 @@ fn media_section(
     for entry in &entries {
         write_entry(&mut section, capabilities, entry, sent);
     }
+    let red = entries.iter().any(|entry| entry.codec == Codec::Red);
+    if red && sent.is_some_and(|sent| sent.red) {
+        for opus in section.payloads.iter_mut().filter(|payload| payload.is("opus")) {
+            opus.feedback = opus.feedback.without(Feedback::NACK);
+        }
+    }
     if section.payloads.is_empty() {
         // RFC 8866 5.14: at least one format, though nobody will use it.
         section.payloads.push(Payload::bare(0));

@@ -120,6 +120,7 @@ pub(crate) fn track(name: &str, ssrc: u32) -> SendTrack {
         ssrc,
         rtx_ssrc: Some(ssrc + 1),
         stereo: true,
+        red: false,
     }
 }
 

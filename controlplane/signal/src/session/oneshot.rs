@@ -174,7 +174,7 @@ impl Session {
             let stream = STREAM.to_owned();
             sends.push((
                 section.mid.clone(),
-                SendTrack { stream, track, ssrc, rtx_ssrc, stereo: !video },
+                SendTrack { stream, track, ssrc, rtx_ssrc, stereo: !video, red: false },
             ));
             let mid = section.mid.clone();
             self.slots.push(Slot { mid, ssrc, rtx_ssrc, section: None, track: None });

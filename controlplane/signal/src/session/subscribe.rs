@@ -89,6 +89,7 @@ impl Subscription {
             ssrc: self.ssrc,
             rtx_ssrc: self.rtx_ssrc,
             stereo: track.stereo,
+            red: Codec::named(&track.mime_type) == Some(Codec::Red),
         }
     }
 }
