@@ -84,6 +84,11 @@ impl Negotiation {
         [self.due_ms, waiting, repeat].into_iter().flatten().min()
     }
 
+    /// Something has changed that must not wait for more changes.
+    pub(super) fn hurry(&mut self) {
+        self.due_ms = Some(0);
+    }
+
     /// A section no longer carries its track.
     pub(super) fn leave_section(&mut self, mid: &str, single: bool) {
         if !single {

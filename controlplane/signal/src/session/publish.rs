@@ -188,10 +188,15 @@ impl Session {
     fn publish(&mut self, section: NegotiatedSection, cid: String, track: &TrackInfo) {
         self.unmatched.remove(&section.mid);
         let Some(payload) = section.payloads.first() else { return };
+        // Routes have payload types of one codec, so another codec is another source.
+        let codec = payload.codec;
+        if self.published.get(&section.mid).is_some_and(|one| one.add.codec != codec) {
+            self.drop_section(&section.mid);
+        }
         let known = self.published.get(&section.mid);
         let source = known.map(|one| one.source);
         let source = source.unwrap_or_else(|| SourceKey(self.random.key()));
-        let (codec, fmtp) = (payload.codec, payload.fmtp.clone());
+        let fmtp = payload.fmtp.clone();
         let announced = announced(track, &cid);
         let mode = announced.and_then(|announced| announced.mode);
         let encodings = ordered(&section.encodings);

@@ -33,6 +33,8 @@ pub(super) struct Subscription {
     told: Option<Codec>,
     /// For a client that must be told of another stream than last time.
     again: Option<u32>,
+    /// The codec that its stream has carried.
+    carried: Option<Codec>,
 }
 
 /// Tracks that the client was subscribed to before, as far as that matters.
@@ -124,6 +126,7 @@ impl Session {
             preferred: None,
             told: None,
             again,
+            carried: None,
         };
         self.subscriptions.insert(track, subscription);
         if self.one_shot {
@@ -393,10 +396,37 @@ impl Session {
                 None => self.fail(track, SubscriptionError::CodecUnsupported),
             };
         };
-        if now != Some(source.source) {
+        let carries = carried_by(source.codec, numbers);
+        let changes = subscription.carried.is_some_and(|carried| carried != carries);
+        if changes && !self.client.takes_codec_changes() {
+            self.renew(track);
+        } else if now != Some(source.source) {
             self.add_route(track, &source, numbers);
         }
         self.tell_codec(track, source.codec);
+    }
+
+    /// The client must not see its stream change to another codec: it loses this one, and gets one
+    /// in another section with the next negotiation, which is due at once.
+    fn renew(&mut self, track: TrackSid) {
+        let ssrc = self.fresh_ssrc();
+        let rtx_ssrc = self.random.ssrc(|taken| taken == ssrc);
+        let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
+        subscription.ssrc = ssrc;
+        subscription.rtx_ssrc = subscription.rtx_ssrc.map(|_| rtx_ssrc);
+        subscription.carried = None;
+        subscription.section = None;
+        let (mid, routed) = (subscription.mid.take(), subscription.routed.take());
+        if let Some(Routed { route, .. }) = routed {
+            self.ask_plane(Ask::RemoveRoute { route });
+        }
+        if let Some(mid) = mid {
+            self.negotiation.leave_section(&mid, self.single);
+        }
+        if !self.single && !self.give_section(track) {
+            return self.fail(track, SubscriptionError::Unknown);
+        }
+        self.negotiation.hurry();
     }
 
     /// Says which codec the client receives, or would if it were sent.
@@ -415,7 +445,7 @@ impl Session {
     fn add_route(&mut self, track: TrackSid, source: &TrackSource, numbers: Numbers) {
         let transport = self.subscriber.as_ref().unwrap_or(&self.publisher).key;
         let sync_streams = self.client.info.protocol > 9;
-        let TrackSource { source, shard: home, kind, .. } = *source;
+        let TrackSource { source, shard: home, kind, codec, .. } = *source;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let Some(section) = &subscription.section else { return };
         let trailers = !subscription.info.track.packet_trailer_features.is_empty();
@@ -445,6 +475,7 @@ impl Session {
             cut_trailer: trailers && !self.client.takes_packet_trailer(),
         };
         subscription.routed = Some(Routed { route, source });
+        subscription.carried = Some(carried_by(codec, numbers));
         let first = !std::mem::replace(&mut subscription.reported, true);
         if let Some(route) = before {
             self.ask_plane(Ask::RemoveRoute { route });
@@ -477,6 +508,11 @@ pub(super) fn numbers_of(section: &NegotiatedSection, source: &TrackSource) -> O
     let opus = || section.payload_for(Codec::Opus, "").map(|payload| payload.payload_type);
     let media = inner.or_else(opus)?;
     Some(Numbers { media, red: red.map(|red| red.payload_type), rtx: None })
+}
+
+/// The codec that a route with these numbers shows to the client.
+fn carried_by(codec: Codec, numbers: Numbers) -> Codec {
+    if codec == Codec::Red && numbers.red.is_none() { Codec::Opus } else { codec }
 }
 
 /// The codecs that a subscriber of this track must know one of, the publisher's first one first.
