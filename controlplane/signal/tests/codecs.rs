@@ -217,3 +217,34 @@ fn sound_may_have_two_codecs() {
         assert_eq!(route.payload_type, expect);
     }
 }
+
+/// An offer beyond our bounds is answered by a word of farewell instead of by nothing.
+#[test]
+fn an_offer_that_is_too_long_is_no_riddle() {
+    use proto::leave_request::Action;
+    let long = |count: usize| {
+        let lines: Vec<_> = (0..count).map(|_| line("audio", "recvonly", "", "")).collect();
+        description(1, "abcd", "actpass", &lines)
+    };
+    let check = |begun: bool, sdp: String, expect: Option<Action>| {
+        let mut stage = Stage::new(Join { single: true, ..Join::default() }, client("", 17));
+        stage.said();
+        if begun {
+            offers(&mut stage, 1, &[line("audio", "recvonly", "", "")]);
+        }
+        let said = stage.says(Says::Offer(sd("offer", 2, sdp)));
+        let action = said.client.iter().find_map(|message| match message {
+            Hears::Leave(leave) => Some(leave.action()),
+            _ => None,
+        });
+        assert_eq!(action, expect, "{}", said.kinds());
+        if expect.is_some() {
+            assert_eq!(said.kinds(), "<Leave @Leave !HangUp");
+        }
+        assert_eq!(stage.session.ignored().not_sdp, 1);
+    };
+    let over = ringway_sdp::MAX_SECTIONS + 1;
+    check(true, long(over), Some(Action::Reconnect));
+    check(false, long(over), Some(Action::Disconnect));
+    check(true, "nonsense".into(), None);
+}

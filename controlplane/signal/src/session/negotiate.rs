@@ -266,8 +266,13 @@ impl Session {
 
     /// Descriptions no longer fit: only a new session helps.
     pub(super) fn demand_reconnect(&mut self) {
+        self.break_off(LeaveAction::Reconnect);
+    }
+
+    /// Ends the session; the client does as it is told.
+    pub(super) fn break_off(&mut self, action: LeaveAction) {
         let reason = DisconnectReason::StateMismatch;
-        self.respond(translate::leave(&self.client, reason, LeaveAction::Reconnect));
+        self.respond(translate::leave(&self.client, reason, action));
         self.outputs.push_back(Output::HangUp);
         self.ask_room(Request::Leave { reason });
         self.over = true;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
 use ringway_room::calls::{
-    AudioFeature, LayerMode, MediaMatch, MediaPublished, Request, TrackCodec, TrackInfo, TrackKind,
-    TrackSid, TrackSource as Origin, VideoLayer, VideoQuality,
+    AudioFeature, LayerMode, LeaveAction, MediaMatch, MediaPublished, OfferedMedia, Request,
+    TrackCodec, TrackInfo, TrackKind, TrackSid, TrackSource as Origin, VideoLayer, VideoQuality,
 };
 use ringway_sdp::{
     AnswerRequest, Codec, DataOptions, Description, Encodings, Kind, NegotiatedSection,
-    NegotiationError, Section, SectionWish, answer,
+    NegotiationError, ParseError, Reason, Section, SectionWish, answer,
 };
 
 use super::{Output, Session, TrackSource, World, peer};
@@ -45,9 +45,9 @@ impl Session {
         offered: &proto::SessionDescription,
         world: &dyn World,
     ) {
-        let Ok(offer) = Description::parse(&offered.sdp) else {
-            self.ignored.not_sdp += 1;
-            return;
+        let offer = match Description::parse(&offered.sdp) {
+            Ok(offer) => offer,
+            Err(error) => return self.refuse_offer(error),
         };
         match self.answer_offer(offer, Some(peer::DATA), world) {
             Ok(answered) => {
@@ -61,6 +61,17 @@ impl Session {
                 self.plan_repeat(now_ms);
             }
             Err(_) => self.demand_reconnect(),
+        }
+    }
+
+    /// What is no SDP at all is ignored, as by LiveKit. A client whose offer is only too long would
+    /// wait for the answer and learn nothing: it is told to begin anew, with fewer sections, unless
+    /// it began with this offer and would do it again.
+    fn refuse_offer(&mut self, error: ParseError) {
+        self.ignored.not_sdp += 1;
+        if matches!(error.reason, Reason::TooMany | Reason::TooLong) {
+            let first = self.publisher.theirs.is_none();
+            self.break_off(if first { LeaveAction::Disconnect } else { LeaveAction::Reconnect });
         }
     }
 
