@@ -61,7 +61,7 @@ pub fn build_offer(request: &OfferRequest<'_>) -> Result<Description, Negotiatio
     let bundle: Vec<String> = alive.map(|section| section.mid.clone()).collect();
     for section in sections.iter_mut().filter(|section| !section.is_rejected()) {
         let first = bundle.first() == Some(&section.mid);
-        // RFC 8842 5.2: an offer leaves the choice; the client answers `active`.
+        // RFC 8842 5.2: an offer leaves the choice; clients answer `active`, or as before.
         section.transport = request.local.attributes(Setup::ActPass, first);
     }
     let (origin, ice_lite) = (request.origin, request.local.lite);

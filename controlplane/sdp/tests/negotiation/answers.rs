@@ -2,8 +2,9 @@
 
 use crate::peers::{DATA, answer_with, capabilities, gated, local, repairing, sample, track};
 use ringway_sdp::{
-    AnswerRequest, ClientFacts, Codec, Description, Direction, Encodings, ExtensionKind, Feedback,
-    Gates, Kind, NegotiationError, Origin, Purpose, Rejection, SectionWish, Setup, answer,
+    Answer, AnswerRequest, ClientFacts, Codec, Description, Direction, Encodings, ExtensionKind,
+    Feedback, Gates, Kind, LocalTransport, NegotiationError, Origin, Purpose, Rejection,
+    SectionWish, Setup, answer,
 };
 
 fn wish(mid: &str, prefer: &[Codec]) -> SectionWish {
@@ -304,7 +305,8 @@ fn offers_that_cannot_be_met_are_errors() {
     check(&format!("a=group:BUNDLE 0\r\n{AUDIO}{rejected}"), None);
     check(&AUDIO.replace("a=mid:0\r\n", ""), Some(NegotiationError::NoMid { index: 0 }));
     check(&AUDIO.replace("actpass", "active"), None);
-    check(&AUDIO.replace("actpass", "passive"), Some(NegotiationError::BothPassive));
+    check(&AUDIO.replace("actpass", "passive"), None);
+    check(&AUDIO.replace("actpass", "holdconn"), Some(NegotiationError::OnHold));
     check(&AUDIO.replace("sha-256", "md5"), Some(NegotiationError::NoFingerprint));
     let pwd = "a=ice-pwd:0123456789abcdef012345\r\n";
     check(&AUDIO.replace(pwd, ""), Some(NegotiationError::NoIceCredentials));
@@ -315,6 +317,40 @@ fn offers_that_cannot_be_met_are_errors() {
     let same = format!("a=group:BUNDLE 0 1\r\n{AUDIO}{}", video.replace("96", "111"));
     let conflict = NegotiationError::Conflict { what: "payload type", number: 111 };
     check(&same, Some(conflict));
+}
+
+/// RFC 8842: who offers `passive` waits for our ClientHello, and ends of DTLS do not change.
+#[test]
+fn we_begin_dtls_where_the_client_waits() {
+    let check = |setup: &str, begins: Option<bool>, expect: Result<Setup, NegotiationError>| {
+        let offer = offer_of(&AUDIO.replace("actpass", setup));
+        let found = answer(&AnswerRequest {
+            offer: &offer,
+            origin: Origin::new(7),
+            local: &LocalTransport { begins, ..local() },
+            capabilities: &capabilities(Purpose::Publisher),
+            data: Some(DATA),
+            wishes: &[],
+            sends: &[],
+            one_shot: true,
+        });
+        let setup_of = |answer: Answer| answer.description.sections[0].transport.setup.unwrap();
+        assert_eq!(found.map(setup_of), expect, "{setup} {begins:?}");
+    };
+    let other = || Err(NegotiationError::OtherRole);
+    for (setup, begins, expect) in [
+        ("actpass", None, Ok(Setup::Passive)),
+        ("actpass", Some(false), Ok(Setup::Passive)),
+        ("actpass", Some(true), Ok(Setup::Active)),
+        ("active", None, Ok(Setup::Passive)),
+        ("active", Some(false), Ok(Setup::Passive)),
+        ("active", Some(true), other()),
+        ("passive", None, Ok(Setup::Active)),
+        ("passive", Some(true), Ok(Setup::Active)),
+        ("passive", Some(false), other()),
+    ] {
+        check(setup, begins, expect);
+    }
 }
 
 #[test]

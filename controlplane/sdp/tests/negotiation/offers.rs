@@ -113,9 +113,13 @@ fn answers_to_something_else_are_refused() {
     let found = accept_answer(&subscriber_offer(1), &answer, &capabilities);
     assert_eq!(found.map(|_| ()), Err(apart));
     let mut answer = sample("chromium-subscriber-answer-1");
-    answer.sections.iter_mut().for_each(|s| s.transport.setup = Some(Setup::Passive));
+    answer.sections.iter_mut().for_each(|s| s.transport.setup = Some(Setup::HoldConn));
     let found = accept_answer(&subscriber_offer(1), &answer, &capabilities);
-    assert_eq!(found.map(|_| ()), Err(NegotiationError::BothPassive));
+    assert_eq!(found.map(|_| ()), Err(NegotiationError::OnHold));
+    answer.sections.iter_mut().for_each(|s| s.transport.setup = Some(Setup::Passive));
+    let found = accept_answer(&subscriber_offer(1), &answer, &capabilities).unwrap();
+    assert_eq!(found.remote.is_begun_by_us(None), Ok(true));
+    assert_eq!(found.remote.is_begun_by_us(Some(false)), Err(NegotiationError::OtherRole));
 }
 
 #[test]

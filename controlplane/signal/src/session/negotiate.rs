@@ -231,6 +231,9 @@ impl Session {
         let Ok(accepted) = accept_answer(offer, &answer, &peer.capabilities) else {
             return self.demand_reconnect();
         };
+        if accepted.remote.is_begun_by_us(peer.local.begins).is_err() {
+            return self.demand_reconnect();
+        }
         let asks = peer.take(accepted.remote, accepted.media);
         peer.theirs = Some(answer);
         self.outputs.extend(asks.into_iter().map(Output::Plane));
