@@ -72,6 +72,20 @@ use live::LiveRoom;
 use random::Random;
 use turn::{Index, Outbox, Timer, Turn};
 
+/// A media section of a client's offer, as far as it tells which track it carries.
+#[derive(Clone, Copy, Debug)]
+pub struct OfferedMedia<'a> {
+    /// The client's id of the track.
+    pub cid: &'a str,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// The codecs that it may carry, such as `video/VP8`. None for a section that has a track
+    /// already: it is not taken for one of a further codec.
+    pub mimes: &'a [&'a str],
+    /// The tracks of the client's other sections, one for each section.
+    pub claimed: &'a [TrackSid],
+}
+
 /// What an offered media section is, see [`Calls::match_media`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MediaMatch {
@@ -423,18 +437,17 @@ impl Calls {
         self.out.effects.pop_front()
     }
 
-    /// Which track an offered media section carries: the one announced or published with `cid`,
-    /// else the first announced one of its kind that no section has `claimed`.
+    /// Which track an offered media section carries: the one announced or published with its cid,
+    /// else what was announced first of the tracks of its kind and of further codecs of published
+    /// tracks that no section has claimed.
     pub fn match_media(
         &self,
         participant: ParticipantSid,
-        cid: &str,
-        kind: TrackKind,
-        claimed: &[TrackSid],
+        offered: &OfferedMedia<'_>,
     ) -> MediaMatch {
         let home = self.index.participants.get(&participant);
         match home.and_then(|home| self.rooms.get(home)) {
-            Some(room) => room.match_media(participant, cid, kind, claimed),
+            Some(room) => room.match_media(participant, offered),
             None => MediaMatch::Unknown,
         }
     }

@@ -1,7 +1,7 @@
 //! Answering a client's offer: publisher connections, single peer connections, WHIP and WHEP.
 //!
 //! Payload types and extension ids are those of the offer, in every section and every round. We are
-//! the DTLS server and everything shares one transport.
+//! the DTLS server, unless the offer says that the client is, and everything shares one transport.
 
 use crate::attributes::{Msid, Rid, Simulcast, Source, SourceGroup, SourceSemantics};
 use crate::capabilities::{Capabilities, Purpose};
@@ -10,6 +10,7 @@ use crate::description::{Description, Origin};
 use crate::encodings::{Encodings, MAX_ENCODINGS};
 use crate::error::NegotiationError;
 use crate::extension::ExtensionKind;
+use crate::feedback::Feedback;
 use crate::media_map::MediaMap;
 use crate::negotiated::{
     NegotiatedData, NegotiatedSection, Rejection, answer_extmaps, answer_payloads,
@@ -48,6 +49,8 @@ pub struct SendTrack {
     pub rtx_ssrc: Option<u32>,
     /// The publisher sends stereo (Opus).
     pub stereo: bool,
+    /// The publisher sends RED: who takes that needs no Opus sent again.
+    pub red: bool,
 }
 
 impl SendTrack {
@@ -119,6 +122,7 @@ pub fn answer(request: &AnswerRequest<'_>) -> Result<Answer, NegotiationError> {
     check_bundle(offer)?;
     let first = offer.transport_section().ok_or(NegotiationError::NothingAccepted)?;
     let remote = RemoteTransport::read(offer, first, request.local.lite)?;
+    let begins = remote.is_begun_by_us(request.local.begins)?;
     let mut data = None;
     let mut outcomes = Vec::new();
     let mut sections = Vec::new();
@@ -135,7 +139,8 @@ pub fn answer(request: &AnswerRequest<'_>) -> Result<Answer, NegotiationError> {
             outcomes.push(outcome);
         }
     }
-    let bundle = attach_transport(request, &mut sections);
+    let setup = if begins { Setup::Active } else { Setup::Passive };
+    let bundle = attach_transport(request, setup, &mut sections);
     if request.one_shot && !outcomes.iter().any(|outcome| outcome.rejection.is_none()) {
         return Err(NegotiationError::NothingAccepted);
     }
@@ -334,8 +339,13 @@ fn answer_media(
     section.payloads = answer_payloads(offered, &outcome.payloads);
     let wish = wish_of(request, &offered.mid);
     let sent = request.sends.iter().find(|(mid, _)| *mid == offered.mid).map(|(_, sent)| sent);
+    let red = outcome.payloads.iter().any(|payload| payload.codec == Codec::Red);
+    let repairs_itself = red && !outcome.receives && sent.is_some_and(|sent| sent.red);
     for payload in section.payloads.iter_mut().filter(|payload| payload.is("opus")) {
         payload.fmtp = opus_parameters(wish.filter(|_| outcome.receives), sent);
+        if repairs_itself {
+            payload.feedback = payload.feedback.without(Feedback::NACK);
+        }
     }
     let rids = accepted_rids(request.capabilities, offered, outcome);
     if !rids.is_empty() {
@@ -381,7 +391,11 @@ pub(crate) fn write_track(section: &mut Section, sent: &SendTrack, rtx: bool) {
 }
 
 /// Writes our end of the transport into every accepted section and gives the BUNDLE group.
-fn attach_transport(request: &AnswerRequest<'_>, sections: &mut [Section]) -> Vec<String> {
+fn attach_transport(
+    request: &AnswerRequest<'_>,
+    setup: Setup,
+    sections: &mut [Section],
+) -> Vec<String> {
     let accepted =
         |mid: &String| sections.iter().any(|section| section.mid == *mid && !section.is_rejected());
     // RFC 8843 7.3.1: the order of the offer, without what is rejected.
@@ -391,7 +405,7 @@ fn attach_transport(request: &AnswerRequest<'_>, sections: &mut [Section]) -> Ve
     let first = bundle.first().cloned().or_else(|| alone().map(|section| section.mid.clone()));
     for section in sections.iter_mut().filter(|section| !section.is_rejected()) {
         let is_first = first.as_ref() == Some(&section.mid);
-        section.transport = request.local.attributes(Setup::Passive, is_first);
+        section.transport = request.local.attributes(setup, is_first);
     }
     bundle
 }

@@ -4,6 +4,7 @@ use crate::codec::Codec;
 use crate::extension::ExtensionKind;
 use crate::feedback::Feedback;
 use crate::gates::Gates;
+use crate::h264::H264Parameters;
 use crate::payload::Payload;
 use crate::section::Kind;
 use crate::table::{CodecEntry, TABLE};
@@ -134,6 +135,21 @@ impl Capabilities {
         payload: &Payload,
     ) -> Option<&CodecEntry> {
         self.entries(kind, receives, sends).find(|entry| entry.matches(payload))
+    }
+
+    /// The row for an offered payload type that is H.264 of other parameters than any row has, but
+    /// such as others decode: for sections that have nothing better of it.
+    pub fn find_close(
+        &self,
+        kind: Kind,
+        receives: bool,
+        sends: bool,
+        payload: &Payload,
+    ) -> Option<&CodecEntry> {
+        let common = H264Parameters::read(&payload.fmtp).is_some_and(H264Parameters::is_common);
+        let mut entries = self.entries(kind, receives, sends);
+        let close = |entry: &&CodecEntry| entry.codec == Codec::H264 && entry.is_codec_of(payload);
+        entries.find(|entry| common && close(entry))
     }
 
     /// Header extensions for sections of `kind`.

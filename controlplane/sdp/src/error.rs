@@ -70,9 +70,12 @@ pub enum NegotiationError {
     /// No fingerprint of SHA-256 or stronger.
     #[error("there is no certificate fingerprint of SHA-256 or stronger")]
     NoFingerprint,
-    /// The peer wants us to be the DTLS client.
-    #[error("the peer insists on being the DTLS server, and so do we")]
-    BothPassive,
+    /// The peer does not want DTLS for now.
+    #[error("the peer holds the connection")]
+    OnHold,
+    /// The peer wants to begin DTLS where we have, or the reverse.
+    #[error("the peer wants to be another end of DTLS than it is")]
+    OtherRole,
     /// Two ICE-lite agents never send a check.
     #[error("both sides are ICE-lite")]
     BothLite,

@@ -44,6 +44,12 @@ impl Feedback {
         Self(self.0 | other.0)
     }
 
+    /// This set without the kinds of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// The kind that SDP calls `name`, or nothing.
     pub(crate) fn named(name: &str) -> Self {
         let known = NAMES.iter().find(|(_, known)| *known == name);

@@ -56,6 +56,19 @@ impl H264Parameters {
         };
         (packetization_mode <= 1).then_some(Self { profile, packetization_mode })
     }
+
+    /// Whether decoders take it whatever profile they name: theirs do more than they say, except
+    /// with pictures of another colour format.
+    pub fn is_common(self) -> bool {
+        self.profile != H264Profile::PredictiveHigh444
+    }
+
+    /// Whether a stream of these parameters can be sent to who describes `theirs`.
+    // RFC 6184 6.2, 6.3: what mode 1 takes apart includes the packets of mode 0, not the reverse.
+    pub fn is_taken_by(self, theirs: Self) -> bool {
+        (self.profile == theirs.profile || self.is_common())
+            && self.packetization_mode <= theirs.packetization_mode
+    }
 }
 
 fn profile_of(id: &str) -> Option<H264Profile> {
@@ -98,5 +111,25 @@ mod tests {
         check("profile-level-id=42e0", None);
         check("profile-level-id=+2e01f", None);
         check("profile-level-id=99001f", None);
+    }
+
+    #[test]
+    fn streams_are_taken_by_who_can_decode_them() {
+        let check = |stream: &str, theirs: &str, expect: bool| {
+            let read = |text: &str| {
+                let (profile, mode) = text.split_once('/').unwrap();
+                let fmtp = format!("profile-level-id={profile};packetization-mode={mode}");
+                H264Parameters::read(&fmtp).unwrap()
+            };
+            assert_eq!(read(stream).is_taken_by(read(theirs)), expect, "{stream} {theirs}");
+        };
+        check("42e01f/1", "42e01f/1", true);
+        check("42e01f/0", "42e01f/1", true);
+        check("42e01f/1", "42e01f/0", false);
+        check("42001f/1", "42e01f/1", true);
+        check("4d001f/0", "42e01f/1", true);
+        check("640032/1", "42e01f/1", true);
+        check("f4001f/1", "640032/1", false);
+        check("f4001f/1", "f4001f/1", true);
     }
 }

@@ -9,7 +9,7 @@ use crate::feedback::Feedback;
 use crate::h264::H264Parameters;
 use crate::payload::Payload;
 use crate::section::{Kind, Section};
-use crate::table::same_parameters;
+use crate::table::{CodecEntry, same_parameters};
 
 /// A payload type that both sides have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,18 +121,22 @@ impl NegotiatedSection {
     }
 }
 
-/// The payload type for a stream: one with equal parameters, or else for H.264 one of the same
-/// packetization mode, since decoders take more profiles than their descriptions say.
+/// The payload type for a stream: one with equal parameters, or else for H.264 one that takes its
+/// packets, since decoders take more profiles than their descriptions say; the same packetization
+/// mode first.
 pub(crate) fn payload_for<'a>(
     payloads: &'a [NegotiatedPayload],
     codec: Codec,
     fmtp: &str,
 ) -> Option<&'a NegotiatedPayload> {
     let same = || payloads.iter().filter(|payload| payload.codec == codec);
-    let mode = |fmtp: &str| H264Parameters::read(fmtp).map(|found| found.packetization_mode);
     let exact = same().find(|payload| same_parameters(codec, fmtp, &payload.fmtp));
-    let close = || same().find(|payload| mode(&payload.fmtp) == mode(fmtp));
-    exact.or_else(|| if codec == Codec::H264 { close() } else { None })
+    exact.or_else(|| {
+        let stream = H264Parameters::read(fmtp).filter(|_| codec == Codec::H264)?;
+        let read = |payload: &&NegotiatedPayload| H264Parameters::read(&payload.fmtp);
+        let able = same().filter(|one| read(one).is_some_and(|theirs| stream.is_taken_by(theirs)));
+        able.min_by_key(|one| read(one).map(|theirs| theirs.packetization_mode))
+    })
 }
 
 /// The payload types of the peer's section that can be met, in its order; its numbers are kept.
@@ -144,10 +148,13 @@ pub(crate) fn match_payloads(
 ) -> Vec<NegotiatedPayload> {
     let mut matched: Vec<NegotiatedPayload> = Vec::new();
     let repairs = section.repairs();
+    let exact = |payload| capabilities.find(section.kind, receives, sends, payload);
+    let is_h264 = |entry: &CodecEntry| entry.codec == Codec::H264;
+    let has_h264 = section.payloads.iter().filter_map(exact).any(is_h264);
+    let close = |payload| capabilities.find_close(section.kind, receives, sends, payload);
     for payload in &section.payloads {
-        let Some(entry) = capabilities.find(section.kind, receives, sends, payload) else {
-            continue;
-        };
+        let entry = exact(payload).or_else(|| close(payload).filter(|_| !has_h264));
+        let Some(entry) = entry else { continue };
         let repaired = entry.rtx.is_some() && capabilities.has_rtx();
         let rtx = repairs.get(usize::from(payload.payload_type)).copied().flatten();
         matched.push(NegotiatedPayload {

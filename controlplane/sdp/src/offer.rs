@@ -61,7 +61,7 @@ pub fn build_offer(request: &OfferRequest<'_>) -> Result<Description, Negotiatio
     let bundle: Vec<String> = alive.map(|section| section.mid.clone()).collect();
     for section in sections.iter_mut().filter(|section| !section.is_rejected()) {
         let first = bundle.first() == Some(&section.mid);
-        // RFC 8842 5.2: an offer leaves the choice; the client answers `active`.
+        // RFC 8842 5.2: an offer leaves the choice; clients answer `active`, or as before.
         section.transport = request.local.attributes(Setup::ActPass, first);
     }
     let (origin, ice_lite) = (request.origin, request.local.lite);
@@ -98,6 +98,12 @@ fn media_section(
     section.direction = Direction::of(sent.is_some(), false);
     for entry in &entries {
         write_entry(&mut section, capabilities, entry, sent);
+    }
+    let red = entries.iter().any(|entry| entry.codec == Codec::Red);
+    if red && sent.is_some_and(|sent| sent.red) {
+        for opus in section.payloads.iter_mut().filter(|payload| payload.is("opus")) {
+            opus.feedback = opus.feedback.without(Feedback::NACK);
+        }
     }
     if section.payloads.is_empty() {
         // RFC 8866 5.14: at least one format, though nobody will use it.

@@ -91,11 +91,15 @@ pub const TABLE: &[CodecEntry] = &[
 impl CodecEntry {
     /// Whether `payload` describes this codec with parameters that mean the same.
     pub fn matches(&self, payload: &Payload) -> bool {
+        self.is_codec_of(payload) && same_parameters(self.codec, self.fmtp, &payload.fmtp)
+    }
+
+    /// Whether `payload` describes this codec with any parameters.
+    pub(crate) fn is_codec_of(&self, payload: &Payload) -> bool {
         let codec = self.codec;
         payload.is(codec.name())
             && payload.clock_rate == codec.clock_rate()
             && payload.channels == codec.channels()
-            && same_parameters(codec, self.fmtp, &payload.fmtp)
     }
 }
 

@@ -17,6 +17,8 @@ pub struct LocalTransport {
     pub fingerprint: Fingerprint,
     /// We are an ICE-lite agent.
     pub lite: bool,
+    /// Whether we begin DTLS, once that is settled: it stays so (RFC 8842 5.1).
+    pub begins: Option<bool>,
     /// Where we can be reached, complete; see [`crate::host_candidates`].
     pub candidates: Vec<Candidate>,
 }
@@ -47,7 +49,7 @@ pub struct RemoteTransport {
     pub pwd: String,
     /// The strongest trusted fingerprint of its certificate.
     pub fingerprint: Fingerprint,
-    /// What it says of the DTLS role, never [`Setup::Passive`]: we are the server.
+    /// What it says of the DTLS role, never [`Setup::HoldConn`].
     pub setup: Setup,
     /// It is an ICE-lite agent.
     pub lite: bool,
@@ -61,7 +63,7 @@ impl RemoteTransport {
     /// Reads the peer's end from the first section of its bundle.
     ///
     /// # Errors
-    /// What is missing, or does not fit to an end that is the DTLS server and maybe ICE-lite.
+    /// What is missing, or does not fit to an end that is maybe ICE-lite.
     pub(crate) fn read(
         description: &Description,
         section: &Section,
@@ -78,8 +80,8 @@ impl RemoteTransport {
         let strongest = trusted.max_by_key(|fingerprint| fingerprint.algorithm);
         // RFC 4145 4: `active` where nothing is said.
         let setup = transport.setup.unwrap_or(Setup::Active);
-        if matches!(setup, Setup::Passive | Setup::HoldConn) {
-            return Err(NegotiationError::BothPassive);
+        if setup == Setup::HoldConn {
+            return Err(NegotiationError::OnHold);
         }
         Ok(Self {
             ufrag: transport.ufrag.clone(),
@@ -90,6 +92,19 @@ impl RemoteTransport {
             candidates: transport.candidates.clone(),
             end_of_candidates: transport.end_of_candidates,
         })
+    }
+
+    /// Whether we begin DTLS: only if the peer waits for that, and as it was `before`.
+    ///
+    /// # Errors
+    /// The peer has changed its mind, which would take another DTLS session.
+    pub fn is_begun_by_us(&self, before: Option<bool>) -> Result<bool, NegotiationError> {
+        match (self.setup, before) {
+            (Setup::Passive, Some(false)) | (Setup::Active, Some(true)) => {
+                Err(NegotiationError::OtherRole)
+            }
+            (setup, before) => Ok(before.unwrap_or(setup == Setup::Passive)),
+        }
     }
 
     /// Whether the peer has restarted ICE since `before`.

@@ -174,6 +174,12 @@ impl Client {
         self.sdk_is(Sdk::Go)
     }
 
+    /// Goes on where a stream changes to another codec that its section has. pion's application
+    /// sees no change, and of a client that does not say what it is nobody knows.
+    pub fn takes_codec_changes(&self) -> bool {
+        !self.sdk_is(Sdk::Go) && !self.sdk_is(Sdk::Unknown)
+    }
+
     /// Connects over TCP.
     pub fn takes_ice_tcp(&self) -> bool {
         match self.info.sdk {

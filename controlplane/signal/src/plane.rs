@@ -38,7 +38,8 @@ impl From<&ringway_room::calls::DataTrackSid> for DataTrackKey {
 /// What is asked of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Answer ICE checks with these credentials, and DTLS as the server.
+    /// Answer ICE checks with these credentials, and DTLS as the server unless
+    /// [`Ask::BeginDtls`] follows.
     OpenTransport {
         /// Which.
         transport: TransportKey,
@@ -48,6 +49,11 @@ pub enum Ask {
         lite: bool,
         /// What marks frames that the server makes.
         trailer: Vec<u8>,
+    },
+    /// Be the DTLS client, for which the client waits; before it is said who may connect.
+    BeginDtls {
+        /// Which.
+        transport: TransportKey,
     },
     /// Who may connect. Also after the client has restarted ICE.
     SetRemote {
@@ -428,6 +434,7 @@ impl Ask {
     pub fn subject(&self) -> Subject {
         match self {
             Self::OpenTransport { transport, .. }
+            | Self::BeginDtls { transport }
             | Self::SetRemote { transport, .. }
             | Self::AddCandidate { transport, .. }
             | Self::RestartIce { transport, .. }

@@ -30,8 +30,8 @@ use std::sync::Arc;
 
 use livekit_protocol::signal_response::Message;
 use ringway_room::calls::{
-    ConnectionState, Joined, MediaMatch, ParticipantSid, Request, TokenClaims, TrackKind, TrackSid,
-    VideoQuality,
+    ConnectionState, Joined, MediaMatch, OfferedMedia, ParticipantSid, Request, TokenClaims,
+    TrackSid, VideoQuality,
 };
 use ringway_sdp::{ClientFacts, Codec, Gates, Purpose};
 
@@ -51,7 +51,7 @@ use subscribe::Subscription;
 /// What a session must look up elsewhere.
 pub trait World {
     /// Which track a media section of this client carries, see `Calls::match_media`.
-    fn match_media(&self, cid: &str, kind: TrackKind, claimed: &[TrackSid]) -> MediaMatch;
+    fn match_media(&self, offered: &OfferedMedia<'_>) -> MediaMatch;
 
     /// The sources of a published track, the publisher's first codec first.
     fn sources(&self, track: TrackSid) -> Vec<TrackSource>;

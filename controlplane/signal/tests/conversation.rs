@@ -540,7 +540,7 @@ fn small_talk() {
 fn a_description_that_cannot_be_met_ends_the_session() {
     let mut stage = v0();
     stage.said();
-    let sdp = description(1, "abcd", "passive", &[DATA]);
+    let sdp = description(1, "abcd", "holdconn", &[DATA]);
     let said = stage.says(Says::Offer(sd("offer", 1, sdp)));
     assert_eq!(said.kinds(), "<Leave @Leave !HangUp");
     let Hears::Leave(leave) = &said.client[0] else { panic!() };

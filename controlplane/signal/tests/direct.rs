@@ -94,8 +94,29 @@ fn offers_that_cannot_be_met() {
     check(Direct::Whip, "v=0\r\n", Err(OneShotError::NotSdp));
     let data = description(1, "abcd", "actpass", &[line("application", "", "", "")]);
     check(Direct::Whip, &data, Err(OneShotError::NotAcceptable));
-    let passive = description(1, "abcd", "passive", &[line("audio", "sendonly", "m", "")]);
-    check(Direct::Whip, &passive, Err(OneShotError::NotAcceptable));
+    let held = description(1, "abcd", "holdconn", &[line("audio", "sendonly", "m", "")]);
+    check(Direct::Whip, &held, Err(OneShotError::NotAcceptable));
+}
+
+/// `a=setup:passive`: the client is the DTLS server and we begin, also after a restart of ICE.
+#[test]
+fn who_waits_for_dtls_is_answered_actively() {
+    for (direct, direction) in [(Direct::Whip, "sendonly"), (Direct::Whep, "recvonly")] {
+        let mut stage = stage(direct, "chrome");
+        stage.announce("mic", &track(1, TrackKind::Audio, ""));
+        let offer = description(1, "abcd", "passive", &[line("audio", direction, "mic", "")]);
+        let answer = stage.session.handle_one_offer(&offer, &stage.around).unwrap();
+        assert!(answer.sdp.contains("a=setup:active") && !answer.sdp.contains("setup:passive"));
+        let plane = stage.said().plane;
+        let [Ask::OpenTransport { transport, .. }, begin, Ask::SetRemote { .. }, ..] = &plane[..]
+        else {
+            panic!("{plane:?}")
+        };
+        assert_eq!(*begin, Ask::BeginDtls { transport: *transport });
+        let fragment = "a=ice-ufrag:wxyz\r\na=ice-pwd:0123456789abcdef01234567\r\n";
+        stage.session.handle_restart(fragment).unwrap();
+        assert_eq!(stage.said().kinds(), "#RestartIce #SetRemote");
+    }
 }
 
 #[test]

@@ -154,7 +154,8 @@ pub enum CallCommand {
     /// Relay TURN clients to media ports, those of all shards: shard 0 alone is asked. Again:
     /// change what is different.
     Relay(RelaySpec),
-    /// Answer ICE checks with these credentials, and DTLS as its server.
+    /// Answer ICE checks with these credentials, and DTLS as its server unless
+    /// [`CallCommand::BeginDtls`] follows.
     OpenTransport {
         /// Which.
         transport: TransportKey,
@@ -298,6 +299,12 @@ pub enum CallCommand {
     Disown {
         /// ms.
         linger_ms: u32,
+    },
+    /// Be the DTLS client of a transport: its peer waits for one to begin. To be said before the
+    /// first [`CallCommand::SetRemote`].
+    BeginDtls {
+        /// Which.
+        transport: TransportKey,
     },
 }
 

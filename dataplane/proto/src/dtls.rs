@@ -157,6 +157,15 @@ impl DtlsLink {
         self.role
     }
 
+    /// Makes it the client; false once a session is there.
+    pub(crate) fn become_client(&mut self) -> bool {
+        let Some(endpoint) = self.endpoint.as_deref_mut() else { return false };
+        if endpoint.session.is_none() {
+            (self.role, endpoint.role) = (DtlsRole::Client, DtlsRole::Client);
+        }
+        endpoint.session.is_none()
+    }
+
     fn put(&mut self, input: Input) -> bool {
         let room = self.inputs.len() < MAX_INPUTS;
         if room {

@@ -90,6 +90,8 @@ pub enum Opening {
     Peer,
     /// We do, with odd ids: we are the DTLS server (RFC 8832 6).
     Ours,
+    /// We do, with even ids: we are the DTLS client.
+    OursAsClient,
     /// Both sides know the ids 100, 101 and 102.
     Negotiated,
 }
@@ -366,6 +368,7 @@ impl Association {
             let (id, open) = match self.opening {
                 Opening::Peer => return,
                 Opening::Ours => (2 * at + 1, false),
+                Opening::OursAsClient => (2 * at, false),
                 Opening::Negotiated => (100 + at, true),
             };
             self.channels.push(Channel { id, label, open, closed: false });

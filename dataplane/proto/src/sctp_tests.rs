@@ -48,7 +48,21 @@ fn messages_of_all_channels_arrive() {
         assert!(other.inner.held_bytes() < 4_000, "what became messages does not count");
     };
     check(Opening::Ours, Opening::Peer);
+    check(Opening::OursAsClient, Opening::Peer);
     check(Opening::Negotiated, Opening::Negotiated);
+}
+
+/// RFC 8832 6: the DTLS client opens channels with even ids, the server with odd ones.
+#[test]
+fn ids_of_channels_tell_who_opened_them() {
+    for (opening, expect) in [(Opening::Ours, [1, 3, 5]), (Opening::OursAsClient, [0, 2, 4])] {
+        let (one, other) = pair(opening, Opening::Peer);
+        for end in [&one, &other] {
+            let mut ids: Vec<u16> = end.channels.iter().map(|channel| channel.id).collect();
+            ids.sort_unstable();
+            assert_eq!(ids, expect, "{opening:?}");
+        }
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn local() -> LocalTransport {
         pwd: "0123456789abcdef012345".to_owned(),
         fingerprint: Fingerprint { algorithm, digest: vec![7; algorithm.digest_bytes()] },
         lite: true,
+        begins: None,
         candidates: host_candidates(&[address], &[address]),
     }
 }

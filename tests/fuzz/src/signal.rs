@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ringway_room::calls::{
-    Admission, DisconnectReason, Grants, Joined, MediaMatch, ParticipantInfo, ParticipantKind,
-    ParticipantSid, ParticipantState, RoomInfo, RoomSid, TrackKind, TrackSid,
+    Admission, DisconnectReason, Grants, Joined, MediaMatch, OfferedMedia, ParticipantInfo,
+    ParticipantKind, ParticipantSid, ParticipantState, RoomInfo, RoomSid, TrackSid,
 };
 use ringway_signal::client::Client;
 use ringway_signal::join::Join;
@@ -22,7 +22,7 @@ const OUTPUTS_MAX: usize = 8192;
 pub(crate) struct Nobody;
 
 impl World for Nobody {
-    fn match_media(&self, _: &str, _: TrackKind, _: &[TrackSid]) -> MediaMatch {
+    fn match_media(&self, _: &OfferedMedia<'_>) -> MediaMatch {
         MediaMatch::Unknown
     }
 

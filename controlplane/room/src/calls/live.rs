@@ -1,7 +1,7 @@
 //! One room as it lives: who is in, what is published, who receives what.
 //!
 //! Each concern has its own file: `admit` and `depart` (coming and going), `announce` (who is told
-//! what about whom), `publish`, `change` (what is said about participants and tracks), `subscribe`
+//! what about whom), `publish`, `offered` (which track a media section carries), `change` (what is said about participants and tracks), `subscribe`
 //! and `permission` (who receives what), `data_tracks`, `demand` (which layers anybody wants),
 //! `regress` (backup codecs), `speakers` and `quality`.
 
@@ -14,6 +14,7 @@ mod data_tracks;
 mod demand;
 mod depart;
 mod layers;
+mod offered;
 mod participant;
 mod permission;
 mod publish;
@@ -29,10 +30,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::calls::turn::{Timer, Turn};
-use crate::calls::{
-    ConnectionState, MediaMatch, ParticipantInfo, Request, RoomConfig, RoomInfo, TrackInfo,
-    TrackKind,
-};
+use crate::calls::{ConnectionState, ParticipantInfo, Request, RoomConfig, RoomInfo, TrackInfo};
 use crate::id::{DataTrackSid, ParticipantSid, RoomSid, TrackSid};
 use announce::Departed;
 pub(crate) use change::attributes_bytes;
@@ -192,23 +190,6 @@ impl LiveRoom {
     pub(crate) fn track_info(&self, track: TrackSid) -> Option<(ParticipantSid, Arc<TrackInfo>)> {
         let track = self.tracks.get(&track)?;
         Some((track.publisher, Arc::clone(&track.info)))
-    }
-
-    pub(crate) fn match_media(
-        &self,
-        participant: ParticipantSid,
-        cid: &str,
-        kind: TrackKind,
-        claimed: &[TrackSid],
-    ) -> MediaMatch {
-        let Some(participant) = self.participants.get(&participant) else {
-            return MediaMatch::Unknown;
-        };
-        let mut published = participant.published.iter().filter_map(|sid| self.tracks.get(sid));
-        if let Some(track) = published.find(|track| track.is_called(cid)) {
-            return MediaMatch::Track(Arc::clone(&track.info));
-        }
-        participant.match_pending(cid, kind, claimed)
     }
 
     /// A participant's session asks or reports.

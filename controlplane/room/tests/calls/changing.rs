@@ -95,7 +95,8 @@ fn tracks_are_muted_by_their_owners_and_by_administrators() {
 
     let pending = house.announce(ann, microphone("later"));
     house.ask(ann, Request::SetMuted { track: pending, muted: true });
-    let found = house.calls.match_media(ann, "later", TrackKind::Audio, &[]);
+    let offered = OfferedMedia { cid: "later", kind: TrackKind::Audio, mimes: &[], claimed: &[] };
+    let found = house.calls.match_media(ann, &offered);
     assert!(matches!(found, MediaMatch::Track(info) if info.muted));
 }
 

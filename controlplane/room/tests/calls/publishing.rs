@@ -4,6 +4,18 @@ use ringway_room::calls::*;
 
 use crate::house::{House, camera, layers, media, microphone, response, subscribed, updates, wish};
 
+/// What a section is that may carry any codec.
+fn find(
+    house: &House,
+    from: ParticipantSid,
+    cid: &str,
+    kind: TrackKind,
+    claimed: &[TrackSid],
+) -> MediaMatch {
+    let mimes = ["audio/opus", "video/VP8", "video/VP9", "video/H264"];
+    house.calls.match_media(from, &OfferedMedia { cid, kind, mimes: &mimes, claimed })
+}
+
 #[test]
 fn announcements_are_checked() {
     let check = |grants: Grants, change: fn(&mut AddTrack), expect: Option<RequestReason>| {
@@ -58,8 +70,7 @@ fn an_announced_track_is_described() {
     add.codecs.push(AnnouncedCodec { codec: "vp8".to_owned(), ..add.codecs[0].clone() });
     add.source = TrackSource::ScreenShare;
     let scalable = house.announce(ann, add);
-    let MediaMatch::Track(info) = house.calls.match_media(ann, "cam2", TrackKind::Video, &[])
-    else {
+    let MediaMatch::Track(info) = find(&house, ann, "cam2", TrackKind::Video, &[]) else {
         panic!("no match")
     };
     assert_eq!(info.sid, scalable);
@@ -89,7 +100,7 @@ fn a_codec_that_is_not_enabled_is_replaced() {
         let mut add = camera("cam");
         add.codecs[0].codec = asked.to_owned();
         house.announce(ann, add);
-        let found = house.calls.match_media(ann, "cam", TrackKind::Video, &[]);
+        let found = find(&house, ann, "cam", TrackKind::Video, &[]);
         let MediaMatch::Track(info) = found else { panic!("{found:?}") };
         let codec = info.codecs.first().map_or("", |codec| codec.mime_type.as_str());
         assert_eq!(codec, expect, "{asked}");
@@ -143,7 +154,7 @@ fn sections_are_matched_to_announcements() {
     let cam = house.announce(ann, add);
     let screen = house.announce(ann, camera("screen"));
     let check = |house: &House, cid: &str, kind, claimed: &[TrackSid], expect: Option<TrackSid>| {
-        let found = match house.calls.match_media(ann, cid, kind, claimed) {
+        let found = match find(house, ann, cid, kind, claimed) {
             MediaMatch::Track(info) => Some(info.sid),
             MediaMatch::Unknown => None,
             MediaMatch::Abandoned => panic!("abandoned"),
@@ -164,6 +175,57 @@ fn sections_are_matched_to_announcements() {
 }
 
 #[test]
+fn a_backup_codec_is_known_though_the_client_calls_it_otherwise() {
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    let backup = |cid: &str, codec: &str, track| AddTrack {
+        sid: Some(track),
+        codecs: vec![AnnouncedCodec {
+            codec: codec.to_owned(),
+            cid: cid.to_owned(),
+            ..camera(cid).codecs[0].clone()
+        }],
+        ..camera(cid)
+    };
+    let kind = TrackKind::Video;
+    let cam = house.announce(ann, camera("cam"));
+    house.ask(ann, Request::MediaPublished(Box::new(media(cam, "video/VP8", "{cam}"))));
+    house.announce(ann, backup("backup", "h264", cam));
+    let check = |house: &House, mimes: &[&str], claimed: &[TrackSid], expect: Option<TrackSid>| {
+        let offered = OfferedMedia { cid: "{other}", kind, mimes, claimed };
+        let found = match house.calls.match_media(ann, &offered) {
+            MediaMatch::Track(info) => Some(info),
+            _ => None,
+        };
+        assert_eq!(found.as_ref().map(|info| info.sid), expect, "{mimes:?} {claimed:?}");
+        let mut named = found.iter().flat_map(|info| &info.codecs);
+        let named = named.find(|codec| codec.sdp_cid == "{other}").map(|one| &*one.mime_type);
+        assert_eq!(named, expect.filter(|sid| *sid == cam).map(|_| "video/H264"));
+    };
+    // The section of the first codec has its track, the next one is that of the backup codec.
+    check(&house, &["video/VP8", "video/h264"], &[cam], Some(cam));
+    check(&house, &["video/VP8"], &[cam], None);
+    check(&house, &[], &[cam], None);
+    check(&house, &["video/H264"], &[cam, cam], None);
+    // What was announced first is offered first.
+    house.pass(1);
+    let screen = house.announce(ann, camera("screen"));
+    check(&house, &["video/VP8", "video/H264"], &[cam], Some(cam));
+    check(&house, &["video/VP8", "video/H264"], &[cam, cam], Some(screen));
+    check(&house, &["video/VP8"], &[cam], Some(screen));
+    house.pass(1);
+    house.announce(ann, backup("backup", "h264", cam));
+    check(&house, &["video/VP8", "video/H264"], &[cam], Some(screen));
+    // Once its media is there, nothing else is taken for it, unless it is announced anew.
+    let mut second = media(cam, "video/H264", "{backup}");
+    second.mid = "7".to_owned();
+    house.ask(ann, Request::MediaPublished(Box::new(second)));
+    check(&house, &["video/H264"], &[cam, cam, screen], None);
+    house.announce(ann, backup("backup 2", "h264", cam));
+    check(&house, &["video/H264"], &[cam, screen], Some(cam));
+}
+
+#[test]
 fn one_cid_is_one_track_at_a_time() {
     let mut house = House::new(Config::default());
     let ann = house.enter("ann");
@@ -174,7 +236,7 @@ fn one_cid_is_one_track_at_a_time() {
     }
     house.ask(ann, Request::AddTrack(Box::new(microphone("mic"))));
     assert_eq!(response(&house.heard(ann)), Some(RequestReason::LimitExceeded));
-    let none = house.calls.match_media(ann, "fresh", TrackKind::Audio, &[first]);
+    let none = find(&house, ann, "fresh", TrackKind::Audio, &[first]);
     assert_eq!(none, MediaMatch::Unknown, "a queued one has no media yet");
 
     house.ask(ann, Request::MediaEnded { track: first });
@@ -265,12 +327,12 @@ fn pending_tracks_are_limited_and_stalled_ones_make_place() {
     let ended: Vec<_> = ended.collect();
     assert_eq!(ended, tracks, "all but the muted one");
     assert!(heard.iter().any(|n| matches!(n, Notice::TrackPublished { .. })));
-    let late = house.calls.match_media(ann, "mic 3", TrackKind::Audio, &[]);
+    let late = find(&house, ann, "mic 3", TrackKind::Audio, &[]);
     assert_eq!(late, MediaMatch::Abandoned);
-    let still = house.calls.match_media(ann, "muted", TrackKind::Audio, &[]);
+    let still = find(&house, ann, "muted", TrackKind::Audio, &[]);
     assert!(matches!(still, MediaMatch::Track(info) if info.sid == muted));
     house.announce(ann, microphone("mic 3"));
-    let again = house.calls.match_media(ann, "mic 3", TrackKind::Audio, &[]);
+    let again = find(&house, ann, "mic 3", TrackKind::Audio, &[]);
     assert!(matches!(again, MediaMatch::Track(_)), "announced again");
 }
 

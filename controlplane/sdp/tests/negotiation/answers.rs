@@ -2,8 +2,9 @@
 
 use crate::peers::{DATA, answer_with, capabilities, gated, local, repairing, sample, track};
 use ringway_sdp::{
-    AnswerRequest, ClientFacts, Codec, Description, Direction, Encodings, ExtensionKind, Feedback,
-    Gates, Kind, NegotiationError, Origin, Purpose, Rejection, SectionWish, Setup, answer,
+    Answer, AnswerRequest, ClientFacts, Codec, Description, Direction, Encodings, ExtensionKind,
+    Feedback, Gates, Kind, LocalTransport, NegotiationError, Origin, Purpose, Rejection,
+    SectionWish, Setup, answer,
 };
 
 fn wish(mid: &str, prefer: &[Codec]) -> SectionWish {
@@ -245,9 +246,11 @@ fn whep_sends_what_is_placed() {
     assert!(video.sends && !video.receives);
     let h264 = "packetization-mode=1;profile-level-id=42e034";
     assert_eq!(video.payload_for(Codec::H264, h264).unwrap().payload_type, 108);
-    // High is decoded by who has Constrained Baseline, as long as the packets are alike.
+    // High is decoded by who has Constrained Baseline, as long as it takes the packets apart.
     let high = "packetization-mode=1;profile-level-id=640032";
     assert!(video.payload_for(Codec::H264, high).unwrap().fmtp.contains("packetization-mode=1"));
+    let whole = "packetization-mode=0;profile-level-id=640032";
+    assert!(video.payload_for(Codec::H264, whole).unwrap().fmtp.contains("packetization-mode=0"));
     assert_eq!(video.payload_for(Codec::Vp9, "profile-id=2"), None);
     assert_eq!(video.payload_for(Codec::H265, ""), None);
     let pairs = [("0", "TR_a"), ("1", "TR_v")].map(|(m, t)| (m.to_owned(), t.to_owned()));
@@ -302,7 +305,8 @@ fn offers_that_cannot_be_met_are_errors() {
     check(&format!("a=group:BUNDLE 0\r\n{AUDIO}{rejected}"), None);
     check(&AUDIO.replace("a=mid:0\r\n", ""), Some(NegotiationError::NoMid { index: 0 }));
     check(&AUDIO.replace("actpass", "active"), None);
-    check(&AUDIO.replace("actpass", "passive"), Some(NegotiationError::BothPassive));
+    check(&AUDIO.replace("actpass", "passive"), None);
+    check(&AUDIO.replace("actpass", "holdconn"), Some(NegotiationError::OnHold));
     check(&AUDIO.replace("sha-256", "md5"), Some(NegotiationError::NoFingerprint));
     let pwd = "a=ice-pwd:0123456789abcdef012345\r\n";
     check(&AUDIO.replace(pwd, ""), Some(NegotiationError::NoIceCredentials));
@@ -313,6 +317,40 @@ fn offers_that_cannot_be_met_are_errors() {
     let same = format!("a=group:BUNDLE 0 1\r\n{AUDIO}{}", video.replace("96", "111"));
     let conflict = NegotiationError::Conflict { what: "payload type", number: 111 };
     check(&same, Some(conflict));
+}
+
+/// RFC 8842: who offers `passive` waits for our ClientHello, and ends of DTLS do not change.
+#[test]
+fn we_begin_dtls_where_the_client_waits() {
+    let check = |setup: &str, begins: Option<bool>, expect: Result<Setup, NegotiationError>| {
+        let offer = offer_of(&AUDIO.replace("actpass", setup));
+        let found = answer(&AnswerRequest {
+            offer: &offer,
+            origin: Origin::new(7),
+            local: &LocalTransport { begins, ..local() },
+            capabilities: &capabilities(Purpose::Publisher),
+            data: Some(DATA),
+            wishes: &[],
+            sends: &[],
+            one_shot: true,
+        });
+        let setup_of = |answer: Answer| answer.description.sections[0].transport.setup.unwrap();
+        assert_eq!(found.map(setup_of), expect, "{setup} {begins:?}");
+    };
+    let other = || Err(NegotiationError::OtherRole);
+    for (setup, begins, expect) in [
+        ("actpass", None, Ok(Setup::Passive)),
+        ("actpass", Some(false), Ok(Setup::Passive)),
+        ("actpass", Some(true), Ok(Setup::Active)),
+        ("active", None, Ok(Setup::Passive)),
+        ("active", Some(false), Ok(Setup::Passive)),
+        ("active", Some(true), other()),
+        ("passive", None, Ok(Setup::Active)),
+        ("passive", Some(true), Ok(Setup::Active)),
+        ("passive", Some(false), other()),
+    ] {
+        check(setup, begins, expect);
+    }
 }
 
 #[test]
@@ -332,6 +370,57 @@ fn a_section_that_cannot_be_met_does_not_take_the_others_down() {
     assert!(text.contains("m=application 0 DTLS/SCTP 5000\r\n"));
     assert_eq!(answer.description.sections[1].transport.candidates.len(), 3);
     assert!(answer.description.sections[0].transport.ufrag.is_empty());
+}
+
+/// H.264 of parameters that no row has is taken where there is nothing better, and goes to whom it
+/// can be decoded by.
+#[test]
+fn other_h264_is_the_last_resort() {
+    let section = |fmtps: &[&str]| {
+        let numbers: Vec<String> = (96..).take(fmtps.len()).map(|pt| pt.to_string()).collect();
+        let mut text = AUDIO.replace("m=audio", "m=video");
+        text = text.replace("SAVPF 111\r\n", &format!("SAVPF {}\r\n", numbers.join(" ")));
+        text = text.replace("a=rtpmap:111 opus/48000/2\r\n", "");
+        for (number, fmtp) in numbers.iter().zip(fmtps) {
+            let line = match *fmtp {
+                "" => format!("a=rtpmap:{number} VP8/90000\r\n"),
+                fmtp => {
+                    let (profile, mode) = fmtp.split_once('/').unwrap();
+                    let fmtp = format!("profile-level-id={profile};packetization-mode={mode}");
+                    format!("a=rtpmap:{number} H264/90000\r\na=fmtp:{number} {fmtp}\r\n")
+                }
+            };
+            text.push_str(&line);
+        }
+        text
+    };
+    let check = |purpose, fmtps: &[&str], expect: &[u8]| {
+        let text = section(fmtps);
+        let received = text.replace("a=sendonly", "a=recvonly");
+        let text = if purpose == Purpose::Publisher { text } else { received };
+        let answer = answer_with(&offer_of(&text), &capabilities(purpose), &[], &[]).unwrap();
+        let found: Vec<u8> = order(&answer, "0").iter().map(|row| row.0).collect();
+        assert_eq!(found, expect, "{fmtps:?}");
+        answer
+    };
+    for purpose in [Purpose::Publisher, Purpose::Subscriber] {
+        check(purpose, &["42e01f/1", "42001f/1", "4d001f/1"], &[96]);
+        check(purpose, &["42001f/1"], &[96]);
+        check(purpose, &["", "4d001f/1", "42001f/0", "f4001f/1", "42001f/2"], &[96, 97, 98]);
+        check(purpose, &["f4001f/1"], &[]);
+        check(purpose, &["42e01f/2"], &[]);
+    }
+    let can = |fmtps: &[&str], stream: &str, expect: Option<u8>| {
+        let answer = check(Purpose::Subscriber, fmtps, &[96, 97][..fmtps.len()]);
+        let found = answer.sections[0].payload_for(Codec::H264, stream);
+        assert_eq!(found.map(|payload| payload.payload_type), expect, "{fmtps:?} {stream}");
+    };
+    let (whole, cut) = ("profile-level-id=42e01f", "profile-level-id=42e01f;packetization-mode=1");
+    can(&["4d001f/0"], whole, Some(96));
+    can(&["4d001f/0"], cut, None);
+    can(&["4d001f/1"], whole, Some(96));
+    can(&["4d001f/1", "4d001f/0"], whole, Some(97));
+    can(&["4d001f/1"], "profile-level-id=f4001f;packetization-mode=1", None);
 }
 
 /// A section that is only bundled has port 0 in the offer; that is no rejection.

@@ -1,9 +1,11 @@
 //! Our offers, and what real browsers answered to them.
 
-use crate::peers::{DATA, capabilities, local, sample, subscriber_offer, track};
+use crate::peers::{
+    DATA, answer_with, capabilities, gated, local, sample, subscriber_offer, track,
+};
 use ringway_sdp::{
-    AcceptedAnswer, Codec, Kind, NegotiationError, OfferRequest, OfferSection, Origin, Purpose,
-    Rejection, Setup, accept_answer, build_offer,
+    AcceptedAnswer, Codec, Description, Feedback, Gates, Kind, NegotiationError, OfferRequest,
+    OfferSection, Origin, Purpose, Rejection, SendTrack, Setup, accept_answer, build_offer,
 };
 
 fn accept(round: u64, name: &str) -> Result<AcceptedAnswer, NegotiationError> {
@@ -111,9 +113,13 @@ fn answers_to_something_else_are_refused() {
     let found = accept_answer(&subscriber_offer(1), &answer, &capabilities);
     assert_eq!(found.map(|_| ()), Err(apart));
     let mut answer = sample("chromium-subscriber-answer-1");
-    answer.sections.iter_mut().for_each(|s| s.transport.setup = Some(Setup::Passive));
+    answer.sections.iter_mut().for_each(|s| s.transport.setup = Some(Setup::HoldConn));
     let found = accept_answer(&subscriber_offer(1), &answer, &capabilities);
-    assert_eq!(found.map(|_| ()), Err(NegotiationError::BothPassive));
+    assert_eq!(found.map(|_| ()), Err(NegotiationError::OnHold));
+    answer.sections.iter_mut().for_each(|s| s.transport.setup = Some(Setup::Passive));
+    let found = accept_answer(&subscriber_offer(1), &answer, &capabilities).unwrap();
+    assert_eq!(found.remote.is_begun_by_us(None), Ok(true));
+    assert_eq!(found.remote.is_begun_by_us(Some(false)), Err(NegotiationError::OtherRole));
 }
 
 #[test]
@@ -142,6 +148,52 @@ fn a_codec_that_the_client_must_not_have_cannot_be_offered() {
     let offer = build(&empty).unwrap();
     assert_eq!(offer.origin, Origin { session_id: u64::MAX >> 1, version: 1 });
     assert_eq!(offer.origin.next(), Origin { session_id: u64::MAX >> 1, version: 2 });
+}
+
+/// RED repairs itself: where it is sent, Opus is not sent again.
+#[test]
+fn opus_inside_red_is_not_asked_for_again() {
+    let check = |purpose, codecs: &[Codec], red: bool, nack: bool| {
+        let section = OfferSection {
+            mid: "0".to_owned(),
+            kind: Kind::Audio,
+            codecs: codecs.to_vec(),
+            track: Some(SendTrack { red, ..track("TR_a", 10) }),
+            stopped: false,
+        };
+        let offer = build_offer(&OfferRequest {
+            origin: Origin::new(1),
+            local: &local(),
+            capabilities: &capabilities(purpose),
+            data: DATA,
+            sections: &[section],
+            all_codecs: false,
+        });
+        let offer = offer.expect("an offer").to_string();
+        assert_eq!(offer.contains("a=rtcp-fb:111 nack\r\n"), nack, "{codecs:?} {red}");
+    };
+    let red = [Codec::Red, Codec::Opus];
+    check(Purpose::Subscriber, &red, true, false);
+    check(Purpose::Subscriber, &red, false, true);
+    check(Purpose::Subscriber, &[Codec::Opus], true, true);
+
+    let mut offer = sample("chromium-single-empty").to_string();
+    offer = offer.replace("a=rtcp-fb:111 ", "a=rtcp-fb:111 nack\r\na=rtcp-fb:111 ");
+    let offer = Description::parse(&offer).unwrap();
+    let sends: Vec<(String, SendTrack)> = [(0, true), (1, false)]
+        .map(|(mid, red)| (format!("{mid}"), SendTrack { red, ..track("TR_a", 10 + mid) }))
+        .to_vec();
+    let found = |gates: &Gates| {
+        let answer = answer_with(&offer, &gated(Purpose::Single, gates), &[], &sends).unwrap();
+        let audio = answer.description.sections.into_iter().take(3);
+        let nack = |section: ringway_sdp::Section| {
+            section.payload(111).unwrap().feedback.contains(Feedback::NACK)
+        };
+        audio.map(nack).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&Gates::default()), [false, true, true]);
+    let deaf = Gates { no_subscribe: vec![Codec::Red], ..Gates::default() };
+    assert_eq!(found(&deaf), [true, true, true], "it is unwrapped for this client");
 }
 
 /// pion takes the codecs of the first video for all that there will ever be.

@@ -57,6 +57,7 @@ pub(crate) fn local() -> LocalTransport {
         pwd: "0123456789abcdef0123456789".to_owned(),
         fingerprint: Fingerprint { algorithm: HashAlgorithm::Sha256, digest: (0..32).collect() },
         lite: true,
+        begins: None,
         candidates: host_candidates(
             &[address("192.0.2.9:7882"), address("[2001:db8::9]:7882")],
             &[address("192.0.2.9:7881")],
@@ -120,6 +121,7 @@ pub(crate) fn track(name: &str, ssrc: u32) -> SendTrack {
         ssrc,
         rtx_ssrc: Some(ssrc + 1),
         stereo: true,
+        red: false,
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn asks(ask: &Ask) -> Option<Vec<abi::CallCommand>> {
             lite: *lite,
             trailer: abi::Text::new(trailer)?,
         },
+        Ask::BeginDtls { transport } => abi::CallCommand::BeginDtls { transport: transport.0 },
         Ask::SetRemote { transport, ice, fingerprint } => abi::CallCommand::SetRemote {
             transport: transport.0,
             remote: credentials(ice)?,

@@ -86,6 +86,11 @@ impl Negotiation {
         [self.due_ms, waiting, repeat].into_iter().flatten().min()
     }
 
+    /// Something has changed that must not wait for more changes.
+    pub(super) fn hurry(&mut self) {
+        self.due_ms = Some(0);
+    }
+
     /// A section no longer carries its track.
     pub(super) fn leave_section(&mut self, mid: &str, single: bool) {
         if !single {
@@ -255,6 +260,9 @@ impl Session {
         let Ok(accepted) = accept_answer(offer, &answer, &peer.capabilities) else {
             return self.demand_reconnect();
         };
+        if accepted.remote.is_begun_by_us(peer.local.begins).is_err() {
+            return self.demand_reconnect();
+        }
         let asks = peer.take(accepted.remote, accepted.media);
         peer.theirs = Some(answer);
         self.outputs.extend(asks.into_iter().map(Output::Plane));
@@ -290,8 +298,13 @@ impl Session {
 
     /// Descriptions no longer fit: only a new session helps.
     pub(super) fn demand_reconnect(&mut self) {
+        self.break_off(LeaveAction::Reconnect);
+    }
+
+    /// Ends the session; the client does as it is told.
+    pub(super) fn break_off(&mut self, action: LeaveAction) {
         let reason = DisconnectReason::StateMismatch;
-        self.respond(translate::leave(&self.client, reason, LeaveAction::Reconnect));
+        self.respond(translate::leave(&self.client, reason, action));
         self.outputs.push_back(Output::HangUp);
         self.ask_room(Request::Leave { reason });
         self.over = true;

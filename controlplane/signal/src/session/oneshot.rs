@@ -174,7 +174,7 @@ impl Session {
             let stream = STREAM.to_owned();
             sends.push((
                 section.mid.clone(),
-                SendTrack { stream, track, ssrc, rtx_ssrc, stereo: !video },
+                SendTrack { stream, track, ssrc, rtx_ssrc, stereo: !video, red: false },
             ));
             let mid = section.mid.clone();
             self.slots.push(Slot { mid, ssrc, rtx_ssrc, section: None, track: None });
@@ -184,8 +184,10 @@ impl Session {
 
     fn can_fill(&self, section: &Section) -> bool {
         let capabilities = &self.publisher.capabilities;
-        let known = |payload| capabilities.find(section.kind, false, true, payload).is_some();
-        section.payloads.iter().any(known)
+        let kind = section.kind;
+        let exact = |payload| capabilities.find(kind, false, true, payload).is_some();
+        let close = |payload| capabilities.find_close(kind, false, true, payload).is_some();
+        section.payloads.iter().any(|payload| exact(payload) || close(payload))
     }
 
     pub(super) fn take_slots(&mut self, sections: &[NegotiatedSection], world: &dyn World) {

@@ -81,6 +81,7 @@ impl Peer {
                 pwd: ice.pwd,
                 fingerprint: basis.plane.fingerprint.clone(),
                 lite: basis.lite,
+                begins: None,
                 candidates: Vec::new(),
             },
             capabilities,
@@ -163,8 +164,13 @@ impl Peer {
         let (transport, fingerprint) = (self.key, remote.fingerprint.clone());
         let first = self.remote.is_none();
         let told = remote.candidates.clone();
-        self.remote = Some(remote);
         let mut asks = Vec::new();
+        if self.local.begins.is_none() {
+            let begins = remote.is_begun_by_us(None) == Ok(true);
+            self.local.begins = Some(begins);
+            asks.extend(begins.then_some(Ask::BeginDtls { transport }));
+        }
+        self.remote = Some(remote);
         if !same {
             asks.push(Ask::SetRemote { transport, ice, fingerprint });
         }

@@ -1,14 +1,17 @@
 //! Media that the client sends: its offers answered, its sections matched to announced tracks.
 
+use std::collections::BTreeMap;
+
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
 use ringway_room::calls::{
-    AudioFeature, Encryption, LayerMode, MediaMatch, MediaPublished, Request, TrackCodec,
-    TrackInfo, TrackKind, TrackSid, TrackSource as Origin, VideoLayer, VideoQuality,
+    AudioFeature, Encryption, LayerMode, LeaveAction, MediaMatch, MediaPublished, OfferedMedia,
+    Request, TrackCodec, TrackInfo, TrackKind, TrackSid, TrackSource as Origin, VideoLayer,
+    VideoQuality,
 };
 use ringway_sdp::{
     AnswerRequest, Codec, DataOptions, Description, Encodings, Kind, NegotiatedSection,
-    NegotiationError, Section, SectionWish, answer,
+    NegotiationError, ParseError, Reason, Section, SectionWish, answer,
 };
 
 use super::{Output, Session, TrackSource, World, peer};
@@ -43,9 +46,9 @@ impl Session {
         offered: &proto::SessionDescription,
         world: &dyn World,
     ) {
-        let Ok(offer) = Description::parse(&offered.sdp) else {
-            self.ignored.not_sdp += 1;
-            return;
+        let offer = match Description::parse(&offered.sdp) {
+            Ok(offer) => offer,
+            Err(error) => return self.refuse_offer(error),
         };
         match self.answer_offer(offer, Some(peer::DATA), world) {
             Ok(answered) => {
@@ -59,6 +62,17 @@ impl Session {
                 self.plan_repeat(now_ms);
             }
             Err(_) => self.demand_reconnect(),
+        }
+    }
+
+    /// What is no SDP at all is ignored, as by LiveKit. A client whose offer is only too long would
+    /// wait for the answer and learn nothing: it is told to begin anew, with fewer sections, unless
+    /// it began with this offer and would do it again.
+    fn refuse_offer(&mut self, error: ParseError) {
+        self.ignored.not_sdp += 1;
+        if matches!(error.reason, Reason::TooMany | Reason::TooLong) {
+            let first = self.publisher.theirs.is_none();
+            self.break_off(if first { LeaveAction::Disconnect } else { LeaveAction::Reconnect });
         }
     }
 
@@ -117,22 +131,32 @@ impl Session {
 
     /// Which codec each section should carry, and how.
     fn wishes(&self, offer: &Description, world: &dyn World) -> Vec<SectionWish> {
-        let mut claimed: Vec<TrackSid> = self.published.values().map(|one| one.track).collect();
+        let carried = self.published.iter().map(|(mid, one)| (mid.as_str(), one.track));
+        let mut carried: BTreeMap<&str, TrackSid> = carried.collect();
         let mut wishes = Vec::new();
         for section in &offer.sections {
             let Some(kind) = track_kind(section.kind) else { continue };
             if !section.direction.sends() || section.is_rejected() {
                 continue;
             }
-            let cid = cid_of_section(section);
-            let known = self.published.get(&section.mid).filter(|one| one.cid == cid);
-            let others: Vec<TrackSid> = match known {
-                Some(own) => claimed.iter().copied().filter(|sid| *sid != own.track).collect(),
-                None => claimed.clone(),
+            let mid = section.mid.as_str();
+            let mimes = if carried.contains_key(mid) { Vec::new() } else { mimes_of(section) };
+            let others = carried.iter().filter(|(other, _)| **other != mid);
+            let claimed: Vec<TrackSid> = others.map(|(_, track)| *track).collect();
+            let found = |cid: &str| {
+                let offered = OfferedMedia { cid, kind, mimes: &mimes, claimed: &claimed };
+                match world.match_media(&offered) {
+                    MediaMatch::Track(track) => Some((track.sid, wish(mid, cid, &track))),
+                    _ => None,
+                }
             };
-            let MediaMatch::Track(track) = world.match_media(&cid, kind, &others) else { continue };
-            claimed.push(track.sid);
-            wishes.push(wish(&section.mid, &cid, &track));
+            // A sender may give its section another name without announcing anything.
+            let before = || self.published.get(mid).and_then(|one| found(&one.cid));
+            let Some((track, wish)) = found(&cid_of_section(section)).or_else(before) else {
+                continue;
+            };
+            carried.insert(mid, track);
+            wishes.push(wish);
         }
         wishes
     }
@@ -145,7 +169,11 @@ impl Session {
         let before = known.map(|one| (one.track, one.cid == cid));
         let others = self.published.iter().filter(|(mid, _)| **mid != section.mid);
         let claimed: Vec<TrackSid> = others.map(|(_, one)| one.track).collect();
-        match (world.match_media(&cid, kind, &claimed), before) {
+        // The client sends the first codec of our answer.
+        let first = section.payloads.first().filter(|_| before.is_none());
+        let mimes: Vec<&str> = first.iter().map(|payload| payload.codec.mime()).collect();
+        let offered = OfferedMedia { cid: &cid, kind, mimes: &mimes, claimed: &claimed };
+        match (world.match_media(&offered), before) {
             (MediaMatch::Track(track), Some((old, _))) if old != track.sid => {
                 self.end_section(&section.mid);
                 self.publish(section, cid, &track);
@@ -172,10 +200,15 @@ impl Session {
     fn publish(&mut self, section: NegotiatedSection, cid: String, track: &TrackInfo) {
         self.unmatched.remove(&section.mid);
         let Some(payload) = section.payloads.first() else { return };
+        // Routes have payload types of one codec, so another codec is another source.
+        let codec = payload.codec;
+        if self.published.get(&section.mid).is_some_and(|one| one.add.codec != codec) {
+            self.drop_section(&section.mid);
+        }
         let known = self.published.get(&section.mid);
         let source = known.map(|one| one.source);
         let source = source.unwrap_or_else(|| SourceKey(self.random.key()));
-        let (codec, fmtp) = (payload.codec, payload.fmtp.clone());
+        let fmtp = payload.fmtp.clone();
         let announced = announced(track, &cid);
         let mode = announced.and_then(|announced| announced.mode);
         let encodings = ordered(&section.encodings);
@@ -287,6 +320,12 @@ fn cid_of_section(section: &Section) -> String {
 
 fn cid_of(section: &NegotiatedSection) -> String {
     section.msid.as_ref().map(cid_of_msid).unwrap_or_default()
+}
+
+/// The codecs that a section names.
+fn mimes_of(section: &Section) -> Vec<&'static str> {
+    let named = |codec: &Codec| section.payloads.iter().any(|payload| payload.is(codec.name()));
+    Codec::ALL.into_iter().filter(named).map(Codec::mime).collect()
 }
 
 /// The track id, or the stream id of clients that leave the former out.

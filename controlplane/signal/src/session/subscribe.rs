@@ -33,6 +33,8 @@ pub(super) struct Subscription {
     told: Option<Codec>,
     /// For a client that must be told of another stream than last time.
     again: Option<u32>,
+    /// The codec that its stream has carried.
+    carried: Option<Codec>,
 }
 
 /// Tracks that the client was subscribed to before, as far as that matters.
@@ -94,6 +96,7 @@ impl Subscription {
             ssrc: self.ssrc,
             rtx_ssrc: self.rtx_ssrc,
             stereo: track.stereo,
+            red: Codec::named(&track.mime_type) == Some(Codec::Red),
         }
     }
 }
@@ -129,6 +132,7 @@ impl Session {
             preferred: None,
             told: None,
             again,
+            carried: None,
         };
         self.subscriptions.insert(track, subscription);
         if self.one_shot {
@@ -410,10 +414,37 @@ impl Session {
                 None => self.fail(track, SubscriptionError::CodecUnsupported),
             };
         };
-        if now != Some(source.source) {
+        let carries = carried_by(source.codec, numbers);
+        let changes = subscription.carried.is_some_and(|carried| carried != carries);
+        if changes && !self.client.takes_codec_changes() {
+            self.renew(track);
+        } else if now != Some(source.source) {
             self.add_route(track, &source, numbers);
         }
         self.tell_codec(track, source.codec);
+    }
+
+    /// The client must not see its stream change to another codec: it loses this one, and gets one
+    /// in another section with the next negotiation, which is due at once.
+    fn renew(&mut self, track: TrackSid) {
+        let ssrc = self.fresh_ssrc();
+        let rtx_ssrc = self.random.ssrc(|taken| taken == ssrc);
+        let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
+        subscription.ssrc = ssrc;
+        subscription.rtx_ssrc = subscription.rtx_ssrc.map(|_| rtx_ssrc);
+        subscription.carried = None;
+        subscription.section = None;
+        let (mid, routed) = (subscription.mid.take(), subscription.routed.take());
+        if let Some(Routed { route, .. }) = routed {
+            self.ask_plane(Ask::RemoveRoute { route });
+        }
+        if let Some(mid) = mid {
+            self.negotiation.leave_section(&mid, self.single);
+        }
+        if !self.single && !self.give_section(track) {
+            return self.fail(track, SubscriptionError::Unknown);
+        }
+        self.negotiation.hurry();
     }
 
     /// Says which codec the client receives, or would if it were sent.
@@ -431,7 +462,7 @@ impl Session {
     /// Routes a track from this source, in place of another one if it has one.
     fn add_route(&mut self, track: TrackSid, source: &TrackSource, numbers: Numbers) {
         let transport = self.subscriber.as_ref().unwrap_or(&self.publisher).key;
-        let TrackSource { source, shard: home, kind, .. } = *source;
+        let TrackSource { source, shard: home, kind, codec, .. } = *source;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let Some(section) = &subscription.section else { return };
         let trailers = !subscription.info.track.packet_trailer_features.is_empty();
@@ -462,6 +493,7 @@ impl Session {
             announce: self.client.hears_by_packets(),
         };
         subscription.routed = Some(Routed { route, source });
+        subscription.carried = Some(carried_by(codec, numbers));
         let first = !std::mem::replace(&mut subscription.reported, true);
         if let Some(route) = before {
             self.ask_plane(Ask::RemoveRoute { route });
@@ -507,6 +539,11 @@ pub(super) fn numbers_of(
 /// codec at any time, sound has what was announced.
 fn has_choice(track: &TrackInfo) -> bool {
     track.kind == TrackKind::Video || track.codecs.len() > 1
+}
+
+/// The codec that a route with these numbers shows to the client.
+fn carried_by(codec: Codec, numbers: Numbers) -> Codec {
+    if codec == Codec::Red && numbers.red.is_none() { Codec::Opus } else { codec }
 }
 
 /// The codecs that a subscriber of this track must know one of, the publisher's first one first.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use ringway_room::calls::{
     Admission, ClientInfo, DisconnectReason, Encryption, Grants, Joined, MediaMatch, Notice,
-    ParticipantInfo, ParticipantKind, ParticipantSid, ParticipantState, Request, RoomInfo, RoomSid,
-    RouteSettings, Subscribe, TrackCodec, TrackInfo, TrackKind, TrackSid,
+    OfferedMedia, ParticipantInfo, ParticipantKind, ParticipantSid, ParticipantState, Request,
+    RoomInfo, RoomSid, RouteSettings, Subscribe, TrackCodec, TrackInfo, TrackKind, TrackSid,
 };
 use ringway_signal::client::Client;
 use ringway_signal::join::Join;
@@ -25,12 +25,16 @@ use ringway_signal::{Output, Session, Settings, Start, TrackSource, World, proto
 #[derive(Default)]
 pub(crate) struct Around {
     pub(crate) matches: HashMap<String, Arc<TrackInfo>>,
+    /// What a section of an unknown cid is that names this codec.
+    pub(crate) backups: HashMap<&'static str, Arc<TrackInfo>>,
     pub(crate) sources: HashMap<TrackSid, Vec<TrackSource>>,
 }
 
 impl World for Around {
-    fn match_media(&self, cid: &str, _: TrackKind, _: &[TrackSid]) -> MediaMatch {
-        self.matches.get(cid).cloned().map_or(MediaMatch::Unknown, MediaMatch::Track)
+    fn match_media(&self, offered: &OfferedMedia<'_>) -> MediaMatch {
+        let guess = || offered.mimes.iter().find_map(|mime| self.backups.get(*mime));
+        let found = self.matches.get(offered.cid).or_else(guess);
+        found.cloned().map_or(MediaMatch::Unknown, MediaMatch::Track)
     }
 
     fn sources(&self, track: TrackSid) -> Vec<TrackSource> {

@@ -31,7 +31,7 @@ pub struct TransportConfig {
     pub ice: IceAgent,
     /// Our certificate and choices; one for the process.
     pub dtls: DtlsContext,
-    /// The server waits (`a=setup:passive`); clients of the load generator begin.
+    /// The server waits (`a=setup:passive`), the client begins; see [`Transport::begin_dtls`].
     pub dtls_role: DtlsRole,
 }
 
@@ -86,6 +86,22 @@ impl Transport {
             }
             self.verify();
         }
+    }
+
+    /// Makes this end the DTLS client, as the peer waits for one to begin: at once if there is a
+    /// path, else with the first one. Too late when the peer has begun.
+    pub fn begin_dtls(&mut self) {
+        if self.state == State::Connecting
+            && self.dtls.become_client()
+            && self.ice.selected().is_some()
+        {
+            self.dtls.begin();
+        }
+    }
+
+    /// Which end of DTLS this is.
+    pub fn dtls_role(&self) -> DtlsRole {
+        self.dtls.role()
     }
 
     /// An address of the peer from signalling; a lite agent needs none.

@@ -1,6 +1,6 @@
 //! What transports live through: bad networks, restarts, changes of network, and their end.
 
-use ringway_proto::dtls::HashAlgorithm;
+use ringway_proto::dtls::{DtlsRole, HashAlgorithm};
 use ringway_proto::ice::{IceAgent, IceCredentials};
 use ringway_proto::srtp::SrtpProfile;
 use ringway_proto::transport::{
@@ -8,8 +8,8 @@ use ringway_proto::transport::{
 };
 
 use crate::net::{
-    MS, Net, SECOND, Side, Weather, credentials, fingerprint, full_agent, full_agent_behind_nat,
-    other_fingerprint, to_client, to_server,
+    MS, Net, SECOND, Side, Weather, client_as, credentials, fingerprint, full_agent,
+    full_agent_behind_nat, other_fingerprint, to_client, to_server,
 };
 
 fn lite() -> IceAgent {
@@ -36,6 +36,49 @@ fn connects_and_carries_media_both_ways() {
         assert!(net.at_server.iter().all(|(_, packet)| packet.ends_with(b"sound")));
         assert_eq!(net.dropped, []);
     }
+}
+
+/// `a=setup:passive`: the client waits for the server's ClientHello. Whether signalling says so
+/// before or after the client's first check, the server begins over the path of that check.
+#[test]
+fn who_waits_is_spoken_to() {
+    for (agent, late) in
+        [(lite(), false), (lite(), true), (full_agent(), false), (full_agent(), true)]
+    {
+        let mut net = Net::strangers(5, agent);
+        net.client = client_as(5, DtlsRole::Server);
+        net.client.set_remote(net.now_ns, &credentials("server"), fingerprint(Side::Server));
+        net.client.add_remote_candidate(to_server(0));
+        if late {
+            net.run(SECOND / 2);
+            assert!(!net.client.is_connected() && !net.server.is_connected());
+        }
+        net.server.begin_dtls();
+        net.server.set_remote(net.now_ns, &credentials("client"), fingerprint(Side::Client));
+        net.weather.loss_percent = 10;
+        net.run(10 * SECOND);
+        net.weather.loss_percent = 0;
+        assert!(net.client.is_connected() && net.server.is_connected(), "late: {late}");
+        assert_eq!(net.server.dtls_role(), DtlsRole::Client);
+        for index in 0..10 {
+            net.send_rtp(Side::Client, index);
+            net.send_rtp(Side::Server, index);
+        }
+        net.run(SECOND);
+        assert_eq!((net.at_client.len(), net.at_server.len()), (10, 10));
+        // It is what it is by now.
+        net.server.begin_dtls();
+        assert!(net.server.is_connected());
+    }
+}
+
+/// A client that said it would wait, and begins: nobody is served, and nothing else happens.
+#[test]
+fn two_clients_of_dtls_do_not_connect() {
+    let mut net = Net::new(6, lite());
+    net.server.begin_dtls();
+    net.run(60 * SECOND);
+    assert!(net.client.is_ended() && net.server.is_ended());
 }
 
 #[test]

@@ -100,9 +100,14 @@ pub(crate) fn server(ice: IceAgent) -> Transport {
 }
 
 pub(crate) fn client(seed: u64) -> Transport {
+    client_as(seed, DtlsRole::Client)
+}
+
+/// A client that may leave it to the server to begin.
+pub(crate) fn client_as(seed: u64, dtls_role: DtlsRole) -> Transport {
     let ice = IceAgent::client(&credentials("client"), seed);
     let dtls = contexts()[Side::Client as usize].clone();
-    Transport::new(TransportConfig { ice, dtls, dtls_role: DtlsRole::Client })
+    Transport::new(TransportConfig { ice, dtls, dtls_role })
 }
 
 pub(crate) fn full_agent() -> IceAgent {

@@ -72,6 +72,7 @@ impl Calls {
             CallCommand::OpenTransport { transport, local, lite, trailer } => {
                 self.open_transport(now, transport, &local, lite, trailer)
             }
+            CallCommand::BeginDtls { transport } => self.begin_dtls(transport),
             CallCommand::SetRemote { transport, remote, fingerprint } => {
                 self.set_remote(now, transport, &remote, &fingerprint)
             }
@@ -210,6 +211,14 @@ impl Calls {
         self.disturb(id.slot);
         self.session_of.insert(key, id);
         self.by_ufrag.insert(local.ufrag.as_bytes().into(), id);
+        Ok(())
+    }
+
+    fn begin_dtls(&mut self, key: u64) -> Result<(), Refusal> {
+        let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
+        let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
+        session.transport.begin_dtls();
+        self.mark_dirty(id);
         Ok(())
     }
 

@@ -132,7 +132,7 @@ impl Calls {
             DataOpening::Negotiated => Opening::Negotiated,
         };
         if session.transport.is_connected() {
-            end.connect(now);
+            end.connect(now, session.transport.dtls_role());
             self.mark_dirty(id);
         }
         if moved != spec.room {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ringway_abi::call::data_rights;
 use ringway_abi::counters::Counter;
+use ringway_proto::dtls::DtlsRole;
 use ringway_proto::sctp::{Association, Incoming, Label, Opening};
 
 use crate::clock::Now;
@@ -99,10 +100,14 @@ impl DataEnd {
         self.rights & right != 0
     }
 
-    /// DTLS is up.
-    pub(super) fn connect(&mut self, now: Now) {
+    /// DTLS is up, with this end in this role.
+    pub(super) fn connect(&mut self, now: Now, role: DtlsRole) {
+        let opening = match (self.opening, role) {
+            (Opening::Ours, DtlsRole::Client) => Opening::OursAsClient,
+            (opening, _) => opening,
+        };
         if self.association.is_none() && !self.ended && self.room != 0 {
-            self.association = Some(Association::new(now.mono_ns, self.opening));
+            self.association = Some(Association::new(now.mono_ns, opening));
         }
     }
 

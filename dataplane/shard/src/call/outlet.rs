@@ -166,7 +166,7 @@ impl Calls {
             }
             if let (TransportEvent::Connected { .. }, Some(end)) = (&event, &mut session.data) {
                 data_came = true;
-                end.connect(now);
+                end.connect(now, session.transport.dtls_role());
             }
             let path = session.transport.send_path();
             session.target = path.and_then(|path| socket_of(sockets, &path));

@@ -53,6 +53,31 @@ fn nothing_connects_before_its_steps_come_back() {
     assert_eq!(connected(&world), [1, 2, 3]);
 }
 
+/// A peer that waits is spoken to, whoever does the handshakes; media goes both ways.
+#[test]
+fn peers_that_wait_are_spoken_to() {
+    for handed_out in [false, true] {
+        let mut world = World::strangers(1);
+        if handed_out {
+            world.calls.hand_out_handshakes();
+        }
+        world.open_waiting(2);
+        finish(&mut world, false);
+        assert_eq!(connected(&world), [1, 2], "handed out: {handed_out}");
+        world.ask(CallCommand::AddSource(source(10, 2, SourceKind::Audio, 500)));
+        world.ask(CallCommand::AddRoute(route(20, 10, 1, OPUS, 900)));
+        world.ask(CallCommand::AddSource(source(11, 1, SourceKind::Audio, 600)));
+        world.ask(CallCommand::AddRoute(route(21, 11, 2, OPUS, 901)));
+        world.send(2, &rtp(OPUS, 500, 7, 960, b"sound"));
+        world.send(1, &rtp(OPUS, 600, 7, 960, b"sound"));
+        world.pass(50);
+        for key in [1, 2] {
+            let packets = world.peer(key).take_packets();
+            assert!(packets.iter().any(|packet| packet.ends_with(b"sound")), "{key}");
+        }
+    }
+}
+
 #[test]
 fn a_step_of_a_transport_that_is_gone_is_forgotten() {
     let mut world = World::strangers(0);

@@ -75,10 +75,26 @@ impl Peer {
         Self::towards(key, now_ns, server_address(), *contexts()[0].fingerprint())
     }
 
+    /// A client that waits for the shard to begin DTLS.
+    pub(crate) fn waiting(key: u64, now_ns: u64) -> Self {
+        let wanted = *contexts()[0].fingerprint();
+        Self::with_role(key, now_ns, server_address(), wanted, DtlsRole::Server)
+    }
+
     /// A client of the server at `server` that has the certificate with that fingerprint.
     pub(crate) fn towards(key: u64, now_ns: u64, server: SocketAddr, wanted: Fingerprint) -> Self {
+        Self::with_role(key, now_ns, server, wanted, DtlsRole::Client)
+    }
+
+    fn with_role(
+        key: u64,
+        now_ns: u64,
+        server: SocketAddr,
+        wanted: Fingerprint,
+        dtls_role: DtlsRole,
+    ) -> Self {
         let ice = IceAgent::client(&credentials(key, "client"), key);
-        let (dtls, dtls_role) = (contexts()[1].clone(), DtlsRole::Client);
+        let dtls = contexts()[1].clone();
         let mut transport = Transport::new(TransportConfig { ice, dtls, dtls_role });
         transport.set_remote(now_ns, &credentials(key, "server"), wanted);
         transport.add_remote_candidate(Path {

@@ -179,6 +179,14 @@ impl World {
         world
     }
 
+    /// Opens transport `key` with a client that waits for the shard to begin DTLS.
+    pub(crate) fn open_waiting(&mut self, transport: u64) {
+        self.open(transport);
+        self.ask(CallCommand::BeginDtls { transport });
+        let now_ns = self.now.mono_ns;
+        *self.peer(transport) = Peer::waiting(transport, now_ns);
+    }
+
     /// Opens transport `key` with a client that wants to connect.
     pub(crate) fn open(&mut self, transport: u64) {
         let local = abi_credentials(transport, "server");

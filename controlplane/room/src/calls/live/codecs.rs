@@ -67,6 +67,11 @@ pub(super) fn add_codecs(config: &Config, info: &mut TrackInfo, added: &[Announc
         match at {
             Some(at) => {
                 let known = &mut info.codecs[at];
+                if known.cid != codec.cid && !known.cid.is_empty() {
+                    // Sent anew: its media is yet to come.
+                    known.mid.clear();
+                    known.sdp_cid.clear();
+                }
                 known.cid = codec.cid;
                 known.layers = codec.layers;
                 known.mode = codec.mode;

@@ -11,8 +11,8 @@ use super::subscribe::Subscription;
 use super::track::PendingTrack;
 use crate::calls::{
     Attributes, ClientInfo, ConnectionQuality, DataBlob, DataTrackInfo, DisconnectReason, Grants,
-    Join, MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, RoomConfig,
-    TokenClaims, TrackInfo, TrackKind, TrackSettings,
+    Join, ParticipantInfo, ParticipantKind, ParticipantState, Permission, RoomConfig, TokenClaims,
+    TrackInfo, TrackSettings,
 };
 use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
@@ -256,32 +256,6 @@ impl LiveParticipant {
             room_config: self.room_config.clone(),
             room_preset: self.room_preset.clone(),
             ttl_s: u32::try_from(left_s).unwrap_or(u32::MAX).max(TOKEN_TTL_MIN_S),
-        }
-    }
-
-    /// See [`crate::calls::Calls::match_media`], for tracks that are not published yet.
-    pub(super) fn match_pending(
-        &self,
-        cid: &str,
-        kind: TrackKind,
-        claimed: &[TrackSid],
-    ) -> MediaMatch {
-        if self.abandoned.iter().any(|gone| gone == cid) {
-            return MediaMatch::Abandoned;
-        }
-        let free = |pending: &&PendingTrack| {
-            !pending.queued && pending.front().is_some_and(|info| !claimed.contains(&info.sid))
-        };
-        let called = self.pending.iter().filter(free).find(|pending| pending.is_called(cid));
-        // A browser may change a track's id when it is added to the connection.
-        let of_kind = || {
-            let is_of_kind =
-                |pending: &&PendingTrack| pending.front().is_some_and(|info| info.kind == kind);
-            self.pending.iter().filter(free).find(is_of_kind)
-        };
-        match called.or_else(of_kind).and_then(PendingTrack::front) {
-            Some(info) => MediaMatch::Track(Arc::new(info.clone())),
-            None => MediaMatch::Unknown,
         }
     }
 }

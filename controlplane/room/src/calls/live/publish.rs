@@ -124,6 +124,7 @@ impl LiveRoom {
             return Err((RequestReason::NotFound, "no such track to add codecs to"));
         };
         let config = turn.config;
+        track.codecs_since_ms = turn.now_ms;
         track.change(turn, |info| codecs::add_codecs(config, info, &add.codecs));
         let info = track.info.as_ref().clone();
         self.track_changed(turn, sid, true);
@@ -164,6 +165,7 @@ impl LiveRoom {
                 subscribers: IndexSet::new(),
                 heard: false,
                 level: None,
+                codecs_since_ms: turn.now_ms,
                 regressed: None,
             },
         );

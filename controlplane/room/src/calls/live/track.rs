@@ -24,6 +24,8 @@ pub(super) struct LiveTrack {
     /// How loud it is, while somebody speaks.
     pub(super) level: Option<f32>,
     pub(super) demand: Demand,
+    /// When its codecs were announced last.
+    pub(super) codecs_since_ms: u64,
     /// The backup codec that everybody receives by now, of the track's codecs.
     pub(super) regressed: Option<usize>,
 }

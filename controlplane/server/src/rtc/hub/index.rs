@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use ringway_room::calls::{Calls, MediaMatch, ParticipantSid, TrackKind, TrackSid};
+use ringway_room::calls::{Calls, MediaMatch, OfferedMedia, ParticipantSid, TrackSid};
 use ringway_signal::plane::{Ask, RouteKey, SourceKey, TransportKey};
 use ringway_signal::{TrackSource, World};
 
@@ -95,8 +95,8 @@ pub(super) struct View<'a> {
 }
 
 impl World for View<'_> {
-    fn match_media(&self, cid: &str, kind: TrackKind, claimed: &[TrackSid]) -> MediaMatch {
-        self.calls.match_media(self.participant, cid, kind, claimed)
+    fn match_media(&self, offered: &OfferedMedia<'_>) -> MediaMatch {
+        self.calls.match_media(self.participant, offered)
     }
 
     fn sources(&self, track: TrackSid) -> Vec<TrackSource> {
