@@ -374,7 +374,7 @@ impl Calls {
                     self.end_if_idle(now_ms, room);
                     continue;
                 }
-                Timer::Batch(room) | Timer::RoomUpdate(room) => Some(room),
+                Timer::Batch(room) | Timer::RoomUpdate(room) | Timer::Quality(room) => Some(room),
                 Timer::Active(sid)
                 | Timer::Departure(sid)
                 | Timer::Refresh(sid)

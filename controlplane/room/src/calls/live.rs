@@ -60,6 +60,7 @@ pub(crate) struct LiveRoom {
     batch: IndexMap<String, Arc<ParticipantInfo>>,
     batch_armed: bool,
     update_armed: bool,
+    quality_armed: bool,
     departed: VecDeque<Departed>,
     /// When the last of those left who are no longer in `departed`.
     forgotten_ms: Option<u64>,
@@ -110,6 +111,7 @@ impl LiveRoom {
             batch: IndexMap::new(),
             batch_armed: false,
             update_armed: false,
+            quality_armed: false,
             departed: VecDeque::new(),
             forgotten_ms: None,
             speakers: HashMap::new(),
@@ -278,6 +280,7 @@ impl LiveRoom {
                     self.send_room_update(turn);
                 }
             }
+            Timer::Quality(_) => self.check_quality(turn),
             Timer::Active(sid) => self.check_active(turn, sid),
             Timer::Departure(sid) => self.check_departure(turn, sid),
             Timer::Refresh(sid) => self.refresh_token(turn, sid),

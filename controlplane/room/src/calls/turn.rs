@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Batch(RoomSid),
     /// A room's changed counts go out.
     RoomUpdate(RoomSid),
+    /// A room looks at how well everybody is connected.
+    Quality(RoomSid),
     /// A participant must have become active.
     Active(ParticipantSid),
     /// A participant's media must have come back.

@@ -20,8 +20,8 @@ fn two_hundred_come_into_a_room_of_two_hundred() {
         house.pass(10);
     }
     house.pass(10_000);
-    // Per newcomer a token and a fact; per 3 s one batch; per 5 s one room update.
-    assert!(house.effects <= 2 * PEOPLE + 8, "{}", house.effects);
+    // Per newcomer a token, a fact and its quality; per 3 s one batch; per 5 s one room update.
+    assert!(house.effects <= 3 * PEOPLE + 8, "{}", house.effects);
     let heard = house.heard(quiet[0]);
     assert!(heard.len() <= 6, "{}", heard.len());
     let shared = |notice: &Notice| match notice {

@@ -153,6 +153,42 @@ fn quality_is_told_when_it_changes() {
 }
 
 #[test]
+fn who_is_not_measured_is_connected_well() {
+    use ConnectionQuality::{Excellent, Poor};
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    let waiting = house.join(wish("waiting")).expect("admitted").participant.sid;
+    house.pass(4_999);
+    assert!(grades(&house.heard(ann)).is_empty(), "with the next round");
+    house.pass(1);
+    assert_eq!(grades(&house.heard(ann)), [(ann, Excellent)], "who is alone");
+    assert!(grades(&house.heard(waiting)).is_empty(), "not before its media is up");
+    house.pass(20_000);
+    assert!(grades(&house.heard(ann)).is_empty(), "told once");
+
+    // Who publishes muted, to those who receive it.
+    let track = house.publish(ann, AddTrack { muted: true, ..microphone("mic") });
+    house.hush();
+    let bob = house.enter("bob");
+    assert_eq!(grades(&house.heard(bob)), [(ann, Excellent)], "who begins to receive is told");
+    house.pass(5_000);
+    assert_eq!(grades(&house.heard(bob)), [(bob, Excellent)]);
+    assert!(grades(&house.heard(ann)).is_empty(), "ann receives nothing from bob");
+
+    // What made it bad is muted: nothing bad is left.
+    house.ask(ann, Request::SetMuted { track, muted: false });
+    quality(&mut house, &[(ann, track, 1000)]);
+    assert_eq!(grades(&house.heard(bob)), [(ann, Poor)]);
+    house.pass(10_000);
+    assert!(grades(&house.heard(bob)).is_empty(), "still bad, as far as anybody knows");
+    house.ask(ann, Request::SetMuted { track, muted: true });
+    house.pass(5_000);
+    assert_eq!(grades(&house.heard(bob)), [(ann, Excellent)]);
+    house.pass(60_000);
+    assert!(grades(&house.heard(bob)).is_empty(), "told once");
+}
+
+#[test]
 fn who_pretends_to_speak_is_told_as_a_speaker_for_a_while() {
     let mut house = House::new(Config::default());
     let (ann, bob) = (house.enter("ann"), house.enter("bob"));

@@ -129,6 +129,7 @@ impl LiveRoom {
         }
         participant.state = ParticipantState::Active;
         participant.touch();
+        self.arm_quality(turn);
         self.announce(turn, sid, false);
         if let Some(info) = self.participant_info(sid) {
             let room = self.share_info();

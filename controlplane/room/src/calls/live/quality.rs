@@ -7,10 +7,11 @@ use indexmap::IndexSet;
 
 use super::speakers::{CHUNK, chosen};
 use super::{LiveParticipant, LiveRoom};
-use crate::calls::turn::Turn;
+use crate::calls::turn::{Timer, Turn};
 use crate::calls::{
     ConnectionQuality, ConnectionQualityInfo, Notice, TrackInfo, TrackKind, TrackQuality,
 };
+use crate::id::ParticipantSid;
 
 const BEST: f64 = 100.0;
 /// LiveKit's floor for media that flows: below it a client believes that it is cut off, and some
@@ -23,6 +24,8 @@ const POOR: f64 = 40.0;
 /// How fast a score rises, and falls. LiveKit's: bad news first.
 const RISE: f64 = 0.4;
 const FALL: f64 = 0.8;
+/// LiveKit's pause between two looks at everybody.
+const ROUND_MS: u64 = 5_000;
 
 impl LiveRoom {
     /// Tracks travelled like this in the last window.
@@ -48,14 +51,39 @@ impl LiveRoom {
             let weight = if now < *score { FALL } else { RISE };
             *score = (weight * now + (1.0 - weight) * *score).clamp(WORST, BEST);
         }
-        let mut changed = Vec::new();
-        for sid in concerned {
-            let Some(participant) = self.participants.get_mut(&sid) else { continue };
-            let quality = Some(grade(participant.score()));
-            if participant.is_active() && participant.quality != quality {
-                participant.quality = quality;
+        self.regrade(turn, concerned);
+    }
+
+    /// Wishes for the next look at everybody.
+    pub(super) fn arm_quality(&mut self, turn: &mut Turn<'_>) {
+        if !std::mem::replace(&mut self.quality_armed, true) {
+            turn.after(ROUND_MS, Timer::Quality(self.sid()));
+        }
+    }
+
+    /// Looks at those too of whom nothing is measured: who is alone, listens to silence or is muted
+    /// is connected well as far as anybody knows, and clients that hear nothing show nothing.
+    pub(super) fn check_quality(&mut self, turn: &mut Turn<'_>) {
+        self.quality_armed = false;
+        let everybody: Vec<_> = self.participants.keys().copied().collect();
+        self.regrade(turn, everybody);
+    }
+
+    /// Tells whose connection is another one than was told. Who is not connected well is looked at
+    /// again, since tracks that end or are muted may take the reason with them.
+    fn regrade(&mut self, turn: &mut Turn<'_>, of: impl IntoIterator<Item = ParticipantSid>) {
+        let (mut changed, mut impaired) = (Vec::new(), false);
+        for sid in of {
+            let participant = self.participants.get_mut(&sid).filter(|p| p.is_active());
+            let Some(participant) = participant else { continue };
+            let quality = grade(participant.score());
+            impaired |= quality != ConnectionQuality::Excellent;
+            if participant.quality.replace(quality) != Some(quality) {
                 changed.extend(participant.quality_info());
             }
+        }
+        if impaired {
+            self.arm_quality(turn);
         }
         self.send_quality(turn, &changed);
     }
