@@ -149,6 +149,16 @@ fn settings_become_layers() {
     // Two layers, as a small camera has.
     check(quality(VideoQuality::High), |add| add.layers.truncate(2), layer(1));
     check(quality(VideoQuality::Low), |add| drop(add.layers.remove(0)), layer(0));
+    check(size(640, 360), |add| drop(add.layers.remove(0)), layer(0));
+    check(size(1280, 720), |add| drop(add.layers.remove(0)), layer(1));
+    // A low and a high one, as ingress and the command line have them.
+    let outer = |add: &mut AddTrack| drop(add.layers.remove(1));
+    check(size(320, 180), outer, layer(0));
+    check(size(640, 360), outer, layer(1));
+    check(size(1280, 720), outer, layer(1));
+    check(quality(VideoQuality::Low), outer, layer(0));
+    check(quality(VideoQuality::Medium), outer, layer(1));
+    check(quality(VideoQuality::High), outer, layer(1));
     let fps = |fps| TrackSettings { fps, ..TrackSettings::default() };
     check(fps(7), |_| (), RouteSettings { max_temporal: 0, ..full });
     check(fps(15), |_| (), RouteSettings { max_temporal: 1, ..full });

@@ -30,6 +30,7 @@ pub(super) fn target(info: &TrackInfo, codec: usize, settings: &TrackSettings) -
         quality = for_size(info, layers, settings.width, settings.height);
     }
     let off = settings.disabled || quality == VideoQuality::Off;
+    let spatial = spatial(layers, quality);
     let screen = info.source == TrackSource::ScreenShare;
     let priority = match settings.priority {
         0 if screen => u8::MAX,
@@ -37,10 +38,14 @@ pub(super) fn target(info: &TrackInfo, codec: usize, settings: &TrackSettings) -
         said => u8::try_from(said).unwrap_or(u8::MAX),
     };
     Target {
-        quality: if off { VideoQuality::Off } else { quality },
+        quality: match off {
+            true => VideoQuality::Off,
+            // The publisher is asked for the layer that is sent, whatever it calls that.
+            false => layers.get(usize::from(spatial)).map_or(quality, |layer| layer.quality),
+        },
         route: RouteSettings {
             paused: off,
-            max_spatial: if off { 0 } else { spatial(layers, quality) },
+            max_spatial: if off { 0 } else { spatial },
             max_temporal: temporal(settings.fps),
             priority,
         },
@@ -56,27 +61,32 @@ fn layers_of(info: &TrackInfo, codec: usize) -> &[VideoLayer] {
 
 /// The lowest quality that is large enough.
 fn for_size(info: &TrackInfo, layers: &[VideoLayer], width: u32, height: u32) -> VideoQuality {
+    const QUALITIES: [VideoQuality; 3] =
+        [VideoQuality::Low, VideoQuality::Medium, VideoQuality::High];
     if info.height == 0 {
         return VideoQuality::High;
     }
     let portrait = info.width < info.height;
-    let (full, mut wanted) = if portrait { (info.width, width) } else { (info.height, height) };
-    let mut sizes = vec![DEFAULT_HEIGHTS[0], DEFAULT_HEIGHTS[1], full];
-    if layers.first().is_some_and(|layer| layer.height > 0) {
-        sizes = layers.iter().map(|layer| layer.height).collect();
-        sizes.sort_unstable();
-        wanted = height;
+    let (full, wanted) = if portrait { (info.width, width) } else { (info.height, height) };
+    if layers.first().is_none_or(|layer| layer.height == 0) {
+        let sizes = [DEFAULT_HEIGHTS[0], DEFAULT_HEIGHTS[1], full];
+        return QUALITIES[lowest_enough(&sizes, wanted)];
     }
+    let mut sizes: Vec<_> = layers.iter().map(|layer| (layer.height, layer.quality)).collect();
+    sizes.sort_unstable();
+    let heights: Vec<u32> = sizes.iter().map(|(height, _)| *height).collect();
+    // LiveKit takes the place among the sizes for the quality, and so never gives the better one of
+    // a middle and a high layer to who asks by size.
+    sizes[lowest_enough(&heights, height)].1
+}
+
+/// Which of `sizes`, the smallest first, suffices for what is `wanted`.
+fn lowest_enough(sizes: &[u32], wanted: u32) -> usize {
     let enough = u64::from(wanted) * TOLERANCE_PERMILLE / 1000;
     // Of layers of the same size the last is the best one.
     let fits =
         |(i, size): (usize, &u32)| u64::from(*size) >= enough && sizes.get(i + 1) != Some(size);
-    let index = sizes.iter().enumerate().position(fits).unwrap_or(sizes.len() - 1);
-    match index {
-        0 => VideoQuality::Low,
-        1 => VideoQuality::Medium,
-        _ => VideoQuality::High,
-    }
+    sizes.iter().enumerate().position(fits).unwrap_or(sizes.len() - 1)
 }
 
 /// Where the layer of `quality` stands among the layers, the lowest is 0.
@@ -85,9 +95,10 @@ fn spatial(layers: &[VideoLayer], quality: VideoQuality) -> u8 {
         // Nobody said what there is: layers are named by their qualities.
         return quality.number().clamp(0, LAYERS_MAX as i32 - 1) as u8;
     }
-    let exact = layers.iter().position(|layer| layer.quality == quality);
-    let below = || layers.iter().rposition(|layer| layer.quality <= quality);
-    exact.or_else(below).unwrap_or(0).min(LAYERS_MAX - 1) as u8
+    // As LiveKit has it: of low and high, who wants the middle gets high; what exceeds all layers
+    // gets the best.
+    let enough = layers.iter().position(|layer| layer.quality >= quality);
+    enough.unwrap_or(layers.len() - 1).min(LAYERS_MAX - 1) as u8
 }
 
 /// The lowest temporal layer that has enough pictures, if each layer has half of the next one's.
