@@ -83,7 +83,7 @@ impl LiveRoom {
     /// An empty room.
     pub(crate) fn new(turn: &mut Turn<'_>, name: String, shard: Option<u16>) -> Self {
         let config = turn.config;
-        let info = RoomInfo {
+        let mut info = RoomInfo {
             sid: RoomSid::from_random(turn.random.bytes()),
             name,
             empty_timeout_s: config.empty_timeout_s,
@@ -94,10 +94,11 @@ impl LiveRoom {
             num_participants: 0,
             num_publishers: 0,
             active_recording: false,
-            min_playout_delay_ms: config.min_playout_delay_ms,
-            max_playout_delay_ms: config.max_playout_delay_ms,
+            min_playout_delay_ms: 0,
+            max_playout_delay_ms: 0,
             sync_streams: config.sync_streams,
         };
+        info.set_playout_delay(config.min_playout_delay_ms, config.max_playout_delay_ms);
         Self {
             shard,
             pinned: shard.is_some(),
@@ -135,9 +136,9 @@ impl LiveRoom {
         set(&mut info.empty_timeout_s, config.empty_timeout_s);
         set(&mut info.departure_timeout_s, config.departure_timeout_s);
         set(&mut info.max_participants, config.max_participants);
-        if config.min_playout_delay_ms > 0 || config.max_playout_delay_ms > 0 {
-            info.min_playout_delay_ms = config.min_playout_delay_ms;
-            info.max_playout_delay_ms = config.max_playout_delay_ms;
+        let (min, max) = (config.min_playout_delay_ms, config.max_playout_delay_ms);
+        if min > 0 || max > 0 {
+            info.set_playout_delay(min, max);
         }
         if !config.metadata.is_empty() {
             info.metadata.clone_from(&config.metadata);

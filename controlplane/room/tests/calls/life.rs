@@ -63,6 +63,26 @@ fn rooms_are_configured_by_request_token_and_preset() {
 }
 
 #[test]
+fn a_least_playout_delay_is_enough() {
+    let delays = |min, max| RoomConfig {
+        min_playout_delay_ms: min,
+        max_playout_delay_ms: max,
+        ..RoomConfig::default()
+    };
+    let rows = [((0, 0), (0, 0)), ((100, 0), (100, 10_000)), ((0, 90), (0, 90)), ((1, 2), (1, 2))];
+    for ((min, max), expect) in rows {
+        let said = Config { min_playout_delay_ms: min, max_playout_delay_ms: max, ..Config::default() };
+        let room = |config, create: RoomConfig| {
+            let mut house = House::new(config);
+            let room = house.calls.create_room(0, create("hall", create)).expect("made");
+            (room.min_playout_delay_ms, room.max_playout_delay_ms)
+        };
+        assert_eq!(room(said, RoomConfig::default()), expect, "by the operator");
+        assert_eq!(room(Config::default(), delays(min, max)), expect, "by who makes the room");
+    }
+}
+
+#[test]
 fn a_deleted_room_ends_all_sessions() {
     let mut house = House::new(Config::default());
     let (ann, bob) = (house.enter("ann"), house.enter("bob"));
