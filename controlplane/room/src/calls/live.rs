@@ -3,7 +3,7 @@
 //! Each concern has its own file: `admit` and `depart` (coming and going), `announce` (who is told
 //! what about whom), `publish`, `change` (what is said about participants and tracks), `subscribe`
 //! and `permission` (who receives what), `data_tracks`, `demand` (which layers anybody wants),
-//! `regress` (backup codecs), `speakers` and `quality`.
+//! `measured` (which layers come), `regress` (backup codecs), `speakers` and `quality`.
 
 mod admit;
 mod announce;
@@ -14,11 +14,13 @@ mod data_tracks;
 mod demand;
 mod depart;
 mod layers;
+mod measured;
 mod participant;
 mod permission;
 mod publish;
 mod quality;
 mod regress;
+mod score;
 mod speakers;
 mod subscribe;
 mod track;

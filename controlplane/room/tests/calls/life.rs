@@ -71,10 +71,11 @@ fn a_least_playout_delay_is_enough() {
     };
     let rows = [((0, 0), (0, 0)), ((100, 0), (100, 10_000)), ((0, 90), (0, 90)), ((1, 2), (1, 2))];
     for ((min, max), expect) in rows {
-        let said = Config { min_playout_delay_ms: min, max_playout_delay_ms: max, ..Config::default() };
-        let room = |config, create: RoomConfig| {
+        let mut said = Config::default();
+        (said.min_playout_delay_ms, said.max_playout_delay_ms) = (min, max);
+        let room = |config, asked: RoomConfig| {
             let mut house = House::new(config);
-            let room = house.calls.create_room(0, create("hall", create)).expect("made");
+            let room = house.calls.create_room(0, create("hall", asked)).expect("made");
             (room.min_playout_delay_ms, room.max_playout_delay_ms)
         };
         assert_eq!(room(said, RoomConfig::default()), expect, "by the operator");
