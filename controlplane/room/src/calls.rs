@@ -183,6 +183,7 @@ impl Calls {
     pub fn validate(&self, join: &Join) -> Result<(), Refusal> {
         self.check_token(join)?;
         let identity = join.full_identity();
+        let preset = &join.room_preset;
         match self.room(&join.room) {
             Some(room) => room.admits(join, &identity)?,
             None if join.reconnect.is_some() => return Err(Refusal::StateMismatch),
@@ -192,16 +193,16 @@ impl Calls {
             None if self.rooms.len() >= self.config.limits.rooms => {
                 return Err(Refusal::ServerFull);
             }
+            // Of a room that is there nobody asks how it was to be made.
+            None if !preset.is_empty() && !self.config.presets.contains_key(preset) => {
+                return Err(Refusal::PresetNotFound);
+            }
             None => {}
         }
         if join.reconnect.is_none() && self.is_full() {
             return Err(Refusal::ServerFull);
         }
         self.check_sizes(join)?;
-        let preset = &join.room_preset;
-        if !preset.is_empty() && !self.config.presets.contains_key(preset) {
-            return Err(Refusal::PresetNotFound);
-        }
         if self.loads.is_empty() { Err(Refusal::Unavailable) } else { Ok(()) }
     }
 

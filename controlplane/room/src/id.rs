@@ -129,6 +129,10 @@ id! {
     DestinationId "FD_"
 }
 id! {
+    /// Names one life of the control plane, as LiveKit names its nodes.
+    NodeId "ND_"
+}
+id! {
     /// Names one life of a room; a room that is created again has another one.
     RoomSid "RM_"
 }

@@ -4,13 +4,13 @@ use crate::error::{ParseError, Reason};
 
 /// Lines of one description. Raised: more work for one message. Lowered: large rooms fail, since a
 /// section of a browser's offer has about 60 to 120 lines.
-pub const MAX_LINES: usize = 65_536;
+pub const MAX_LINES: usize = 131_072;
 /// Bytes of one line. Raised: nothing gets better. Lowered: the BUNDLE line of hundreds of
 /// sections no longer fits.
 pub const MAX_LINE_BYTES: usize = 16_384;
 /// Media sections of one description. Raised: more memory for one message. Lowered: participants
 /// of large rooms cannot subscribe to everybody.
-pub const MAX_SECTIONS: usize = 512;
+pub const MAX_SECTIONS: usize = 1_024;
 
 /// One line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

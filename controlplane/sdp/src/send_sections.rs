@@ -76,6 +76,12 @@ impl SendSections {
         Ok(&section.mid)
     }
 
+    /// How many sections of media carry nothing.
+    pub fn unused(&self) -> usize {
+        let media = self.sections.iter().filter(|section| section.kind != Kind::Application);
+        media.filter(|section| section.track.is_none()).count()
+    }
+
     /// Takes the track out of a section; false if there was none.
     pub fn stop(&mut self, mid: &str) -> bool {
         let mut places = self.sections.iter_mut().zip(&mut self.emptied);
@@ -140,6 +146,7 @@ mod tests {
             assert!(sections.stop("2"));
             assert!(!sections.stop("2"));
             assert!(!sections.stop("9"));
+            assert_eq!(sections.unused(), 1);
             assert_eq!(sections.add(Kind::Audio, &[Codec::Opus], track("c")), Ok("3"));
             // The client has not seen yet that the section is empty, nor has it after an answer to
             // an offer of before.

@@ -12,6 +12,7 @@ use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use ringway_settings::Secret;
+use ringway_signal::null::or_default;
 use serde::Deserialize;
 
 use crate::app::App;
@@ -30,6 +31,7 @@ pub struct Grants {
     /// Who the bearer is.
     pub sub: Option<String>,
     /// The grants of LiveKit's `video` claim.
+    #[serde(deserialize_with = "or_default")]
     pub video: VideoGrants,
 }
 
@@ -38,6 +40,7 @@ pub struct Grants {
 #[serde(default, rename_all = "camelCase")]
 pub struct VideoGrants {
     /// May administer what comes in.
+    #[serde(deserialize_with = "or_default")]
     pub ingress_admin: bool,
 }
 
@@ -179,6 +182,9 @@ mod tests {
         };
         check(hs256, SECRET, good.clone(), "");
         check(hs256, SECRET, with("exp", json!(now - 30)), "");
+        check(hs256, SECRET, with("video", Value::Null), "");
+        check(hs256, SECRET, with("video", json!({"ingressAdmin": null})), "");
+        check(hs256, SECRET, with("nbf", Value::Null), "");
         check(hs256, SECRET, with("nbf", json!(now + 30)), "");
         check(hs256, SECRET, with("exp", json!(now - 90)), "expired");
         check(hs256, SECRET, with("nbf", json!(now + 90)), "not valid yet");

@@ -53,6 +53,8 @@ pub struct Config {
     pub metrics: MetricsAccess,
     /// What a client may ask for.
     pub limits: Limits,
+    /// Where this server is, as clients are told; empty: not said.
+    pub region: String,
     /// Participants may publish data tracks.
     pub enable_data_tracks: bool,
     /// Participants may leave data blobs for others.
@@ -103,6 +105,7 @@ impl Default for Config {
             log_format: LogFormat::default(),
             metrics: MetricsAccess::default(),
             limits: Limits::default(),
+            region: String::new(),
             enable_data_tracks: true,
             enable_participant_data_blob: false,
             rtc: Rtc::default(),

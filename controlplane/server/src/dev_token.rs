@@ -93,6 +93,8 @@ fn claims(wish: Wish) -> Result<TokenClaims, ApiError> {
             hidden: !publishes,
             ..Grants::default()
         },
+        room_config: None,
+        room_preset: String::new(),
         ttl_s: TTL_S,
     })
 }

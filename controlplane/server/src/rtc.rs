@@ -23,15 +23,17 @@ use axum::routing::get;
 use crate::addresses::{AddressError, media_addresses};
 use crate::config::{Config, TurnError};
 use crate::link::{CallEnds, RelaySettings};
-use crate::token::Tokens;
+use crate::token::{TokenError, Tokens};
 use hub::Refused;
 use relays::{Relays, SECRET_BYTES};
+use ringway_room::calls;
+use ringway_room::id::{LENGTH, NodeId};
 use ringway_signal::Settings;
 use ringway_signal::proto::IceServer;
 use std::sync::Arc;
 use task::{Ends, Rtc, RtcTask, Ticket};
 use tokio::sync::mpsc;
-use visitor::visitor;
+use visitor::{refused, visitor};
 
 /// Words of the data plane that may wait for the task. When it is full the lanes fill, and a shard
 /// counts what it drops.
@@ -67,16 +69,9 @@ pub fn start(config: &Config) -> Result<(CallEnds, Rtc), StartError> {
     let (commands, asks) = mpsc::unbounded_channel();
     let (facts, mut happened) = mpsc::unbounded_channel();
     let tokens = Arc::new(Tokens::new(&config.keys));
-    let ice_tcp = config.rtc.tcp_port != 0;
-    let ice_servers = ice_servers(&config.rtc.stun_servers);
-    let flexfec = config.rtc.flexfec.upstream_enabled;
-    let mut settings = Settings { ice_tcp, ice_servers, flexfec, ..Settings::default() };
-    config.room.apply(&mut settings);
-    let mut calls = config.room.calls();
-    config.limit.apply(&mut calls.limits);
-    calls.data_tracks = config.enable_data_tracks;
-    calls.data_blobs = config.enable_participant_data_blob;
-    settings.message_bytes = config.limit.signal_message_size_limit;
+    let mut node = [0; LENGTH];
+    getrandom::fill(&mut node).expect("the system must have a random device");
+    let (settings, calls) = told(config, NodeId::from_random(node));
     let ends = Ends { plane, commands, facts };
     let (task, rtc) = RtcTask::new(settings, calls, tokens, ends);
     tokio::spawn(task.with_relays(relays).run());
@@ -86,6 +81,26 @@ pub fn start(config: &Config) -> Result<(CallEnds, Rtc), StartError> {
         }
     });
     Ok((CallEnds { news, asks, media }, rtc))
+}
+
+/// The configuration, for conversations and for rooms.
+fn told(config: &Config, node: NodeId) -> (Settings, calls::Config) {
+    let mut settings = Settings {
+        node_id: node.to_string(),
+        region: config.region.clone(),
+        ice_tcp: config.rtc.tcp_port != 0,
+        ice_servers: ice_servers(&config.rtc.stun_servers),
+        flexfec: config.rtc.flexfec.upstream_enabled,
+        message_bytes: config.limit.signal_message_size_limit,
+        ..Settings::default()
+    };
+    config.room.apply(&mut settings);
+    let mut calls = config.room.calls();
+    calls.region.clone_from(&config.region);
+    calls.data_tracks = config.enable_data_tracks;
+    calls.data_blobs = config.enable_participant_data_blob;
+    config.limit.apply(&mut calls.limits);
+    (settings, calls)
 }
 
 /// What clients are told of STUN servers.
@@ -140,13 +155,17 @@ async fn connect(
     upgrade: Upgrade,
     needs_request: bool,
 ) -> Response {
-    // LiveKit looks at the token before it looks at the upgrade.
+    // LiveKit looks whether a token is genuine before it looks at the upgrade, and at all else that
+    // comes with it afterwards.
+    let Ok(upgrade) = upgrade else {
+        return match rtc.tokens().of_request(headers, query) {
+            Ok(_) | Err(TokenError::Missing) => StatusCode::NOT_FOUND.into_response(),
+            Err(error) => refused(401, &error).into_response(),
+        };
+    };
     let visitor = match visitor(rtc.tokens(), query, headers, needs_request, false) {
         Ok(visitor) => visitor,
         Err(refused) => return refused.into_response(),
-    };
-    let Ok(upgrade) = upgrade else {
-        return StatusCode::NOT_FOUND.into_response();
     };
     let mut ticket: Ticket = match rtc.join(visitor).await {
         Ok(ticket) => ticket,
@@ -189,5 +208,20 @@ async fn validate(rtc: &Rtc, query: &str, headers: &HeaderMap, needs_request: bo
     match judged {
         Ok(()) => Response::new(Body::from("success")),
         Err(refused) => refused.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_which_server_they_have_and_where() {
+        let yaml = "{region: moon, enable_data_tracks: false}";
+        let config: Config = ringway_settings::parse(yaml, "x.yaml".as_ref()).unwrap();
+        let (settings, calls) = told(&config, NodeId::from_random([7; LENGTH]));
+        assert!(settings.node_id.starts_with("ND_") && settings.node_id.len() == 15);
+        assert_eq!((settings.region.as_str(), calls.region.as_str()), ("moon", "moon"));
+        assert!(!calls.data_tracks);
     }
 }

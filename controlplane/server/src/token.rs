@@ -149,6 +149,10 @@ mod tests {
         };
         check(json!({"iss": "devkey", "exp": now + 9, "sub": "a"}), Ok("a"));
         check(json!({"iss": "devkey", "exp": now - 50, "sub": "a"}), Ok("a"));
+        let nulls = json!({"metadata": null, "nbf": null, "video": {"roomCreate": null}});
+        let mut hand_made = json!({"iss": "devkey", "exp": now + 9, "sub": "a"});
+        hand_made.as_object_mut().unwrap().extend(nulls.as_object().unwrap().clone());
+        check(hand_made, Ok("a"));
         check(json!({"iss": "devkey", "exp": now - 70, "sub": "a"}), Err(TokenError::Invalid));
         check(json!({"iss": "devkey", "exp": now + 9, "nbf": now + 90}), Err(TokenError::Invalid));
         check(json!({"iss": "devkey"}), Err(TokenError::Invalid));
@@ -187,11 +191,15 @@ mod tests {
             metadata: String::new(),
             attributes: Default::default(),
             grants: Grants { room_join: true, room: "r".into(), ..Grants::default() },
+            room_config: None,
+            room_preset: String::new(),
             ttl_s: 600,
         };
-        let text = tokens().mint(&claims, get_current_timestamp()).unwrap();
+        let now_s = get_current_timestamp();
+        let text = tokens().mint(&claims, now_s).unwrap();
         let read = tokens().verify(&text).unwrap();
         assert_eq!((read.identity.as_str(), read.name.as_str()), ("me", "Me"));
+        assert_eq!(read.expires_s, now_s + 600);
         assert!(read.video.is_some_and(|video| video.room_join && video.room == "r"));
         assert!(Tokens::new(&BTreeMap::new()).mint(&claims, 0).is_none());
     }

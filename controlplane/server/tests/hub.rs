@@ -225,9 +225,13 @@ fn a_call() {
     // Somebody speaks, and stops.
     let source = stage.sources()[1].source;
     let room = stage.sources()[1].room;
-    let speakers = vec![Level { source, level: 0.5 }];
-    stage.is_told(PlaneEvent::Levels { shard: 0, room, speakers });
-    stage.is_told(PlaneEvent::Levels { shard: 0, room, speakers: Vec::new() });
+    let levels =
+        |first, last, speakers| PlaneEvent::Levels { shard: 0, room, first, last, speakers };
+    // What was begun and never ended is nothing.
+    stage.is_told(levels(true, false, vec![Level { source, level: 1.0 }]));
+    stage.is_told(levels(true, false, Vec::new()));
+    stage.is_told(levels(false, true, vec![Level { source, level: 0.5 }]));
+    stage.is_told(levels(true, true, Vec::new()));
     stage.after(1_000);
     let heard = stage.take(OTHER);
     let speaking: Vec<bool> = heard

@@ -153,6 +153,21 @@ async fn a_room_takes_no_more_than_its_participants() {
     assert!(connect(&house, path, &good("c")).await.is_ok());
 }
 
+/// LiveKit without an egress service refuses such a join, too; agents are not waited for.
+#[tokio::test]
+async fn a_room_that_is_to_be_recorded_is_not_made() {
+    let house = limited(Config::default()).await;
+    let token = |config: Value| claims(|claims| claims["roomConfig"] = config);
+    let recorded = token(json!({"egress": {"room": {"layout": "grid"}}}));
+    check(&house, "", &recorded, Err((403, "egress"))).await;
+    let publish = post("/whip/v1", "application/sdp", &recorded, offer());
+    assert_eq!(ask(&house, publish).await.0.as_u16(), 403);
+    let later = token(json!({"egress": {"tracks": {}}, "agents": [{"agentName": "helper"}]}));
+    let _first = connect(&house, "/rtc?protocol=17&sdk=js", &later).await.unwrap();
+    // The room is there: a token's configuration is that of a room that it makes.
+    check(&house, "", &recorded, Ok(())).await;
+}
+
 #[tokio::test]
 async fn a_machine_takes_nobody_beyond_its_tracks_and_bytes() {
     let mut config = Config::default();
@@ -288,7 +303,12 @@ async fn a_message_beyond_its_limit_ends_the_connection_alone() {
     let more = add(MESSAGE_BYTES - around + 1);
     // The server need not read to its end what it will not take.
     let _ = socket.send(Message::Binary(more.into())).await;
-    while !matches!(frame(&mut socket).await, Message::Close(_)) {}
+    let close = loop {
+        if let Message::Close(close) = frame(&mut socket).await {
+            break close;
+        }
+    };
+    assert_eq!(close.map(|close| u16::from(close.code)), Some(1009));
     // The session is still there, as after any loss of the connection.
     let path = "/rtc?protocol=17&reconnect=1";
     let mut again = connect(&house, path, &claims(|_| {})).await.unwrap();

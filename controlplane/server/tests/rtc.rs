@@ -43,10 +43,25 @@ async fn who_is_turned_away_learns_why() {
     let uri = format!("/rtc/validate?access_token={}", good("a"));
     let (status, _, body) = ask(&house, Request::get(uri).body(Body::empty()).unwrap()).await;
     assert_eq!((status.as_u16(), body.as_str()), (200, "success"));
-    // No upgrade, no signalling.
-    let uri = format!("/rtc?access_token={}", good("a"));
-    let (status, ..) = ask(&house, Request::get(uri).body(Body::empty()).unwrap()).await;
-    assert_eq!(status.as_u16(), 404);
+}
+
+/// As with LiveKit: only a token that is none is looked at before that.
+#[tokio::test]
+async fn without_an_upgrade_there_is_nothing() {
+    let house = house().await;
+    let (good, barred) = (good("a"), token("a", json!({"room": "r"})));
+    for (path, token, expect) in [
+        ("/rtc", good.as_str(), 404),
+        ("/rtc", &barred, 404),
+        ("/rtc", "", 404),
+        ("/rtc", "nonsense", 401),
+        ("/rtc/v1", &good, 404),
+        ("/rtc/v1", "nonsense", 401),
+    ] {
+        let uri = format!("{path}?access_token={token}");
+        let (status, ..) = ask(&house, Request::get(uri).body(Body::empty()).unwrap()).await;
+        assert_eq!(status.as_u16(), expect, "{path} {token}");
+    }
 }
 
 #[tokio::test]

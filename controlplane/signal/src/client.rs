@@ -15,7 +15,7 @@ pub struct Client {
 
 impl Client {
     /// Takes what the client said, and completes it from its HTTP request: its address and, where
-    /// it left them out, browser and system from the `User-Agent`.
+    /// it left them out, browser, system and device from the `User-Agent`.
     pub fn new(mut info: ClientInfo, address: &str, user_agent: &str) -> Self {
         info.address = address.to_owned();
         let browsers = [Sdk::Js, Sdk::ReactNative, Sdk::Flutter, Sdk::Unity, Sdk::Unknown];
@@ -27,6 +27,9 @@ impl Client {
             }
             if info.os.is_empty() {
                 system_of(user_agent).clone_into(&mut info.os);
+            }
+            if info.device_model.is_empty() {
+                device_of(user_agent).clone_into(&mut info.device_model);
             }
         }
         Self { info }
@@ -98,6 +101,12 @@ impl Client {
         self.protocol_above(8)
     }
 
+    /// Finds out whose track it is where tracks of one participant share a stream. Firefox makes up
+    /// ids of tracks.
+    pub fn takes_synced_streams(&self) -> bool {
+        self.protocol_above(9) && !self.is_firefox()
+    }
+
     /// Knows the quality LOST.
     pub fn takes_quality_lost(&self) -> bool {
         self.protocol_above(10)
@@ -152,6 +161,11 @@ impl Client {
     /// Applies the offer that it sends with its request to join only after it has read the
     /// response, beside reading on: an answer that comes right behind that is lost on it.
     pub fn applies_offer_late(&self) -> bool {
+        self.sdk_is(Sdk::Go)
+    }
+
+    /// Tells its application of a track when packets of it come, not when it is described.
+    pub fn hears_by_packets(&self) -> bool {
         self.sdk_is(Sdk::Go)
     }
 
@@ -251,6 +265,21 @@ fn system_of(user_agent: &str) -> &'static str {
     MARKS.iter().find(|(mark, _)| user_agent.contains(mark)).map_or("", |(_, name)| name)
 }
 
+/// The model of the Android device whose browser says this of itself. Other systems say none, and
+/// Chrome of late says `K` for all.
+fn device_of(user_agent: &str) -> &str {
+    /// Longer than any model: what follows is no browser's.
+    const MODEL_BYTES_MAX: usize = 64;
+    let told = user_agent.split_once("Android ").and_then(|(_, rest)| rest.split_once(')'));
+    let fields = told.into_iter().flat_map(|(told, _)| told.split(';').skip(1)).map(str::trim);
+    // Old browsers say their language before the model, views within applications `wv` behind it.
+    let built = fields.clone().find_map(|field| field.split_once(" Build/"));
+    let model = built.map(|(model, _)| model).or_else(|| fields.clone().next());
+    let firefox = |model: &str| ["Mobile", "Tablet", "TV"].contains(&model);
+    let short = |model: &&str| model.len() <= MODEL_BYTES_MAX && !firefox(model);
+    model.filter(short).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,11 +315,35 @@ mod tests {
     }
 
     #[test]
+    fn devices() {
+        let check = |fields: &str, expect: &str| {
+            let user_agent = format!("Mozilla/5.0 ({fields}) AppleWebKit/537.36 Chrome/103.0.0.0");
+            let info = Client::new(ClientInfo::default(), "", &user_agent).info;
+            assert_eq!(info.device_model, expect, "{fields}");
+        };
+        check("Linux; Android 12; 2201117TI Build/SKQ1.211103.001", "2201117TI");
+        check("Linux; Android 12; Xiaomi 2201117TI", "Xiaomi 2201117TI");
+        check("Linux; Android 13; SM-S901B Build/TP1A; wv", "SM-S901B");
+        check("Linux; U; Android 4.4; en-us; Nexus 5 Build/KRT16M", "Nexus 5");
+        check("Linux; Android 10; K", "K");
+        check("Android 15; Mobile; rv:144.0", "");
+        check("Linux; Android 10", "");
+        check("X11; Linux x86_64", "");
+        check(&format!("Linux; Android 10; {}", "x".repeat(65)), "");
+    }
+
+    #[test]
     fn what_the_client_says_counts_more() {
         let info = ClientInfo { sdk: Sdk::Js as i32, browser: "Edge".into(), ..Default::default() };
         assert_eq!(Client::new(info, "", "Firefox/9 Linux").info.browser, "Edge");
         let info = ClientInfo { sdk: Sdk::Python as i32, ..Default::default() };
         assert_eq!(Client::new(info, "", "Firefox/9 Linux").info.os, "");
+        let info = ClientInfo { device_model: "Pixel".into(), ..Default::default() };
+        let user_agent = "(Linux; Android 12; Xiaomi 2201117TI)";
+        assert_eq!(Client::new(info, "", user_agent).info.device_model, "Pixel");
+        // The rule for a device holds for a browser that says so.
+        let client = Client::new(ClientInfo::default(), "", user_agent);
+        assert!(client.configuration().is_some_and(|told| told.disabled_codecs.is_some()));
     }
 
     #[test]

@@ -21,6 +21,52 @@ fn sources() {
 }
 
 #[test]
+fn null_is_as_good_as_absent() {
+    let names = |value: &Claims| {
+        let value = serde_json::to_value(value).unwrap();
+        let names: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+        names
+    };
+    let said = json!({
+        "sub": "a", "video": {"roomJoin": true, "canPublishSources": ["camera", null]},
+        "attributes": {"k": null}, "kindDetails": [null], "roomConfig": {"metadata": null},
+    });
+    let mut all = json!({
+        "sub": null, "jti": null, "name": null, "kind": null, "kindDetails": null,
+        "metadata": null, "attributes": null, "video": null, "roomConfig": null,
+        "roomPreset": null, "sha256": null, "exp": null,
+    });
+    assert_eq!(claims(all.clone()), Claims::default());
+    let video = [
+        "roomCreate",
+        "roomList",
+        "roomRecord",
+        "roomAdmin",
+        "roomJoin",
+        "room",
+        "destinationRoom",
+        "canPublish",
+        "canSubscribe",
+        "canPublishData",
+        "canPublishSources",
+        "canUpdateOwnMetadata",
+        "ingressAdmin",
+        "hidden",
+        "recorder",
+        "agent",
+        "canSubscribeMetrics",
+        "canManageAgentSession",
+    ];
+    all["video"] = video.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    assert_eq!(claims(all).video, Some(VideoGrant::default()));
+    let read = claims(said);
+    assert_eq!(names(&read), ["attributes", "kindDetails", "roomConfig", "sub", "video"]);
+    assert_eq!(read.attributes["k"], "");
+    let sources = read.video.unwrap().sources();
+    assert_eq!(sources, [TrackSource::Camera, TrackSource::Unknown]);
+}
+
+#[test]
 fn claims_read_back() {
     let text = json!({
         "sub": "a", "name": "A", "kind": "agent", "metadata": "m", "attributes": {"k": "v"},

@@ -15,6 +15,7 @@
 pub mod client;
 pub mod grants;
 pub mod join;
+pub mod null;
 pub mod plane;
 mod random;
 mod session;

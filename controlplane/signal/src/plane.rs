@@ -218,8 +218,8 @@ pub struct AddSource {
     pub layers: Vec<Layer>,
     /// Begins muted.
     pub muted: bool,
-    /// What else matters.
-    pub flags: SourceFlags,
+    /// It is encrypted between its ends.
+    pub encrypted: bool,
 }
 
 /// What a source shows.
@@ -236,7 +236,7 @@ pub enum SourceKind {
 /// How a layer is told from the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// The section has only this one.
+    /// The section has only this one, whatever its ids.
     Only,
     /// By its id in a header extension.
     Rid(String),
@@ -249,15 +249,6 @@ pub enum Layer {
         /// Of FlexFEC repairs.
         fec: Option<u32>,
     },
-}
-
-/// What matters about a source besides its layers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SourceFlags {
-    /// Sender reports come only for some layers.
-    pub incomplete_reports: bool,
-    /// One stream holds all spatial layers.
-    pub scalable: bool,
 }
 
 /// Media that goes out to one subscriber.
@@ -295,6 +286,8 @@ pub struct AddRoute {
     pub encrypted: bool,
     /// The receiver does not know what clients append to pictures: it is cut off.
     pub cut_trailer: bool,
+    /// The receiver learns of the track by packets: it gets some where none come.
+    pub announce: bool,
 }
 
 /// How a route is served.
@@ -367,12 +360,16 @@ pub enum PlaneEvent {
         /// Held back for want of bandwidth.
         paused: bool,
     },
-    /// Who speaks in a room, of those whom this shard serves: all who do.
+    /// Who speaks in a room, of those whom this shard serves: all who do, perhaps in several parts.
     Levels {
         /// Which shard says so.
         shard: u16,
         /// Which.
         room: u64,
+        /// The list begins.
+        first: bool,
+        /// The list ends.
+        last: bool,
         /// The loudest first.
         speakers: Vec<Level>,
     },

@@ -143,6 +143,8 @@ pub struct Session {
     room: u64,
     shard: u16,
     single: bool,
+    /// The client's streams are named so that it plays tracks of one participant in step.
+    sync_streams: bool,
     /// Offered or answered in full once (WHIP, WHEP).
     one_shot: bool,
     subscriber_primary: bool,
@@ -192,6 +194,8 @@ impl Session {
         let gates = gates_of(&client);
         let lite = !settings.full_ice || (client.takes_ice_lite() && !join.disable_ice_lite);
         let tcp = settings.ice_tcp && client.takes_ice_tcp() && !gates.no_ice_tcp;
+        // Pictures that are held back would go out of step with the sound.
+        let unsynced = joined.room.sync_streams && client.is_firefox();
         let basis = peer::Basis {
             settings: &settings,
             plane: &plane,
@@ -200,7 +204,7 @@ impl Session {
             lite,
             tcp,
             only_tcp,
-            playout_delay: joined.room.max_playout_delay_ms > 0,
+            playout_delay: joined.room.max_playout_delay_ms > 0 && !unsynced,
             trailer: &joined.sif_trailer,
         };
         let usual = if join.single { Purpose::Single } else { Purpose::Publisher };
@@ -210,7 +214,10 @@ impl Session {
             (!join.single).then(|| Peer::new(&basis, Purpose::Subscriber, &mut random));
         let can_subscribe = joined.participant.permission.can_subscribe;
         let subscriber_primary = !join.single && client.takes_subscriber_primary() && can_subscribe;
-        let keeps_apart = gates.no_section_reuse || !client.reuses_sections();
+        let sync_streams = joined.room.sync_streams && client.takes_synced_streams();
+        // Where a stream is no track's, clients know a track by its id, and a receiver keeps the id
+        // of its first track.
+        let keeps_apart = gates.no_section_reuse || !client.reuses_sections() || sync_streams;
         let mut negotiation = Negotiation::new(keeps_apart);
         if subscriber_primary {
             // The first section of all, so that it carries the transport.
@@ -224,6 +231,7 @@ impl Session {
             room: joined.room.sid.key(),
             shard: joined.shard,
             single: join.single,
+            sync_streams,
             one_shot: one_shot.is_some(),
             subscriber_primary,
             publisher,

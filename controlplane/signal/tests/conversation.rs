@@ -46,7 +46,11 @@ fn a_dual_connection_begins_with_an_offer_of_data_channels() {
     assert!(join.subscriber_primary && join.fast_publish);
     assert_eq!((join.ping_interval, join.ping_timeout), (5, 15));
     assert_eq!(join.sif_trailer, [1, 2, 3]);
-    assert_eq!(join.server_info.as_ref().unwrap().version, "1.13.7");
+    let server = join.server_info.as_ref().unwrap();
+    assert_eq!((server.version.as_str(), server.node_id.as_str()), ("1.13.7", "ND_1"));
+    let people = join.participant.iter().chain(&join.other_participants);
+    let mut regions = people.map(|one| &one.region).chain([&server.region, &join.server_region]);
+    assert!(regions.all(|region| region == "moon"));
     assert_eq!(join.other_participants.len(), 1);
     assert_eq!(join.room.as_ref().unwrap().creation_time_ms, 1_700_000_000_000);
     assert_eq!(stage.after(9).kinds(), "");
@@ -255,7 +259,7 @@ fn a_track_is_offered_and_routed() {
     let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!() };
     assert_eq!((route.payload_type, route.rtx_payload_type), (96, Some(97)));
     // This client did not say that it knows what may be appended to pictures.
-    assert!(route.encrypted && route.cut_trailer);
+    assert!(route.encrypted && route.cut_trailer && !route.announce);
     let named = format!("a=ssrc:{} cname:{}\r\n", route.ssrc, route.cname);
     assert!(offer.sdp.contains(&named), "{named}: {}", offer.sdp);
     assert!(
@@ -298,9 +302,10 @@ fn last_stream(offer: &str) -> &str {
 
 #[test]
 fn a_client_that_remembers_streams_sees_a_new_one_when_a_track_comes_again() {
-    for (sdk, again) in [(1, false), (proto::client_info::Sdk::Python as i32, true)] {
+    use proto::client_info::Sdk;
+    for (sdk, again) in [(Sdk::Js, false), (Sdk::Python, true), (Sdk::Go, false)] {
         let mut client = client("Chrome", 17);
-        client.info.sdk = sdk;
+        client.info.sdk = sdk as i32;
         let mut stage = Stage::new(Join::default(), client);
         stage.after(10);
         stage.says(Says::Answer(sd("answer", 1, description(1, "efgh", "active", &[DATA]))));
@@ -316,7 +321,10 @@ fn a_client_that_remembers_streams_sees_a_new_one_when_a_track_comes_again() {
             lines.push(line("video", "recvonly", "", ""));
             let version = 2 + 2 * turn;
             let answer = description(version, "efgh", "active", &lines);
-            stage.says(Says::Answer(sd("answer", 0, answer)));
+            let said = stage.says(Says::Answer(sd("answer", 0, answer)));
+            let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!("{}", said.kinds()) };
+            // Go's client tells its application of a track when packets come.
+            assert_eq!(route.announce, sdk == Sdk::Go);
             stage.is_told(Notice::Unsubscribe { track: video.sid });
             stage.after(200);
             lines[1] = line("video", "inactive", "", "");
@@ -345,6 +353,13 @@ fn red_is_unwrapped_for_those_who_do_not_know_it() {
     let said = stage.says(Says::Answer(sd("answer", 1, description(1, "efgh", "active", &lines))));
     let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!("{}", said.kinds()) };
     assert_eq!((route.payload_type, route.red_payload_type), (111, None));
+    // What is encrypted cannot be unwrapped.
+    let mut audio = track(9, TrackKind::Audio, "audio/red");
+    Arc::make_mut(&mut audio).encryption = Encryption::Gcm;
+    stage.has_source(&audio, Codec::Red);
+    let said = stage.subscribe(&audio);
+    let outcome = Err(SubscriptionError::CodecUnsupported);
+    assert_eq!(said.room, [Request::SubscribedMedia { track: audio.sid, outcome }]);
     // AV1 is nothing for Firefox.
     let said = stage.subscribe(&track(8, TrackKind::Video, "video/AV1"));
     let outcome = Err(SubscriptionError::CodecUnsupported);

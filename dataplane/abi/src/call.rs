@@ -54,7 +54,7 @@ pub const EXTENSION_KINDS: usize = 11;
 pub const LAYERS: usize = 3;
 /// Temporal layers of one encoding.
 pub const TEMPORALS: usize = 4;
-/// Sources in one report of loudness.
+/// Sources in one event of loudness.
 pub const LEVELS: usize = 8;
 /// Octets of what relays are made with in secret.
 pub const RELAY_SECRET_BYTES: usize = 32;
@@ -508,6 +508,8 @@ pub struct SourceSpec {
     pub layer_count: u8,
     /// The publisher sends nothing that matters.
     pub muted: bool,
+    /// What comes in is encrypted between its ends: only its headers can be read.
+    pub encrypted: bool,
 }
 
 /// Media that goes out.
@@ -545,6 +547,9 @@ pub struct RouteSpec {
     pub encrypted: bool,
     /// The receiver does not know what clients append to pictures: it is cut off.
     pub cut_trailer: bool,
+    /// The receiver learns of the track by packets: it gets silence or padding for a while, until
+    /// the source sends anything.
+    pub announce: bool,
 }
 
 /// How a route is served.
@@ -597,11 +602,14 @@ pub enum CallEvent {
         /// Held back.
         paused: bool,
     },
-    /// Who speaks in a room: all who do. The last event of a room counts; more than fit are not
-    /// told.
+    /// Who speaks in a room: all who do, in as many events as it takes. What was told last counts.
     Levels {
         /// Which.
         room: u64,
+        /// The list begins.
+        first: bool,
+        /// The list ends.
+        last: bool,
         /// How many count.
         count: u8,
         /// The loudest first.

@@ -57,3 +57,5 @@ pub enum IceDrop {
 }
 
 const NS_PER_MS: u64 = 1_000_000;
+/// Nothing is due before this.
+const NEVER_NS: u64 = u64::MAX;

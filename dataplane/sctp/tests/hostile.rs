@@ -320,6 +320,30 @@ fn sacks_without_order_cost_little_and_break_nothing() {
     assert!(world.ended.is_none() && world.ours.held_bytes() < 2_000_000);
 }
 
+/// A clock that stands still measures a round trip of nothing; [`World::settle`] ends all the same,
+/// also where what waits behind finds no window.
+#[test]
+fn what_is_given_up_is_told_once_an_instant() {
+    let mut world = World::new();
+    world.ours.send(0, 1, 53, b"there", SendOptions::default()).expect("taken");
+    assert_eq!(world.settle(), 1);
+    world.take(&[sack(FIRST_TSN, 0, &[])]);
+    let once = SendOptions { max_retransmissions: Some(0), ..SendOptions::default() };
+    world.ours.send(0, 1, 53, b"lost", once).expect("taken");
+    let told = |world: &World| world.out.windows(4).any(|four| four == [192, 0, 0, 12]);
+    while !told(&world) {
+        world.now_ns = world.ours.deadline().expect("it may be lost");
+        world.ours.handle_timeout(world.now_ns);
+        world.settle();
+    }
+    for _ in 0..50 {
+        world.ours.send(world.now_ns, 1, 53, &[7; 1_000], SendOptions::default()).expect("taken");
+        world.settle();
+        world.take(&[sack(FIRST_TSN, 0, &[])]);
+        world.now_ns += 1;
+    }
+}
+
 /// Requests in numbers; one is answered each, and the events do not pile up.
 #[test]
 fn resets_are_bounded() {

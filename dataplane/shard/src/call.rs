@@ -6,9 +6,10 @@
 //! subscriber. Where a source's subscribers are on several shards, [`mirror`] brings its packets to
 //! the others over [`lanes`]. What is lost on the way in is made up for by [`redundancy`] or
 //! [`recovery`]. [`data`] passes messages of data channels on, [`data_tracks`] packets
-//! of data tracks. [`rtcp`] is the way back, [`tcp`] the way of peers that cannot use UDP,
-//! [`movers`] are those whose NAT moves them. [`upkeep`] does what is due, [`commands`] what the
-//! control plane asks; [`disowned`] are the transports of a control plane that is gone.
+//! of data tracks. [`rtcp`] is the way back, [`round_trips`] its length, [`tcp`] the way of peers
+//! that cannot use UDP, [`movers`] are those whose NAT moves them. [`upkeep`] does what is due,
+//! [`due`] knows when; [`commands`] is what the control plane asks; [`disowned`] are the transports
+//! of a control plane that is gone.
 //!
 //! Sans-IO like the rest of the shard. All keys of the control plane are found through maps, all
 //! state lies in slabs.
@@ -33,10 +34,12 @@ mod data;
 mod data_end;
 mod data_tracks;
 mod disowned;
+mod due;
 mod handshakes;
 mod hold;
 mod ingress;
 mod lanes;
+mod levels;
 mod mirror;
 mod movers;
 mod outlet;
@@ -44,6 +47,7 @@ mod padding;
 mod quality;
 mod recovery;
 mod redundancy;
+mod round_trips;
 mod rtcp;
 mod session;
 mod spent;
@@ -146,7 +150,7 @@ pub struct Calls {
     hold: hold::Hold,
     /// Packets that subscribers want again: subscription and the number that it sees.
     wanted: Vec<(SlotId, u16)>,
-    /// Subscriptions that get silence or black for a moment, and those of them that are due.
+    /// Subscriptions that get silence, black or padding for a while, and those of them that are due.
     fading: Vec<SlotId>,
     due: Vec<SlotId>,
     /// How far the turn's packets have been sent: stream, route, packet.
@@ -160,6 +164,8 @@ pub struct Calls {
     sctp_packet: Vec<u8>,
     next_upkeep_ns: u64,
     next_check_ns: u64,
+    /// Before, upkeep has nothing to do, unless somebody is dirty.
+    due_ns: u64,
     /// By slot of a session: nothing is due before, ns. Kept apart, so that a look at hundreds of
     /// them takes a few cache lines.
     calm_until_ns: Vec<u64>,
@@ -221,6 +227,7 @@ impl Calls {
             sctp_packet: Vec::new(),
             next_upkeep_ns: 0,
             next_check_ns: 0,
+            due_ns: 0,
             calm_until_ns: Vec::new(),
             checks: 0,
             random: seed | 1,
@@ -272,7 +279,7 @@ impl Calls {
         {
             self.dirty.push(id);
         }
-        self.disturb(id.slot);
+        self.alarm(id.slot);
     }
 
     fn next_random(&mut self) -> u64 {

@@ -14,6 +14,7 @@
 //! - [`gateway`]: lanes to and from the thread that owns TCP connections.
 //! - [`feedback`]: RTCP in both directions.
 //! - [`publish`]: records and counters become visible to other programs.
+//! - [`ticks`]: when a shard ticks.
 #![forbid(unsafe_code)]
 
 pub mod branch;
@@ -30,3 +31,4 @@ pub mod publish;
 pub mod shard;
 pub mod slab;
 pub mod sockets;
+pub mod ticks;

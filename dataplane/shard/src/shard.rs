@@ -463,6 +463,12 @@ impl<H: Clone> Shard<H> {
         }
     }
 
+    /// When a tick has something to do, ns; 0: as soon as it may. `idle`: no packets pass.
+    pub fn due_ns(&self, idle: bool) -> u64 {
+        let forwards = !(self.homes.is_empty() && self.branches.is_empty());
+        if forwards && !idle { 0 } else { self.calls.due_ns() }
+    }
+
     /// The turn's packets are sent: loans go back to their shards.
     pub fn end_turn(&mut self) {
         for (shard, buffer) in self.borrowed.drain(..) {

@@ -259,6 +259,7 @@ impl World {
             layers,
             layer_count: 1,
             muted: false,
+            encrypted: false,
         }));
         self.accept(CallCommand::AddRoute(RouteSpec {
             route: 6,
@@ -277,6 +278,7 @@ impl World {
             playout_delay_ms: None,
             encrypted: false,
             cut_trailer: false,
+            announce: false,
         }));
     }
 

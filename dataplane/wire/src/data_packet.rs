@@ -5,16 +5,24 @@
 //! appended to a packet counts as the last word of a plain field and is merged into a message, so
 //! enforcing the sender needs no rewriting of what is there.
 
+mod destinations;
+
 use std::ops::Range;
 
-/// Identities that one packet may name. Raised: one packet costs more comparisons; LiveKit has no
-/// bound.
-pub const DESTINATIONS: usize = 64;
-/// Fields of one packet that are looked at.
-const FIELDS: usize = 256;
+use destinations::{Destinations, Naming};
+
+/// Identities that one packet may name. LiveKit has no bound but the length of a message. Raised:
+/// one packet costs more comparisons; lowered: a message to all of a large room is refused.
+pub const DESTINATIONS: usize = 4_096;
+/// Fields of one packet that are looked at: the names, and what else there is.
+const FIELDS: usize = DESTINATIONS + 256;
+/// Octets of a nonce, which is a UUID.
+const NONCE_BYTES: usize = 16;
 
 mod field {
+    pub(super) const KIND: u32 = 1;
     pub(super) const USER: u32 = 2;
+    pub(super) const SPEAKER: u32 = 3;
     pub(super) const IDENTITY: u32 = 4;
     pub(super) const DESTINATION: u32 = 5;
     pub(super) const SEQUENCE: u32 = 16;
@@ -56,6 +64,8 @@ pub enum Content {
     Stream,
     /// Any of these, encrypted between the ends.
     Encrypted,
+    /// What a later version of the protocol adds.
+    Newer,
 }
 
 impl Content {
@@ -72,6 +82,15 @@ impl Content {
             _ => return None,
         })
     }
+}
+
+/// The channel that a packet takes, as packets name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// In order, and again until it arrives.
+    Reliable = 0,
+    /// As it comes.
+    Lossy = 1,
 }
 
 /// Why a packet is not passed on.
@@ -108,12 +127,12 @@ pub struct DataPacketView<'a> {
     pub content: Content,
     /// The sender's number; 0 is none.
     pub sequence: u32,
-    /// What tells repetitions of a user packet from others; empty is none.
-    pub nonce: &'a [u8],
+    /// What tells repetitions of a user packet from others. What is no UUID is none.
+    pub nonce: Option<&'a [u8; NONCE_BYTES]>,
     bytes: &'a [u8],
-    /// Identities, or sids of participants.
-    destinations: [&'a [u8]; DESTINATIONS],
-    destination_count: usize,
+    destinations: Destinations<'a>,
+    /// The channel that it claims to take.
+    kind: u64,
     /// The identity that it claims to be from; empty is none.
     claimed: &'a [u8],
     /// It begins a stream of text.
@@ -132,16 +151,16 @@ impl<'a> DataPacketView<'a> {
         let mut view = Self {
             content: Content::User,
             sequence: 0,
-            nonce: &[],
+            nonce: None,
             bytes,
-            destinations: [&[]; DESTINATIONS],
-            destination_count: 0,
+            destinations: Destinations::new(),
+            kind: 0,
             claimed: &[],
             begins_text: false,
             claims: std::array::from_fn(|_| 0..0),
             claim_count: 0,
         };
-        let mut content = None;
+        let (mut content, mut newer) = (None, false);
         let mut fields = Fields::new(bytes);
         while let Some(found) = fields.next()? {
             match (found.number, found.value) {
@@ -153,11 +172,16 @@ impl<'a> DataPacketView<'a> {
                     *place.ok_or(DataPacketError::Malformed)? = found.range;
                     view.claim_count += 1;
                 }
-                (field::DESTINATION, Value::Bytes(identity)) => view.add(identity)?,
+                (field::DESTINATION, Value::Bytes(name)) => view.add(Naming::Identity, name)?,
                 (field::SEQUENCE, Value::Number(number)) => view.sequence = number as u32,
-                (1, Value::Number(_)) => {}
-                (number, Value::Bytes(value)) if number < 32 => {
-                    let found = Content::of(number).ok_or(DataPacketError::Content)?;
+                (field::KIND, Value::Number(kind)) => view.kind = kind,
+                // Only servers say who speaks.
+                (field::SPEAKER, Value::Bytes(_)) => return Err(DataPacketError::Content),
+                (number, Value::Bytes(value)) => {
+                    let Some(found) = Content::of(number) else {
+                        newer |= !matches!(number, field::KIND | field::SEQUENCE);
+                        continue;
+                    };
                     // The same once more is merged into the first: so ours are made.
                     if content.replace((number, found)).is_some_and(|(one, _)| one != number) {
                         return Err(DataPacketError::Content);
@@ -172,7 +196,12 @@ impl<'a> DataPacketView<'a> {
                 _ => {}
             }
         }
-        (_, view.content) = content.ok_or(DataPacketError::Content)?;
+        view.content = match content {
+            Some((_, content)) => content,
+            None if newer => Content::Newer,
+            None => return Err(DataPacketError::Content),
+        };
+        view.destinations.order();
         Ok(view)
     }
 
@@ -180,10 +209,13 @@ impl<'a> DataPacketView<'a> {
         let mut fields = Fields::new(user);
         while let Some(found) = fields.next()? {
             match (found.number, found.value) {
-                (field::USER_DESTINATION | field::USER_DESTINATION_SID, Value::Bytes(name)) => {
-                    self.add(name)?;
+                (field::USER_DESTINATION, Value::Bytes(name)) => {
+                    self.add(Naming::UserIdentity, name)?;
                 }
-                (field::USER_NONCE, Value::Bytes(nonce)) => self.nonce = nonce,
+                (field::USER_DESTINATION_SID, Value::Bytes(sid)) => {
+                    self.add(Naming::UserSid, sid)?;
+                }
+                (field::USER_NONCE, Value::Bytes(nonce)) => self.nonce = nonce.try_into().ok(),
                 _ => {}
             }
         }
@@ -202,21 +234,26 @@ impl<'a> DataPacketView<'a> {
         Ok(())
     }
 
-    fn add(&mut self, name: &'a [u8]) -> Result<(), DataPacketError> {
-        let place = self.destinations.get_mut(self.destination_count);
-        *place.ok_or(DataPacketError::Destinations)? = name;
-        self.destination_count += 1;
+    fn add(&mut self, naming: Naming, name: &'a [u8]) -> Result<(), DataPacketError> {
+        if self.destinations.count() == DESTINATIONS {
+            return Err(DataPacketError::Destinations);
+        }
+        self.destinations.add(naming, name);
         Ok(())
     }
 
     /// Whether it is for this participant.
     pub fn is_for(&self, identity: &[u8], sid: &[u8]) -> bool {
-        let destinations = &self.destinations[..self.destination_count];
-        destinations.is_empty() || destinations.iter().any(|name| *name == identity || *name == sid)
+        self.destinations.include(identity, sid)
     }
 
-    /// Writes the packet with its true sender into `out`.
-    pub fn write_from(&self, sender: &Sender<'_>, out: &mut Vec<u8>) {
+    /// How many names it has; 0 is for everybody.
+    pub fn names(&self) -> usize {
+        self.destinations.count()
+    }
+
+    /// Writes the packet with its true sender and the channel that it takes into `out`.
+    pub fn write_from(&self, sender: &Sender<'_>, kind: Kind, out: &mut Vec<u8>) {
         let Sender { sid, .. } = *sender;
         let own: &[u8] = if sender.hidden { &[] } else { sender.identity };
         // LiveKit lets agents say whose words these are.
@@ -232,6 +269,9 @@ impl<'a> DataPacketView<'a> {
             start = claim.end;
         }
         out.extend_from_slice(&self.bytes[start..]);
+        if self.kind != kind as u64 {
+            out.extend_from_slice(&[(field::KIND << 3) as u8, kind as u8]);
+        }
         put(out, field::IDENTITY, identity);
         put(out, field::SID, sid);
         if self.content == Content::User {
@@ -370,19 +410,20 @@ mod tests {
 
     #[test]
     fn the_sender_is_who_it_is() {
-        let user = packet(&[(2, b"payload"), (4, b"topic"), (5, b"mallory"), (11, b"n1")]);
+        let nonce = b"sixteen octets..";
+        let user = packet(&[(2, b"payload"), (4, b"topic"), (5, b"mallory"), (11, nonce)]);
         let bytes = packet(&[(4, b"mallory"), (2, &user), (17, b"PA_m"), (5, b"bob")]);
         let view = DataPacketView::parse(&bytes).unwrap();
-        assert_eq!((view.content, view.nonce, view.sequence), (Content::User, &b"n1"[..], 0));
+        assert_eq!((view.content, view.nonce, view.sequence), (Content::User, Some(nonce), 0));
         assert!(view.is_for(b"bob", b"PA_b") && !view.is_for(b"carol", b"PA_c"));
         let mut out = Vec::new();
-        view.write_from(&alice(), &mut out);
+        view.write_from(&alice(), Kind::Reliable, &mut out);
         let patch = packet(&[(1, b"PA_a"), (5, b"alice")]);
         let expect = packet(&[(2, &user), (5, b"bob"), (4, b"alice"), (17, b"PA_a"), (2, &patch)]);
         assert_eq!(out, expect);
         // It may be kept and looked at again.
         let again = DataPacketView::parse(&out).unwrap();
-        assert_eq!((again.content, again.nonce), (Content::User, &b"n1"[..]));
+        assert_eq!((again.content, again.nonce), (Content::User, Some(nonce)));
         assert!(again.is_for(b"bob", b"PA_b") && !again.is_for(b"carol", b"PA_c"));
     }
 
@@ -395,7 +436,7 @@ mod tests {
         let bytes = packet(&[(2, b""), (4, b"mallory")]);
         let mut out = Vec::new();
         let sender = Sender { hidden: true, ..alice() };
-        DataPacketView::parse(&bytes).unwrap().write_from(&sender, &mut out);
+        DataPacketView::parse(&bytes).unwrap().write_from(&sender, Kind::Reliable, &mut out);
         let patch = packet(&[(1, b""), (5, b"")]);
         assert_eq!(out, packet(&[(2, b""), (4, b""), (17, b"PA_a"), (2, &patch)]));
     }
@@ -409,7 +450,7 @@ mod tests {
         assert!(view.is_for(b"bob", b"PA_b") && !view.is_for(b"carol", b"PA_c"));
         for agent in [false, true] {
             let mut out = Vec::new();
-            view.write_from(&Sender { agent, ..alice() }, &mut out);
+            view.write_from(&Sender { agent, ..alice() }, Kind::Reliable, &mut out);
             let expect = packet(&[(18, &secret), (5, b"bob"), (4, b"alice"), (17, b"PA_a")]);
             assert_eq!(out, expect);
         }
@@ -421,7 +462,7 @@ mod tests {
             let bytes = packet(&[&[(4, &b"bob"[..])][..], content].concat());
             let mut out = Vec::new();
             let sender = Sender { agent, ..alice() };
-            DataPacketView::parse(&bytes).unwrap().write_from(&sender, &mut out);
+            DataPacketView::parse(&bytes).unwrap().write_from(&sender, Kind::Reliable, &mut out);
             let from = if as_bob { &b"bob"[..] } else { b"alice" };
             let expect = [content, &[(4, from), (17, &b"PA_a"[..])], said].concat();
             assert_eq!(out, packet(&expect), "{content:?}");
@@ -453,6 +494,74 @@ mod tests {
         check(&[3], DataPacketError::Malformed);
         let many: Vec<(u32, &[u8])> = vec![(5, b"x"); DESTINATIONS + 1];
         check(&packet(&many), DataPacketError::Destinations);
+    }
+
+    #[test]
+    fn what_a_later_version_adds_passes() {
+        let check = |fields: &[(u32, &[u8])], content| {
+            let bytes = packet(fields);
+            let view = DataPacketView::parse(&bytes).unwrap();
+            assert_eq!(view.content, content, "{fields:?}");
+            let mut out = Vec::new();
+            view.write_from(&alice(), Kind::Reliable, &mut out);
+            assert!(out.starts_with(&bytes), "{fields:?}");
+        };
+        check(&[(19, b"new")], Content::Newer);
+        check(&[(300, b"new"), (20, b"too")], Content::Newer);
+        check(&[(9, b""), (19, b"new")], Content::Chat);
+    }
+
+    #[test]
+    fn the_channel_says_of_which_kind_it_is() {
+        let check = |claimed: &[u8], kind, said: &[u8]| {
+            let bytes = [claimed, &packet(&[(9, b"")])].concat();
+            let mut out = Vec::new();
+            DataPacketView::parse(&bytes).unwrap().write_from(&alice(), kind, &mut out);
+            let expect = [&bytes, said, &packet(&[(4, b"alice"), (17, b"PA_a")])].concat();
+            assert_eq!(out, expect, "{claimed:?} {kind:?}");
+        };
+        check(&[], Kind::Reliable, &[]);
+        check(&[], Kind::Lossy, &[8, 1]);
+        check(&[8, 1], Kind::Lossy, &[]);
+        check(&[8, 1], Kind::Reliable, &[8, 0]);
+        check(&[8, 1, 8, 0], Kind::Lossy, &[8, 1]);
+        check(&[8, 7], Kind::Lossy, &[8, 1]);
+    }
+
+    /// The packet's own names count for more than those within, as in LiveKit.
+    #[test]
+    fn whom_it_names() {
+        let check = |own: &[&str], user: &[(u32, &[u8])], expect: &[&str]| {
+            let mut bytes = packet(&[(2, &packet(user))]);
+            own.iter().for_each(|name| put(&mut bytes, 5, name.as_bytes()));
+            let view = DataPacketView::parse(&bytes).unwrap();
+            let everybody = ["a", "b", "c"];
+            let is_for =
+                |name: &&&str| view.is_for(name.as_bytes(), &[b"PA_", name.as_bytes()].concat());
+            let found: Vec<&str> = everybody.iter().filter(is_for).copied().collect();
+            assert_eq!(found, expect, "{own:?} {user:?}");
+        };
+        check(&[], &[], &["a", "b", "c"]);
+        check(&["c", "a"], &[], &["a", "c"]);
+        check(&[], &[(6, b"c"), (6, b"b")], &["b", "c"]);
+        check(&["a"], &[(6, b"b")], &["a"]);
+        check(&["a"], &[(3, b"PA_b")], &["a", "b"]);
+        check(&[], &[(6, b"a"), (3, b"PA_b")], &["a", "b"]);
+        // Sids are no identities, nor the other way round.
+        check(&["PA_a"], &[(3, b"b")], &[]);
+        let many: Vec<String> = (0..DESTINATIONS).map(|at| format!("x{at}")).collect();
+        let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
+        many[DESTINATIONS / 2] = "b";
+        check(&many, &[], &["b"]);
+    }
+
+    #[test]
+    fn nonces_are_uuids() {
+        for (nonce, counts) in [(&b"0123456789abcdef"[..], true), (b"n1", false), (b"", false)] {
+            let bytes = packet(&[(2, &packet(&[(11, nonce)]))]);
+            let view = DataPacketView::parse(&bytes).unwrap();
+            assert_eq!(view.nonce.map(|nonce| &nonce[..]), counts.then_some(nonce));
+        }
     }
 
     #[test]

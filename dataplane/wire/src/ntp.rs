@@ -23,6 +23,14 @@ pub const fn from_unix_ns(unix_ns: u64) -> u64 {
     (seconds << 32) | fraction
 }
 
+/// `ns` nanoseconds of any clock in the 64-bit form, for who wants to hear them again (RFC 3611 4.4
+/// allows a clock without an epoch).
+#[inline]
+pub const fn from_elapsed_ns(ns: u64) -> u64 {
+    let seconds = ns / NS_PER_S;
+    (seconds << 32) | ((ns % NS_PER_S) << 32) / NS_PER_S
+}
+
 /// Nanoseconds since the Unix epoch of a 64-bit NTP time.
 ///
 /// RFC 4330 section 3: with the top bit clear the time lies in era 1, 2036 to 2104. Times before
@@ -112,6 +120,7 @@ mod tests {
         assert_eq!(short_from_ns(u64::MAX), u32::MAX);
         assert_eq!(short_to_ns(1 << 16), NS_PER_S);
         assert_eq!(short_to_ns(1), 15_258);
+        assert_eq!(from_elapsed_ns(3_500_000_000), 0x3_8000_0000);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //!
 //! Reduced-size RTCP (RFC 5506) is accepted: a compound need not begin with a report.
 
+mod extended;
 mod feedback;
 mod remb;
 mod report;
@@ -15,6 +16,7 @@ mod source;
 mod twcc;
 pub mod write;
 
+pub use extended::{DelaySince, Extended};
 pub use feedback::{Fir, FirEntries, FirEntry, Nack, NackEntries, NackEntry, Pli};
 pub use remb::Remb;
 pub use report::{ReceiverReport, ReportBlock, ReportBlocks, SenderReport};
@@ -35,6 +37,8 @@ pub const GOODBYE: u8 = 203;
 pub const TRANSPORT_FEEDBACK: u8 = 205;
 /// Packet type of payload-specific feedback (RFC 4585 section 6.3).
 pub const PAYLOAD_FEEDBACK: u8 = 206;
+/// Packet type of an extended report (RFC 3611 section 2).
+pub const EXTENDED_REPORT: u8 = 207;
 
 /// Packets in one compound. A full report of 31 sources is one packet, so honest compounds have a
 /// handful and those of mixers a few dozen. Raised, a hostile datagram of 4-byte packets costs more
@@ -218,7 +222,9 @@ pub enum Packet<'a> {
     Twcc(Twcc<'a>),
     /// A bandwidth estimate (draft-alvestrand-rmcat-remb-03).
     Remb(Remb<'a>),
-    /// Any other packet: APP, XR, unknown types. Only its framing was checked.
+    /// An extended report (RFC 3611).
+    Extended(Extended<'a>),
+    /// Any other packet: APP, unknown types. Only its framing was checked.
     Other(RawPacket<'a>),
 }
 
@@ -240,6 +246,7 @@ impl<'a> Packet<'a> {
             (PAYLOAD_FEEDBACK, remb::REMB_FORMAT) => {
                 Remb::read(raw).map(|remb| remb.map_or(Self::Other(raw), Self::Remb))
             }
+            (EXTENDED_REPORT, _) => Extended::read(raw).map(Self::Extended),
             _ => Ok(Self::Other(raw)),
         }
     }

@@ -109,6 +109,10 @@ fn check_written_again(packet: &Packet<'_>) {
             assert_eq!(&read(&out[..len.expect("there is room")]), packet);
             assert!(entries.iter().all(|entry| (1..=17).contains(&entry.sequences().count())));
         }
+        Packet::Extended(xr) => {
+            xr.delays().for_each(drop);
+            let _ = xr.reference_time();
+        }
         Packet::Twcc(_) | Packet::Remb(_) | Packet::Other(_) => {}
     }
 }

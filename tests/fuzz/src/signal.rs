@@ -104,6 +104,7 @@ pub(crate) fn joined() -> Joined {
         joined_at_ms: 0,
         name: String::new(),
         version: 1,
+        region: String::new(),
         permission: Grants::default().permission(),
         is_publisher: false,
         kind: ParticipantKind::Standard,

@@ -11,6 +11,8 @@ use crate::placement;
 pub struct Config {
     /// Unix time when `now_ms` was 0, ms: what makes a wall clock of the monotonic one.
     pub unix_start_ms: u64,
+    /// `region`: where this server is, as clients are told; empty is not said.
+    pub region: String,
     /// `room.auto_create`: joining makes a room that does not exist.
     pub auto_create: bool,
     /// `room.empty_timeout`: how long a room waits for its first participant, s.
@@ -65,6 +67,7 @@ impl Default for Config {
         ];
         Self {
             unix_start_ms: 0,
+            region: String::new(),
             auto_create: true,
             empty_timeout_s: 300,
             departure_timeout_s: 20,
@@ -122,11 +125,16 @@ pub struct CallLimits {
     pub pending_tracks: usize,
     /// Requests that wait for one cid. LiveKit's number.
     pub queued_per_cid: usize,
-    /// Tracks that one participant publishes. Ours: bounds what one announcement carries.
+    /// Tracks that one participant publishes or announced. Ours: bounds what one update about it
+    /// carries. Far more than any bridge has.
     pub published_tracks: usize,
     /// Tracks that one participant may name in wishes and settings before they exist. Ours.
     pub awaited_tracks: usize,
-    /// Bytes of any other single text of a request: names of tracks, cids, streams. Ours.
+    /// Names of one participant's tracks together. Ours, for the same reason: each may be a document
+    /// of the application's.
+    pub track_names_bytes: usize,
+    /// Bytes of any other single text of a request: cids, streams, what clients say of themselves.
+    /// Ours.
     pub text_bytes: usize,
 }
 
@@ -149,8 +157,9 @@ impl Default for CallLimits {
             participants: 100_000,
             pending_tracks: 20,
             queued_per_cid: 3,
-            published_tracks: 64,
+            published_tracks: 1_024,
             awaited_tracks: 1_024,
+            track_names_bytes: 512 * 1024,
             text_bytes: 1_024,
         }
     }

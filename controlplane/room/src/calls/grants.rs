@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::calls::{ParticipantKind, TrackSource};
+use crate::calls::{ParticipantKind, RoomConfig, TrackSource};
 
 /// Keys and values that applications attach to a participant.
 pub type Attributes = BTreeMap<String, String>;
@@ -133,6 +133,10 @@ pub struct TokenClaims {
     pub attributes: Attributes,
     /// The claim `video`, with `room_join` and `room` set.
     pub grants: Grants,
+    /// The claim `roomConfig`.
+    pub room_config: Option<RoomConfig>,
+    /// The claim `roomPreset`; empty is none.
+    pub room_preset: String,
     /// How long it is good for, s.
     pub ttl_s: u32,
 }

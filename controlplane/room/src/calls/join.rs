@@ -35,11 +35,15 @@ pub struct Join {
     pub room_config: Option<RoomConfig>,
     /// The token's `roomPreset`; empty is none.
     pub room_preset: String,
+    /// The token's `exp`, Unix time, s.
+    pub token_expires_s: u64,
     /// What the client says about itself.
     pub client: ClientInfo,
     /// Subscribe to all tracks without being asked.
     pub auto_subscribe: bool,
-    /// The same for data tracks.
+    /// Those of hidden publishers among them.
+    pub auto_subscribe_hidden: bool,
+    /// The same for data tracks, but for those of hidden publishers.
     pub auto_subscribe_data: bool,
     /// The client says which size it shows: until it does, the lowest layer is sent.
     pub adaptive_stream: bool,
@@ -116,6 +120,8 @@ pub enum Refusal {
     RoomNotFound,
     /// The token names a preset that does not exist.
     PresetNotFound,
+    /// The token asks for a recording of the room that joining makes.
+    NoEgress,
     /// The room is full.
     RoomFull,
     /// The machine is full.
@@ -128,11 +134,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status of the refused upgrade. LiveKit's, but for a full room, where LiveKit has
-    /// 500 and a client could not tell it from a failure.
+    /// The HTTP status of the refused upgrade. LiveKit's, but for a full room and for egress, where
+    /// LiveKit has 500 and a client could not tell it from a failure.
     pub fn status(self) -> u16 {
         match self {
             Self::NotAllowed | Self::MayNotPublish | Self::MayNotUpdateMetadata => 401,
+            // Clients show what stands beside this one.
+            Self::NoEgress => 403,
             Self::RoomNotFound | Self::StateMismatch => 404,
             Self::PresetNotFound
             | Self::IdentityEmpty
@@ -165,6 +173,7 @@ impl fmt::Display for Refusal {
             Self::ClientInfoTooLong => "the client's description of itself is too long",
             Self::RoomNotFound => "requested room does not exist",
             Self::PresetNotFound => "the room preset does not exist",
+            Self::NoEgress => "the token asks for egress, which this server does not have",
             Self::RoomFull => "the room has reached its max_participants",
             Self::ServerFull => "the server has reached its limit of rooms, participants or media",
             Self::Unavailable => "the media server is starting or restarting, try again",

@@ -99,7 +99,8 @@ pub enum Notice {
         /// An administrator did it.
         remote: bool,
     },
-    /// `track_subscribed`: somebody receives this track of the client's, for the first time.
+    /// `track_subscribed`: somebody who is not hidden receives this track of the client's, for the
+    /// first time.
     TrackSubscribed {
         /// Which.
         track: TrackSid,
@@ -110,6 +111,14 @@ pub enum Notice {
         track: TrackSid,
         /// Per codec: its MIME type and the highest quality that is wanted, or `Off`.
         codecs: Vec<(String, VideoQuality)>,
+    },
+    /// `subscribed_audio_codec_update`: which codecs of the client's sound anybody wants, of a track
+    /// that was announced with several.
+    SubscribedAudioCodecs {
+        /// Which.
+        track: TrackSid,
+        /// Per codec: its MIME type and whether it is wanted.
+        codecs: Vec<(String, bool)>,
     },
     /// Negotiate and route a track to the client, then report `Request::SubscribedMedia`.
     Subscribe(Box<Subscribe>),
@@ -234,8 +243,6 @@ pub struct Subscribe {
     pub publisher: ParticipantSid,
     /// Whose it is.
     pub publisher_identity: String,
-    /// Tracks of one participant share a stream id.
-    pub sync_streams: bool,
     /// Least delay at the receiver, ms; both 0 is off.
     pub min_playout_delay_ms: u32,
     /// Greatest delay at the receiver, ms.

@@ -101,6 +101,8 @@ pub struct ParticipantInfo {
     pub name: String,
     /// Raised with every change; the higher one of two is the newer one.
     pub version: u32,
+    /// Where the server is that serves it; empty is not said.
+    pub region: String,
     /// What it may do.
     pub permission: Permission,
     /// Whether it publishes anything.

@@ -34,7 +34,7 @@ fn two_hundred_come_into_a_room_of_two_hundred() {
 }
 
 #[test]
-fn a_publisher_in_a_crowd_costs_one_message_each() {
+fn a_publisher_in_a_crowd_costs_two_messages_each() {
     let mut house = House::new(Config::default());
     let ann = house.enter("ann");
     for index in 0..PEOPLE {
@@ -42,8 +42,8 @@ fn a_publisher_in_a_crowd_costs_one_message_each() {
     }
     house.pass(10_000);
     let track = house.camera(ann);
-    // `announce` forgot what was told before: an update to all, a subscription each, how well the
-    // publisher is connected, a fact.
+    // `announce` forgot what was told before: an update to all, a verdict, a subscription and how ann
+    // is connected to each, a fact.
     assert!(house.effects <= 2 * PEOPLE + 4, "{}", house.effects);
     house.hush();
     house.ask(ann, Request::SetMuted { track, muted: true });

@@ -61,10 +61,20 @@ fn tokens_and_limits_decide() {
 }
 
 #[test]
+fn presets_are_looked_for_where_a_room_is_made() {
+    let mut house = House::new(Config::default());
+    let named = |identity: &str| Join { room_preset: "none".to_owned(), ..wish(identity) };
+    assert_eq!(house.join(named("ann")).err(), Some(Refusal::PresetNotFound));
+    house.enter("bob");
+    assert!(house.join(named("ann")).is_ok(), "LiveKit does not ask either");
+}
+
+#[test]
 fn refusals_are_http_statuses() {
     for (refusal, status) in [
         (Refusal::NotAllowed, 401),
         (Refusal::MayNotPublish, 401),
+        (Refusal::NoEgress, 403),
         (Refusal::RoomNotFound, 404),
         (Refusal::IdentityTooLong, 400),
         (Refusal::ServerFull, 503),
@@ -147,11 +157,14 @@ fn a_full_room_takes_only_those_who_serve_it() {
     assert_eq!(house.join(wish("cid")).err(), Some(Refusal::RoomFull));
     // Somebody's new session takes the place of the old one.
     assert!(house.join(wish("bob")).is_ok());
+    let mut hidden = wish("eve");
+    hidden.grants.hidden = true;
+    assert_eq!(house.join(hidden).err(), Some(Refusal::RoomFull), "the hidden count");
     let serving: [fn(&mut Join); 4] = [
         |join| join.kind = ParticipantKind::Agent,
         |join| join.kind = ParticipantKind::Egress,
         |join| join.grants.recorder = true,
-        |join| join.grants.hidden = true,
+        |join| join.grants.agent = true,
     ];
     for (index, serve) in serving.into_iter().enumerate() {
         let mut join = wish(&format!("servant {index}"));
@@ -164,7 +177,8 @@ fn a_full_room_takes_only_those_who_serve_it() {
 
 #[test]
 fn a_join_is_answered_with_the_room() {
-    let config = Config { unix_start_ms: 1_700_000_000_000, ..Config::default() };
+    let region = "moon".to_owned();
+    let config = Config { unix_start_ms: 1_700_000_000_000, region, ..Config::default() };
     let mut house = House::new(config);
     house.now_ms = 1234;
     let mut join = wish("ann");
@@ -180,6 +194,7 @@ fn a_join_is_answered_with_the_room() {
     assert_eq!(ann.participant.attributes["a"], "2");
     assert_eq!(ann.participant.attributes["b"], "1", "an empty value does not remove a key");
     assert_eq!(ann.participant.metadata, "mine");
+    assert_eq!(ann.participant.region, "moon");
     assert_eq!(ann.room.num_participants, 1);
     assert!(ann.others.is_empty());
     assert_eq!(ann.sif_trailer.len(), 12);

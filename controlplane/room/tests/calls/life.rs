@@ -38,6 +38,35 @@ fn an_empty_room_waits_and_a_left_one_goes_sooner() {
     assert_eq!(left(&house.heard(servant)), Some(end), "it served an empty room");
 }
 
+/// LiveKit asks one question for all three: does somebody only serve the room?
+#[test]
+fn the_hidden_keep_a_room_open_and_are_counted() {
+    let check = |change: fn(&mut Join), stays: bool| {
+        let mut house = House::new(Config { max_participants: 1, ..Config::default() });
+        let mut first = wish("first");
+        change(&mut first);
+        let first = house.enter_as(first);
+        let counted = house.calls.list_rooms(&[])[0].num_participants;
+        assert_eq!(counted, u32::from(stays), "num_participants");
+        let full = house.calls.validate(&wish("second")).err();
+        assert_eq!(full, stays.then_some(Refusal::RoomFull), "max_participants");
+        house.pass(1_000_000);
+        assert_eq!(house.calls.counts().rooms, usize::from(stays), "what ends a room");
+        house.ask(first, Request::Leave { reason: DisconnectReason::ClientInitiated });
+        house.pass(19_999);
+        assert_eq!(house.calls.counts().rooms, usize::from(stays));
+        house.pass(1);
+        assert_eq!(house.calls.counts().rooms, 0, "somebody was here, so it goes sooner");
+    };
+    check(|join| join.grants.hidden = true, true);
+    check(|_| (), true);
+    check(|join| (join.grants.hidden, join.grants.recorder) = (true, true), false);
+    check(|join| join.grants.agent = true, false);
+    check(|join| join.kind = ParticipantKind::Agent, false);
+    check(|join| join.kind = ParticipantKind::Egress, false);
+    check(|join| join.kind = ParticipantKind::Sip, true);
+}
+
 #[test]
 fn rooms_are_configured_by_request_token_and_preset() {
     let mut config = Config::default();
@@ -153,11 +182,28 @@ fn a_failed_connection_may_come_back() {
     assert!(house.calls.participant(ann).is_some());
 
     house.ask(ann, failed.clone());
-    house.pass(2_000);
+    house.ask(ann, Request::SignalClosed);
+    for _ in 0..2 {
+        house.pass(2_000);
+        house.join(resume(ann)).expect("in time");
+        house.hush();
+        house.pass(14_999);
+        assert_eq!(house.heard(ann), []);
+        house.pass(1);
+        assert_eq!(house.heard(ann), [Notice::CloseSignal], "it resumed but did not connect");
+        house.ask(ann, Request::SignalClosed);
+    }
     house.join(resume(ann)).expect("in time");
+    house.connect(ann);
+    house.pass(60_000);
+    assert!(house.calls.participant(ann).is_some());
+
+    house.ask(ann, failed.clone());
+    house.join(resume(ann)).expect("in time");
+    house.ask(ann, Request::SignalClosed);
     house.pass(15_000);
     let end = (DisconnectReason::ConnectionTimeout, LeaveAction::Disconnect);
-    assert_eq!(left(&house.heard(ann)), Some(end), "it resumed but did not connect");
+    assert_eq!(left(&house.heard(ann)), Some(end), "it resumed and went again");
 
     let ann = house.enter("ann");
     house.ask(ann, failed);
@@ -223,6 +269,44 @@ fn a_large_room_goes_on_on_another_shard() {
     assert_eq!(of(&mut house, 1000).shard, 0);
 }
 
+fn tokens(heard: Vec<Notice>) -> Vec<TokenClaims> {
+    let claims = |notice| match notice {
+        Notice::RefreshToken(claims) => Some(*claims),
+        _ => None,
+    };
+    heard.into_iter().filter_map(claims).collect()
+}
+
+#[test]
+fn a_fresh_token_lasts_as_long_as_the_first_one_and_makes_the_same_room() {
+    let unix_s = 1_700_000_000;
+    let large = RoomConfig { max_participants: 100, ..RoomConfig::default() };
+    let mut house = House::new(Config {
+        unix_start_ms: unix_s * 1000,
+        presets: [("large".to_owned(), large)].into(),
+        ..Config::default()
+    });
+    let mut join = wish("ann");
+    join.room_config = Some(RoomConfig { metadata: "m".to_owned(), ..RoomConfig::default() });
+    join.room_preset = "large".to_owned();
+    join.token_expires_s = unix_s + 1_000;
+    let (config, preset) = (join.room_config.clone(), join.room_preset.clone());
+    let ann = house.enter_as(join);
+    let first = tokens(house.heard(ann));
+    assert_eq!(first[0].ttl_s, 1_000);
+    assert_eq!((&first[0].room_config, &first[0].room_preset), (&config, &preset));
+    house.pass(300_000);
+    assert_eq!(tokens(house.heard(ann))[0].ttl_s, 700);
+    // Resuming with a token of ours moves nothing.
+    let mut again = wish("ann");
+    again.reconnect = Some(Reconnect { sid: Some(ann) });
+    again.token_expires_s = unix_s + 900;
+    house.join(again).expect("resumed");
+    assert_eq!(tokens(house.heard(ann))[0].ttl_s, 700);
+    house.pass(3_000_000);
+    assert!(tokens(house.heard(ann)).iter().all(|token| token.ttl_s == 600));
+}
+
 #[test]
 fn tokens_are_refreshed() {
     let mut house = House::new(Config::default());
@@ -230,19 +314,13 @@ fn tokens_are_refreshed() {
     join.metadata = "m".to_owned();
     join.grants.can_publish = Some(false);
     let ann = house.enter_as(join);
-    let tokens = |heard: Vec<Notice>| -> Vec<TokenClaims> {
-        let claims = |notice| match notice {
-            Notice::RefreshToken(claims) => Some(*claims),
-            _ => None,
-        };
-        heard.into_iter().filter_map(claims).collect()
-    };
     let first = tokens(house.heard(ann));
     assert_eq!(first.len(), 1, "with the join");
     assert_eq!((&*first[0].identity, &*first[0].metadata), ("ann", "m"));
     let grants = &first[0].grants;
     assert!(grants.room_join && grants.room == "hall" && grants.can_publish == Some(false));
     assert_eq!((grants.can_publish_data, first[0].ttl_s), (Some(false), 600));
+    assert_eq!((&first[0].room_config, &*first[0].room_preset), (&None, ""));
     house.pass(300_000);
     assert_eq!(tokens(house.heard(ann)).len(), 1);
     house.pass(3_000_000);

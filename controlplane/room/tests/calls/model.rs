@@ -180,7 +180,7 @@ impl World {
 
     /// Tracks that somebody who subscribes without being asked wants.
     fn on_offer(&self, to: ParticipantSid) -> Vec<TrackSid> {
-        let others = self.people.values().filter(|p| p.sid != to && p.kind != Kind::Hidden);
+        let others = self.people.values().filter(|p| p.sid != to);
         others.flat_map(|person| person.published.clone()).collect()
     }
 
@@ -289,9 +289,9 @@ impl World {
         let Some(person) = self.person(who) else { return };
         let Some(track) = person.announced.pop() else { return };
         person.published.push(track);
-        let (from, hidden) = (person.sid, person.kind == Kind::Hidden);
+        let from = person.sid;
         for other in self.people.values_mut() {
-            if !hidden && other.sid != from && other.active && other.auto {
+            if other.sid != from && other.active && other.auto {
                 other.wishes.entry(track).or_insert(false);
             }
         }
@@ -482,7 +482,7 @@ impl World {
             assert_eq!(view, expect, "what p{} believes", person.who);
         }
         let rooms = self.house.calls.list_rooms(&[]);
-        let guests = self.people.values().filter(|person| person.kind == Kind::Guest).count();
+        let guests = self.people.values().filter(|person| person.kind != Kind::Recorder).count();
         let publishers = self.people.values().filter(|person| !person.published.is_empty());
         let counted = (rooms[0].num_participants, rooms[0].num_publishers);
         assert_eq!(counted, (guests as u32, publishers.count() as u32));

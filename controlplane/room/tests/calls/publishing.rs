@@ -2,7 +2,7 @@
 
 use ringway_room::calls::*;
 
-use crate::house::{House, camera, layers, media, microphone, response, updates, wish};
+use crate::house::{House, camera, layers, media, microphone, response, subscribed, updates, wish};
 
 #[test]
 fn announcements_are_checked() {
@@ -30,7 +30,9 @@ fn announcements_are_checked() {
     check(voice, camera_source, Some(RequestReason::NotAllowed));
     let data = |add: &mut AddTrack| add.kind = TrackKind::Data;
     check(all.clone(), data, Some(RequestReason::UnsupportedType));
-    let long = |add: &mut AddTrack| add.name = "n".repeat(2000);
+    let document = |add: &mut AddTrack| add.name = "n".repeat(2000);
+    check(all.clone(), document, None);
+    let long = |add: &mut AddTrack| add.stream = "s".repeat(2000);
     check(all.clone(), long, Some(RequestReason::LimitExceeded));
     let absent = |add: &mut AddTrack| add.sid = Some(TrackSid::from_random([9; 12]));
     check(all, absent, Some(RequestReason::NotFound));
@@ -187,6 +189,58 @@ fn one_cid_is_one_track_at_a_time() {
 }
 
 #[test]
+fn a_track_that_is_announced_again_keeps_its_id() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let track = house.announce(ann, microphone("mic"));
+    house.ask(ann, Request::AddTrack(Box::new(microphone("mic"))));
+    assert_eq!(response(&house.heard(ann)), Some(RequestReason::Queued));
+    house.ask(ann, Request::MediaPublished(Box::new(media(track, "audio/opus", "mic"))));
+    // What is said about it is said about both.
+    house.hush();
+    house.ask(ann, Request::SetMuted { track, muted: true });
+    assert!(updates(&house.heard(bob))[0].tracks[0].muted);
+    let features = vec![AudioFeature::NoiseSuppression];
+    let update = Request::UpdateAudioTrack { request_id: 1, track, features: features.clone() };
+    house.ask(ann, update);
+    assert_eq!(updates(&house.heard(bob))[0].tracks[0].audio_features, features);
+    house.ask(ann, Request::MediaEnded { track });
+    let next = house.heard(ann).into_iter().find_map(|notice| match notice {
+        Notice::TrackPublished { track, .. } => Some(track),
+        _ => None,
+    });
+    let next = next.expect("the next one begins");
+    assert_eq!((next.sid, next.muted, &next.audio_features), (track, true, &features));
+    assert!(house.info(ann).tracks.is_empty());
+    house.ask(ann, Request::MediaPublished(Box::new(media(track, "audio/opus", "mic"))));
+    assert_eq!(subscribed(&house.heard(bob)), [track]);
+}
+
+#[test]
+fn a_forbidden_announcement_leaves_the_published_track_alone() {
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    let track = house.announce(ann, microphone("mic"));
+    for _ in 0..2 {
+        let mut other = microphone("mic");
+        other.source = TrackSource::ScreenShareAudio;
+        house.ask(ann, Request::AddTrack(Box::new(other)));
+    }
+    house.ask(ann, Request::MediaPublished(Box::new(media(track, "audio/opus", "mic"))));
+    house.hush();
+    let mut permission = house.info(ann).permission.clone();
+    permission.can_publish_sources = vec![TrackSource::Microphone];
+    let update = UpdateParticipant { permission: Some(permission), ..UpdateParticipant::default() };
+    house.calls.update_participant(house.now_ms, "hall", "ann", update).expect("changed");
+    house.pump();
+    let heard = house.heard(ann);
+    assert!(!heard.iter().any(|one| matches!(one, Notice::TrackUnpublished { .. })), "{heard:?}");
+    house.ask(ann, Request::MediaEnded { track });
+    let heard = house.heard(ann);
+    assert!(!heard.iter().any(|one| matches!(one, Notice::TrackPublished { .. })), "{heard:?}");
+}
+
+#[test]
 fn pending_tracks_are_limited_and_stalled_ones_make_place() {
     let mut house = House::new(Config::default());
     let ann = house.enter("ann");
@@ -230,6 +284,41 @@ fn published_tracks_are_limited() {
     house.announce(ann, microphone("2"));
     house.ask(ann, Request::AddTrack(Box::new(microphone("3"))));
     assert_eq!(response(&house.heard(ann)), Some(RequestReason::LimitExceeded));
+}
+
+/// LiveKit knows no such bounds: ours are in nobody's way.
+#[test]
+fn bridges_publish_hundreds_of_tracks() {
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    for index in 0..500 {
+        house.publish(ann, microphone(&format!("line {index}")));
+    }
+    assert_eq!(house.info(ann).tracks.len(), 500);
+}
+
+#[test]
+fn names_of_tracks_are_limited_together() {
+    const ALL: usize = 512 * 1024;
+    let mut house = House::new(Config::default());
+    let ann = house.enter("ann");
+    let named = |cid: &str, bytes| AddTrack { name: "n".repeat(bytes), ..microphone(cid) };
+    let first = house.publish(ann, named("1", ALL - 200_000));
+    house.announce(ann, named("2", 100_000));
+    house.ask(ann, Request::AddTrack(Box::new(named("2", 50_000))));
+    assert_eq!(response(&house.heard(ann)), Some(RequestReason::Queued));
+    for (bytes, expect) in [(50_001, Some(RequestReason::LimitExceeded)), (50_000, None)] {
+        house.ask(ann, Request::AddTrack(Box::new(named("3", bytes))));
+        assert_eq!(response(&house.heard(ann)), expect, "{bytes}");
+    }
+    house.ask(ann, Request::MediaEnded { track: first });
+    house.announce(ann, named("4", 300_000));
+
+    // What is no name, but an id, is short.
+    for (bytes, expect) in [(1_025, Some(RequestReason::LimitExceeded)), (1_024, None)] {
+        house.ask(ann, Request::AddTrack(Box::new(microphone(&"c".repeat(bytes)))));
+        assert_eq!(response(&house.heard(ann)), expect, "{bytes}");
+    }
 }
 
 #[test]
@@ -333,6 +422,51 @@ fn a_second_codec_is_asked_for_when_somebody_needs_it() {
     let expect = [("video/VP9", VideoQuality::High), ("video/VP8", VideoQuality::High)];
     let expect = expect.map(|(mime, quality)| (mime.to_owned(), quality));
     assert_eq!(codecs.as_deref(), Some(&expect[..]));
+}
+
+#[test]
+fn codecs_of_sound_are_asked_for_when_somebody_needs_them() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let told = |house: &mut House| -> Vec<Vec<(String, bool)>> {
+        let codecs = |notice: Notice| match notice {
+            Notice::SubscribedAudioCodecs { codecs, .. } => Some(codecs),
+            _ => None,
+        };
+        house.heard(ann).into_iter().filter_map(codecs).collect()
+    };
+    let expect = |rows: &[(&str, bool)]| {
+        vec![rows.iter().map(|(mime, wanted)| ((*mime).to_owned(), *wanted)).collect::<Vec<_>>()]
+    };
+    // One codec alone is sent anyway.
+    house.microphone(ann);
+    house.pass(10_000);
+    assert!(told(&mut house).is_empty());
+    let mut add = microphone("two");
+    let named = |codec: &str| AnnouncedCodec {
+        codec: codec.to_owned(),
+        cid: "two".to_owned(),
+        layers: Vec::new(),
+        mode: LayerMode::Unused,
+    };
+    add.codecs = vec![named("opus"), named("pcmu")];
+    let track = house.publish(ann, add);
+    assert_eq!(told(&mut house), expect(&[("audio/opus", true)]));
+    let mime_type = "audio/PCMU".to_owned();
+    house.ask(bob, Request::ReceiveCodec { track, mime_type });
+    assert_eq!(told(&mut house), expect(&[("audio/opus", true), ("audio/PCMU", true)]));
+    house.pass(5_000);
+    assert_eq!(told(&mut house), expect(&[("audio/opus", false), ("audio/PCMU", true)]));
+    // A pause is short.
+    let settings = TrackSettings { disabled: true, ..TrackSettings::default() };
+    house.ask(bob, Request::TrackSettings { tracks: vec![track], settings });
+    house.pass(10_000);
+    assert!(told(&mut house).is_empty());
+    house.ask(bob, Request::UpdateSubscription { tracks: vec![track], subscribe: false });
+    house.pass(5_000);
+    assert_eq!(told(&mut house), expect(&[("audio/opus", false), ("audio/PCMU", false)]));
+    house.enter("cid");
+    assert_eq!(told(&mut house), expect(&[("audio/opus", true), ("audio/PCMU", false)]));
 }
 
 /// Ann sends VP9 with a backup in VP8; Bob can decode only the latter, Cid both.

@@ -72,6 +72,29 @@ fn one_voice_in_several_tracks_is_one_speaker() {
 }
 
 #[test]
+fn only_microphones_speak() {
+    let check = |source: TrackSource, expect: &[f32]| {
+        let mut house = House::new(Config::default());
+        let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+        let track = house.publish(ann, AddTrack { source, ..microphone("other") });
+        house.hush();
+        levels(&mut house, &[(track, 1.0, true)]);
+        let told = speakers(&house.heard(bob));
+        assert_eq!(told.iter().map(|told| told.1).collect::<Vec<_>>(), expect, "{source:?}");
+        // A voice beside it is as loud as it is.
+        let voice = house.microphone(ann);
+        house.hush();
+        levels(&mut house, &[(track, 1.0, true), (voice, 0.5, true)]);
+        let told = speakers(&house.heard(bob));
+        assert_eq!(told.is_empty(), !expect.is_empty(), "{source:?}: {told:?}");
+        assert!(told.iter().all(|told| told.1 == 0.5), "{source:?}: {told:?}");
+    };
+    check(TrackSource::Microphone, &[1.0]);
+    check(TrackSource::ScreenShareAudio, &[]);
+    check(TrackSource::Unknown, &[]);
+}
+
+#[test]
 fn many_speakers_reach_everybody_in_few_messages() {
     let mut house = House::new(Config::default());
     let people: Vec<_> = (0..70).map(|index| house.enter(&format!("p{index}"))).collect();

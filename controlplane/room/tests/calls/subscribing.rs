@@ -41,7 +41,7 @@ fn who_asks_for_nothing_gets_everything() {
     assert!(subscribed(&house.heard(manual)).is_empty());
     house.ask(manual, subscription(&[track], true));
     let heard = house.heard(manual);
-    let Some(Notice::Subscribe(told)) = heard.first() else { panic!("{heard:?}") };
+    let Some(Notice::Subscribe(told)) = heard.get(1) else { panic!("{heard:?}") };
     assert_eq!((told.publisher, told.publisher_identity.as_str()), (ann, "ann"));
     house.ask(manual, subscription(&[track], true));
     assert!(house.heard(manual).is_empty(), "already");
@@ -201,6 +201,41 @@ fn settings_that_come_early_are_kept_for_a_minute() {
     }
 }
 
+/// Otherwise nothing would ever come that the client could switch on.
+#[test]
+fn who_measures_its_pictures_begins_with_each_switched_on() {
+    let check = |adaptive_stream: bool, add: AddTrack, expect: bool| {
+        let mut house = House::new(Config::default());
+        let ann = house.enter("ann");
+        let bob = house.enter_as(Join { adaptive_stream, ..wish("bob") });
+        let track = house.announce(ann, add);
+        let size = TrackSettings { width: 640, height: 360, ..TrackSettings::default() };
+        let hidden = Request::TrackSettings {
+            tracks: vec![track],
+            settings: TrackSettings { disabled: true, ..size },
+        };
+        house.ask(bob, hidden.clone());
+        house.ask(ann, Request::MediaPublished(Box::new(media(track, "video/VP8", "cam"))));
+        let begun = settled(&house.heard(bob));
+        assert_eq!(begun.iter().map(|s| s.paused).collect::<Vec<_>>(), [expect]);
+        // Whatever comes later counts, until the track is served anew.
+        house.ask(bob, hidden);
+        assert_eq!(settled(&house.heard(bob)).is_empty(), expect);
+        let audience = |all_participants| Request::SubscriptionPermission {
+            all_participants,
+            permissions: vec![],
+        };
+        house.ask(ann, audience(false));
+        house.hush();
+        house.ask(ann, audience(true));
+        let again = settled(&house.heard(bob));
+        assert_eq!(again.iter().map(|s| s.paused).collect::<Vec<_>>(), [expect]);
+    };
+    check(true, camera("cam"), false);
+    check(false, camera("cam"), true);
+    check(true, microphone("cam"), true);
+}
+
 #[test]
 fn publishers_choose_their_audience() {
     let mut house = House::new(Config::default());
@@ -242,6 +277,42 @@ fn publishers_choose_their_audience() {
 }
 
 #[test]
+fn the_first_verdict_is_told_and_then_what_changes() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let mut idle = wish("idle");
+    idle.grants.can_subscribe = Some(false);
+    let idle = house.enter_as(idle);
+    let verdicts = |heard: Vec<Notice>| -> Vec<bool> {
+        let verdict = |notice| match notice {
+            Notice::SubscriptionPermissionUpdate { allowed, .. } => Some(allowed),
+            _ => None,
+        };
+        heard.into_iter().filter_map(verdict).collect()
+    };
+    let mic = house.microphone(ann);
+    let heard = house.heard(bob);
+    let place = |wanted: fn(&Notice) -> bool| heard.iter().position(wanted);
+    let told = place(|one| matches!(one, Notice::SubscriptionPermissionUpdate { .. }));
+    assert!(told.is_some() && told < place(|one| matches!(one, Notice::Subscribe(_))));
+    assert_eq!(verdicts(heard), [true]);
+    assert!(verdicts(house.heard(idle)).is_empty(), "it may receive nothing, whoever allows it");
+    let audience = |all_participants| Request::SubscriptionPermission {
+        all_participants,
+        permissions: Vec::new(),
+    };
+    for (all, expect) in [(true, vec![]), (false, vec![false]), (false, vec![]), (true, vec![true])]
+    {
+        house.ask(ann, audience(all));
+        assert_eq!(verdicts(house.heard(bob)), expect, "{all}");
+    }
+    // With a wish ends what was told of it.
+    house.ask(bob, subscription(&[mic], false));
+    house.ask(bob, subscription(&[mic], true));
+    assert_eq!(verdicts(house.heard(bob)), [true]);
+}
+
+#[test]
 fn subscriptions_are_limited_and_places_are_given_on() {
     let mut config = Config::default();
     config.limits.subscriptions_video = 1;
@@ -280,6 +351,45 @@ fn what_cannot_be_carried_is_not_tried_again_unasked() {
         let told = house.heard(ann);
         let subscribed = Notice::TrackSubscribed { track };
         assert_eq!(told.iter().filter(|n| **n == subscribed).count(), expect, "told once");
+    }
+}
+
+/// As with LiveKit: its clients drop what comes of somebody whom they were not told of.
+#[test]
+fn tracks_of_hidden_publishers_are_on_offer_too() {
+    let mut house = House::new(Config::default());
+    let bob = house.enter("bob");
+    let player = house.enter_as(Join { auto_subscribe_hidden: false, ..wish("player") });
+    let mut hidden = wish("eve");
+    hidden.grants.hidden = true;
+    let eve = house.enter_as(hidden);
+    let track = house.microphone(eve);
+    assert_eq!(subscribed(&house.heard(bob)), [track]);
+    assert!(subscribed(&house.heard(player)).is_empty(), "it would play what is hidden");
+    let late = house.enter("late");
+    assert_eq!(subscribed(&house.heard(late)), [track]);
+    let player = house.enter_as(Join { auto_subscribe_hidden: false, ..wish("late player") });
+    assert!(subscribed(&house.heard(player)).is_empty());
+    house.ask(player, subscription(&[track], true));
+    assert_eq!(subscribed(&house.heard(player)), [track], "who asks for it gets it");
+}
+
+#[test]
+fn the_hidden_do_not_betray_that_they_listen() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let mut hidden = wish("eve");
+    hidden.grants.hidden = true;
+    let eve = house.enter_as(hidden);
+    let track = house.camera(ann);
+    assert_eq!(subscribed(&house.heard(eve)), [track]);
+    for (listener, expect) in [(eve, 0), (bob, 1), (eve, 0)] {
+        house.hush();
+        house.ask(listener, Request::SubscribedMedia { track, outcome: Ok(()) });
+        let told = house.heard(ann);
+        let subscribed = Notice::TrackSubscribed { track };
+        let times = told.iter().filter(|notice| **notice == subscribed).count();
+        assert_eq!(times, expect, "{listener}");
     }
 }
 

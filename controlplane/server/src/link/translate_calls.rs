@@ -201,6 +201,7 @@ fn source(add: &AddSource) -> Option<abi::SourceSpec> {
         layers,
         layer_count: add.layers.len().max(1) as u8,
         muted: add.muted,
+        encrypted: add.encrypted,
     })
 }
 
@@ -230,6 +231,7 @@ fn route(add: &AddRoute) -> Option<abi::RouteSpec> {
         playout_delay_ms: add.playout_delay_ms,
         encrypted: add.encrypted,
         cut_trailer: add.cut_trailer,
+        announce: add.announce,
     })
 }
 
@@ -293,9 +295,11 @@ pub(super) fn event(shard: u16, event: abi::CallEvent) -> PlaneEvent {
         abi::CallEvent::RouteState { route, paused } => {
             PlaneEvent::RouteState { route: RouteKey(route), paused }
         }
-        abi::CallEvent::Levels { room, count, levels } => PlaneEvent::Levels {
+        abi::CallEvent::Levels { room, first, last, count, levels } => PlaneEvent::Levels {
             shard,
             room,
+            first,
+            last,
             speakers: levels
                 .iter()
                 .take(usize::from(count))

@@ -11,6 +11,7 @@ mod index;
 mod media;
 mod only_tcp;
 mod returning;
+mod unmet;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use ringway_room::calls::{
 use ringway_signal::client::Client;
 use ringway_signal::grants::Claims;
 use ringway_signal::join::Join;
-use ringway_signal::plane::{Ask, PlaneInfo};
+use ringway_signal::plane::{Ask, Level, PlaneInfo};
 use ringway_signal::proto::IceServer;
 use ringway_signal::proto::signal_request::Message;
 use ringway_signal::translate::{self, join_of};
@@ -110,6 +111,8 @@ pub struct Hub {
     returning: Returning,
     /// Who speaks, by shard and the data plane's name of the room.
     speaking: HashMap<(u16, u64), Vec<TrackSid>>,
+    /// The same as far as it was told, where the list has not ended.
+    heard: HashMap<(u16, u64), Vec<Level>>,
     /// When sessions want to be called.
     timers: BTreeSet<(u64, ParticipantSid)>,
     /// Sessions that have something to say.
@@ -132,6 +135,7 @@ impl Hub {
             only_tcp: OnlyTcp::default(),
             returning: Returning::default(),
             speaking: HashMap::new(),
+            heard: HashMap::new(),
             timers: BTreeSet::new(),
             talking: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -159,7 +163,7 @@ impl Hub {
     /// Whether somebody would be let in, for `/validate`.
     pub fn validate(&self, visitor: &Visitor) -> Result<(), Refused> {
         let join = join_of(&visitor.claims, &visitor.join, &visitor.client);
-        match self.calls.validate(&join) {
+        match self.admits(&visitor.claims, &join) {
             Ok(()) | Err(Refusal::StateMismatch) => {}
             Err(refusal) => return Err(refusal.into()),
         }
@@ -179,7 +183,7 @@ impl Hub {
         let Visitor { claims, join, client } = visitor;
         let plane = self.open_plane()?;
         let resumes = join.reconnect.is_some();
-        let joined = match self.calls.join(now_ms, join_of(&claims, &join, &client)) {
+        let joined = match self.admit(now_ms, &claims, join_of(&claims, &join, &client)) {
             Ok(joined) => joined,
             Err(Refusal::StateMismatch) => {
                 self.send_away(connection, &client);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use ringway_signal::wire::{Format, Outgoing, decode_binary, decode_text};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio_tungstenite::tungstenite;
 
 use super::pace::Pace;
 use super::task::Ticket;
@@ -28,6 +29,8 @@ enum End {
     Nonsense(&'static str),
     /// The client does not read.
     Unread,
+    /// The client's message is longer than any may be.
+    TooLong,
 }
 
 pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Ticket) {
@@ -43,6 +46,7 @@ pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Tick
         End::Server => Some((close_code::NORMAL, "")),
         End::Nonsense(what) => Some((close_code::UNSUPPORTED, what)),
         End::Unread => Some((close_code::POLICY, "messages are not read")),
+        End::TooLong => Some((close_code::SIZE, "the message is too long")),
     };
     tracing::debug!(connection = ticket.connection().0, ?reason, "a signalling connection ends");
     ticket.close().await;
@@ -101,7 +105,7 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
                     Some(Ok(Message::Close(_))) | None => return End::Client,
                     Some(Err(error)) => {
                         tracing::debug!(%error, "a signalling connection broke");
-                        return End::Client;
+                        return if is_too_long(error) { End::TooLong } else { End::Client };
                     }
                 };
                 let Ok(request) = request else { return End::Nonsense("not a SignalRequest") };
@@ -115,6 +119,12 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
             }
         }
     }
+}
+
+/// The library finds that out before it has read the message; it says so in its own error alone.
+fn is_too_long(error: axum::Error) -> bool {
+    let error = error.into_inner();
+    matches!(error.downcast_ref::<tungstenite::Error>(), Some(tungstenite::Error::Capacity(_)))
 }
 
 async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Result<(), End> {

@@ -42,7 +42,7 @@ pub fn client(join: &Join, headers: &HeaderMap) -> Client {
     Client::new(join.client.clone(), address, user_agent)
 }
 
-fn refused(status: u16, message: &impl std::fmt::Display) -> Refused {
+pub(super) fn refused(status: u16, message: &impl std::fmt::Display) -> Refused {
     Refused { status, message: message.to_string() }
 }
 

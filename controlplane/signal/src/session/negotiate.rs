@@ -6,10 +6,12 @@ use std::collections::HashMap;
 
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
-use ringway_room::calls::{DisconnectReason, LeaveAction, Request, TrackSid, VideoQuality};
+use ringway_room::calls::{
+    DisconnectReason, LeaveAction, Request, TrackKind, TrackSid, VideoQuality,
+};
 use ringway_sdp::{
-    Description, NegotiationError, OfferRequest, SectionsNeeded, SendSections, accept_answer,
-    build_offer,
+    Description, MAX_SECTIONS, NegotiationError, OfferRequest, SectionsNeeded, SendSections,
+    accept_answer, build_offer,
 };
 
 use super::{Output, Session, World, peer};
@@ -153,11 +155,38 @@ impl Session {
     }
 
     fn tell_requirement(&mut self, missing: SectionsNeeded) {
+        let missing = self.within_bound(missing);
+        if self.over {
+            return;
+        }
         self.negotiation.requested.audios += missing.audios;
         self.negotiation.requested.videos += missing.videos;
         let SectionsNeeded { audios: num_audios, videos: num_videos } = missing;
         let requirement = proto::MediaSectionsRequirement { num_audios, num_videos };
         self.respond(Message::MediaSectionsRequirement(requirement));
+    }
+
+    /// Of what is missing, as much as an offer can have. Tracks that go without are told of.
+    fn within_bound(&mut self, mut missing: SectionsNeeded) -> SectionsNeeded {
+        let offered = self.publisher.theirs.as_ref().map_or(0, |offer| offer.sections.len());
+        let SectionsNeeded { audios, videos } = self.negotiation.requested;
+        let mut free = MAX_SECTIONS.saturating_sub(offered + (audios + videos) as usize);
+        for (kind, wanted) in
+            [(TrackKind::Audio, &mut missing.audios), (TrackKind::Video, &mut missing.videos)]
+        {
+            let granted = free.min(*wanted as usize);
+            free -= granted;
+            let unplaced = self.subscriptions.iter().filter(|(_, one)| one.waits_for(kind));
+            let excess = *wanted as usize - granted;
+            let excess: Vec<TrackSid> = unplaced.rev().take(excess).map(|(sid, _)| *sid).collect();
+            *wanted = granted as u32;
+            for track in excess {
+                if !self.over {
+                    self.find_no_section(track);
+                }
+            }
+        }
+        missing
     }
 
     /// Offers what the client receives.

@@ -213,11 +213,13 @@ impl Session {
     }
 
     fn fill_slot(&mut self, track: TrackSid, world: &dyn World) {
+        let Some(subscription) = self.subscriptions.get(&track) else { return };
+        let info = &subscription.info.track;
         let sources = world.sources(track);
         let fitting = sources.iter().find_map(|source| {
             let free = |slot: &&Slot| slot.track.is_none_or(|used| used == track);
             self.slots.iter().enumerate().filter(|(_, slot)| free(slot)).find_map(|(at, slot)| {
-                Some((at, source, numbers_of(slot.section.as_ref()?, source)?))
+                Some((at, source, numbers_of(slot.section.as_ref()?, source, info)?))
             })
         });
         let Some((at, source, numbers)) = fitting else { return };
@@ -245,6 +247,7 @@ impl Session {
             // A receiver of WHEP has no keys.
             encrypted: false,
             cut_trailer: !subscription.info.track.packet_trailer_features.is_empty(),
+            announce: false,
         };
         self.ask_plane(Ask::AddRoute(Box::new(add)));
         self.ask_room(Request::SubscribedMedia { track, outcome: Ok(()) });

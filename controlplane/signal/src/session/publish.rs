@@ -3,8 +3,8 @@
 use livekit_protocol as proto;
 use livekit_protocol::signal_response::Message;
 use ringway_room::calls::{
-    AudioFeature, LayerMode, MediaMatch, MediaPublished, Request, TrackCodec, TrackInfo, TrackKind,
-    TrackSid, TrackSource as Origin, VideoLayer, VideoQuality,
+    AudioFeature, Encryption, LayerMode, MediaMatch, MediaPublished, Request, TrackCodec,
+    TrackInfo, TrackKind, TrackSid, TrackSource as Origin, VideoLayer, VideoQuality,
 };
 use ringway_sdp::{
     AnswerRequest, Codec, DataOptions, Description, Encodings, Kind, NegotiatedSection,
@@ -12,7 +12,7 @@ use ringway_sdp::{
 };
 
 use super::{Output, Session, TrackSource, World, peer};
-use crate::plane::{AddSource, Ask, Layer, SourceFlags, SourceKey, SourceKind};
+use crate::plane::{AddSource, Ask, Layer, SourceKey, SourceKind};
 use crate::translate;
 
 /// Media of a section that belongs to a track.
@@ -180,6 +180,8 @@ impl Session {
         let mode = announced.and_then(|announced| announced.mode);
         let encodings = ordered(&section.encodings);
         let repaired = section.payloads.iter().any(|payload| payload.codec == Codec::FlexFec);
+        let scalable =
+            mode == Some(LayerMode::MultiplePerStream) && matches!(codec, Codec::Vp9 | Codec::Av1);
         let add = Box::new(AddSource {
             transport: self.publisher.key,
             source,
@@ -187,13 +189,9 @@ impl Session {
             kind: source_kind(section.kind, track.source),
             codec,
             mid: section.mid.clone(),
-            layers: layers(&encodings, repaired),
+            layers: layers(&encodings, repaired, scalable),
             muted: track.muted,
-            flags: SourceFlags {
-                incomplete_reports: mode == Some(LayerMode::OnePerStreamIncompleteReports),
-                scalable: mode == Some(LayerMode::MultiplePerStream)
-                    && matches!(codec, Codec::Vp9 | Codec::Av1),
-            },
+            encrypted: track.encryption != Encryption::None,
         });
         // Muting goes its own way.
         let same = |one: &Published| {
@@ -335,13 +333,16 @@ fn ordered(encodings: &Encodings) -> Encodings {
 }
 
 /// The layers as the data plane is told of them; FlexFEC repairs only where they were agreed on.
-fn layers(encodings: &Encodings, repaired: bool) -> Vec<Layer> {
+/// Browsers that know scalability by way of simulcast alone (Chrome before 113, React Native) offer
+/// three rids and send one of them, with all layers in it.
+fn layers(encodings: &Encodings, repaired: bool, scalable: bool) -> Vec<Layer> {
     let by_ssrc = |one: &ringway_sdp::SsrcEncoding| Layer::Ssrc {
         ssrc: one.ssrc,
         rtx: one.rtx_ssrc,
         fec: one.fec_ssrc.filter(|_| repaired),
     };
     match encodings {
+        Encodings::Rids(rids) if scalable && rids.len() > 1 => vec![Layer::Only],
         Encodings::Rids(rids) => rids.iter().cloned().map(Layer::Rid).collect(),
         Encodings::Ssrcs(ssrcs) => ssrcs.iter().map(by_ssrc).collect(),
         Encodings::Unsignalled => vec![Layer::Only],
@@ -378,4 +379,22 @@ fn described(encodings: &Encodings, announced: &[VideoLayer]) -> Vec<VideoLayer>
         }
     };
     marks.into_iter().enumerate().map(layer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rids_are_layers_unless_one_stream_has_them_all() {
+        let rids = |names: &[&str]| Encodings::Rids(names.iter().map(|&one| one.into()).collect());
+        let rid = |name: &str| Layer::Rid(name.to_owned());
+        for (names, scalable, expect) in [
+            (&["q", "h", "f"][..], false, vec![rid("q"), rid("h"), rid("f")]),
+            (&["q", "h", "f"], true, vec![Layer::Only]),
+            (&["f"], true, vec![rid("f")]),
+        ] {
+            assert_eq!(layers(&rids(names), false, scalable), expect, "{names:?} {scalable}");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use ringway_room::calls::{
     TrackSid,
 };
 use ringway_sdp::{
-    Codec, Description, Kind, NegotiatedSection, Placed, SectionsNeeded, SendTrack, WantedTrack,
-    place_tracks,
+    Codec, Description, Kind, MAX_SECTIONS, NegotiatedSection, Placed, SectionsNeeded, SendTrack,
+    WantedTrack, place_tracks,
 };
 
 use super::{Session, TrackSource, World};
@@ -68,6 +68,11 @@ pub(super) struct Routed {
 }
 
 impl Subscription {
+    /// Whether this is a track of this kind that has no section.
+    pub(super) fn waits_for(&self, kind: TrackKind) -> bool {
+        self.mid.is_none() && self.info.track.kind == kind
+    }
+
     pub(super) fn service(&self) -> Service {
         self.service
     }
@@ -78,7 +83,7 @@ impl Subscription {
         let sid = track.sid.to_string();
         // LiveKit's clients take the stream's id apart to find out whose track it is; where its
         // second half is no track's id, the track's own id counts.
-        let stream = match (self.again, sync_streams && self.info.sync_streams) {
+        let stream = match (self.again, sync_streams) {
             (Some(again), _) => format!("{publisher}|{again}.{sid}"),
             (None, true) => format!("{publisher}|{}", track.stream),
             (None, false) => format!("{publisher}|{sid}"),
@@ -109,7 +114,8 @@ impl Session {
         }
         let ssrc = self.fresh_ssrc();
         let rtx_ssrc = video.then(|| self.random.ssrc(|taken| taken == ssrc));
-        let remembers = !self.single && !self.one_shot && self.client.remembers_streams();
+        let reuses = !self.single && !self.one_shot && !self.sync_streams;
+        let remembers = reuses && self.client.remembers_streams();
         let again = if remembers { self.earlier.take(track) } else { None };
         let subscription = Subscription {
             info,
@@ -129,9 +135,23 @@ impl Session {
             return self.fill_slots(world);
         }
         if !self.single && !self.give_section(track) {
-            return self.fail(track, SubscriptionError::Unknown);
+            return self.find_no_section(track);
         }
         self.want_negotiation(now_ms);
+    }
+
+    /// A description cannot have more sections. Where most of them carry nothing any more, as
+    /// happens to clients that stay for long and whose sections are used once, a new session begins
+    /// without those; else the client has as many tracks as it can have.
+    pub(super) fn find_no_section(&mut self, track: TrackSid) {
+        let unused = match self.single {
+            true => self.negotiation.spent.len(),
+            false => self.negotiation.sections.unused(),
+        };
+        match unused >= MAX_SECTIONS / 2 {
+            true => self.demand_reconnect(),
+            false => self.fail(track, SubscriptionError::Unknown),
+        }
     }
 
     fn can_receive(&self, kind: Kind, codecs: &[Codec]) -> bool {
@@ -142,12 +162,11 @@ impl Session {
 
     /// Finds a section of our next offer for a track; false if there are too many.
     fn give_section(&mut self, track: TrackSid) -> bool {
-        let sync_streams = self.client.info.protocol > 9;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return true };
         let codecs = codecs_of(&subscription.info.track);
         let video = subscription.info.track.kind == TrackKind::Video;
         let kind = if video { Kind::Video } else { Kind::Audio };
-        let sent = subscription.send_track(sync_streams);
+        let sent = subscription.send_track(self.sync_streams);
         match self.negotiation.sections.add(kind, &codecs, sent) {
             Ok(mid) => {
                 subscription.mid = Some(mid.to_owned());
@@ -207,7 +226,7 @@ impl Session {
         {
             self.negotiation.leave_section(&mid, false);
             if !self.give_section(sid) {
-                return self.fail(sid, SubscriptionError::Unknown);
+                return self.find_no_section(sid);
             }
         }
         self.want_negotiation(now_ms);
@@ -245,14 +264,13 @@ impl Session {
         }
         self.negotiation.needed = needed;
         self.negotiation.requested = SectionsNeeded::default();
-        let sync_streams = self.client.info.protocol > 9;
         let mut sends = Vec::new();
         for (track, subscription) in &mut self.subscriptions {
             let name = track.to_string();
             let place = placed.iter().find(|placed| placed.track == name);
             subscription.mid = place.map(|placed| placed.mid.clone());
             if let Some(placed) = place {
-                sends.push((placed.mid.clone(), subscription.send_track(sync_streams)));
+                sends.push((placed.mid.clone(), subscription.send_track(self.sync_streams)));
             }
         }
         sends
@@ -372,7 +390,8 @@ impl Session {
         let Some(subscription) = self.subscriptions.get(&track) else { return };
         let Some(section) = &subscription.section else { return };
         let sources = world.sources(track);
-        let fitting = sources.iter().filter_map(|one| Some((one, numbers_of(section, one)?)));
+        let info = &subscription.info.track;
+        let fitting = sources.iter().filter_map(|one| Some((one, numbers_of(section, one, info)?)));
         let fitting: Vec<(&TrackSource, Numbers)> = fitting.collect();
         let now = subscription.routed.map(|routed| routed.source);
         let found = fitting
@@ -385,8 +404,7 @@ impl Session {
             let sent = |codec: &Codec| sources.iter().any(|one| one.codec == *codec);
             let able = |codec: &Codec| !sent(codec) && section.payload_for(*codec, "").is_some();
             let other = codecs_of(&subscription.info.track).into_iter().find(able);
-            let video = subscription.info.track.kind == TrackKind::Video;
-            return match other.filter(|_| video) {
+            return match other.filter(|_| has_choice(&subscription.info.track)) {
                 _ if sources.is_empty() => {}
                 Some(codec) => self.tell_codec(track, codec),
                 None => self.fail(track, SubscriptionError::CodecUnsupported),
@@ -402,7 +420,7 @@ impl Session {
     fn tell_codec(&mut self, track: TrackSid, codec: Codec) {
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let known = subscription.told.or(Codec::named(&subscription.info.track.mime_type));
-        if known == Some(codec) || subscription.info.track.kind != TrackKind::Video {
+        if known == Some(codec) || !has_choice(&subscription.info.track) {
             return;
         }
         subscription.told = Some(codec);
@@ -413,7 +431,6 @@ impl Session {
     /// Routes a track from this source, in place of another one if it has one.
     fn add_route(&mut self, track: TrackSid, source: &TrackSource, numbers: Numbers) {
         let transport = self.subscriber.as_ref().unwrap_or(&self.publisher).key;
-        let sync_streams = self.client.info.protocol > 9;
         let TrackSource { source, shard: home, kind, .. } = *source;
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
         let Some(section) = &subscription.section else { return };
@@ -437,11 +454,12 @@ impl Session {
             red_payload_type: numbers.red,
             rtx_payload_type: numbers.rtx,
             mid: section.mid.clone(),
-            cname: subscription.send_track(sync_streams).cname().to_owned(),
+            cname: subscription.send_track(self.sync_streams).cname().to_owned(),
             service: subscription.service,
             playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
             encrypted: info.track.encryption != Encryption::None,
             cut_trailer: trailers && !self.client.takes_packet_trailer(),
+            announce: self.client.hears_by_packets(),
         };
         subscription.routed = Some(Routed { route, source });
         let first = !std::mem::replace(&mut subscription.reported, true);
@@ -463,19 +481,32 @@ pub(super) struct Numbers {
     pub(super) rtx: Option<u8>,
 }
 
-/// The payload types that carry a source in a section. RED is taken apart where the client does
-/// not know it.
-pub(super) fn numbers_of(section: &NegotiatedSection, source: &TrackSource) -> Option<Numbers> {
+/// The payload types that carry a source of a track in a section. RED is taken apart where the
+/// client does not know it, unless it is encrypted.
+pub(super) fn numbers_of(
+    section: &NegotiatedSection,
+    source: &TrackSource,
+    track: &TrackInfo,
+) -> Option<Numbers> {
     if source.codec != Codec::Red {
         let payload = section.payload_for(source.codec, &source.fmtp)?;
         let rtx = payload.rtx_payload_type;
         return Some(Numbers { media: payload.payload_type, red: None, rtx });
     }
     let red = section.payloads.iter().find(|payload| payload.codec == Codec::Red);
+    if red.is_none() && track.encryption != Encryption::None {
+        return None;
+    }
     let inner = red.and_then(|red| red.red_inner_payload_type);
     let opus = || section.payload_for(Codec::Opus, "").map(|payload| payload.payload_type);
     let media = inner.or_else(opus)?;
     Some(Numbers { media, red: red.map(|red| red.payload_type), rtx: None })
+}
+
+/// Whether the publisher may send another codec if somebody needs it. Pictures may get a backup
+/// codec at any time, sound has what was announced.
+fn has_choice(track: &TrackInfo) -> bool {
+    track.kind == TrackKind::Video || track.codecs.len() > 1
 }
 
 /// The codecs that a subscriber of this track must know one of, the publisher's first one first.
@@ -484,8 +515,9 @@ fn codecs_of(track: &TrackInfo) -> Vec<Codec> {
     let names = first.chain(track.codecs.iter().map(|codec| &codec.mime_type));
     let mut codecs: Vec<Codec> = Vec::new();
     for codec in names.filter_map(|name| Codec::named(name)) {
-        // What is RED can be unwrapped for those who do not know it.
-        let inner = (codec == Codec::Red).then_some(Codec::Opus);
+        // What is RED can be unwrapped for those who do not know it, if it can be read.
+        let readable = track.encryption == Encryption::None;
+        let inner = (codec == Codec::Red && readable).then_some(Codec::Opus);
         for codec in std::iter::once(codec).chain(inner) {
             if !codecs.contains(&codec) {
                 codecs.push(codec);

@@ -34,8 +34,10 @@ pub fn join_of(claims: &Claims, join: &join::Join, client: &Client) -> Join {
         grants: grants(&video),
         room_config: claims.room_config.as_ref().map(room_config),
         room_preset: claims.room_preset.clone(),
+        token_expires_s: claims.expires_s,
         client: client_info(&client.info),
         auto_subscribe: join.auto_subscribe,
+        auto_subscribe_hidden: true,
         // LiveKit's default: data tracks come to who asks for them.
         auto_subscribe_data: join.auto_subscribe_data.unwrap_or(false),
         adaptive_stream: join.adaptive_stream,
@@ -76,6 +78,19 @@ fn room_config(config: &proto::RoomConfiguration) -> RoomConfig {
         min_playout_delay_ms: config.min_playout_delay,
         max_playout_delay_ms: config.max_playout_delay,
         sync_streams: config.sync_streams,
+    }
+}
+
+fn room_configuration(config: &RoomConfig) -> proto::RoomConfiguration {
+    proto::RoomConfiguration {
+        empty_timeout: config.empty_timeout_s,
+        departure_timeout: config.departure_timeout_s,
+        max_participants: config.max_participants,
+        metadata: config.metadata.clone(),
+        min_playout_delay: config.min_playout_delay_ms,
+        max_playout_delay: config.max_playout_delay_ms,
+        sync_streams: config.sync_streams,
+        ..proto::RoomConfiguration::default()
     }
 }
 
@@ -129,6 +144,8 @@ pub fn token_claims(claims: &TokenClaims) -> Claims {
         metadata: claims.metadata.clone(),
         attributes: claims.attributes.clone(),
         video: Some(video),
+        room_config: claims.room_config.as_ref().map(room_configuration),
+        room_preset: claims.room_preset.clone(),
         ..Claims::default()
     }
 }
@@ -143,7 +160,7 @@ mod tests {
         let claims: Claims = serde_json::from_value(json!({
             "jti": "me", "name": "Me", "kind": "agent", "metadata": "m",
             "video": {"roomJoin": true, "room": "r", "canPublishSources": ["camera"]},
-            "roomConfig": {"maxParticipants": 2},
+            "roomConfig": {"maxParticipants": 2}, "exp": 1_800_000_000.5,
         }))
         .unwrap();
         let pairs = [("a", "1"), ("b", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -156,6 +173,7 @@ mod tests {
         assert_eq!((join.room.as_str(), join.identity.as_str()), ("r", "me"));
         assert_eq!(join.kind, ParticipantKind::Agent);
         assert_eq!(join.room_config.map(|config| config.max_participants), Some(2));
+        assert_eq!(join.token_expires_s, 1_800_000_000);
         assert!(join.own_attributes.keys().eq(["a"]) && join.own_metadata.is_none());
         // An id that is none of ours is as good as none.
         assert_eq!(join.reconnect, Some(Reconnect { sid: None }));
@@ -171,6 +189,15 @@ mod tests {
             can_publish_sources: vec![ringway_room::calls::TrackSource::ScreenShareAudio],
             ..Grants::default()
         };
+        let config = RoomConfig {
+            empty_timeout_s: 1,
+            departure_timeout_s: 2,
+            max_participants: 3,
+            metadata: "m".into(),
+            min_playout_delay_ms: 4,
+            max_playout_delay_ms: 5,
+            sync_streams: true,
+        };
         let minted = TokenClaims {
             identity: "me".into(),
             name: String::new(),
@@ -178,6 +205,8 @@ mod tests {
             metadata: String::new(),
             attributes: [("a".to_owned(), "1".to_owned())].into(),
             grants: grants.clone(),
+            room_config: Some(config.clone()),
+            room_preset: "large".into(),
             ttl_s: 600,
         };
         let claims = token_claims(&minted);
@@ -186,5 +215,6 @@ mod tests {
         let read: Claims = serde_json::from_str(&text).unwrap();
         let join = join_of(&read, &join::Join::default(), &Client::default());
         assert_eq!((join.grants, join.identity.as_str()), (grants, "me"));
+        assert_eq!((join.room_config, join.room_preset.as_str()), (Some(config), "large"));
     }
 }

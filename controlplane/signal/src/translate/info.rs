@@ -38,6 +38,7 @@ pub fn participant(info: &ParticipantInfo) -> proto::ParticipantInfo {
         joined_at_ms: info.joined_at_ms as i64,
         name: info.name.clone(),
         version: info.version,
+        region: info.region.clone(),
         permission: Some(permission(&info.permission)),
         is_publisher: info.is_publisher,
         kind: info.kind.number(),

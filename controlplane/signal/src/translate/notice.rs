@@ -37,6 +37,9 @@ pub fn respond(notice: &Notice, codecs: &[proto::Codec]) -> Option<Message> {
         Notice::SubscribedQuality { track, codecs } => {
             Message::SubscribedQualityUpdate(qualities(track.to_string(), codecs))
         }
+        Notice::SubscribedAudioCodecs { track, codecs } => {
+            Message::SubscribedAudioCodecUpdate(audio_codecs(track.to_string(), codecs))
+        }
         Notice::StreamState { publisher, track, state } => {
             let info = proto::StreamStateInfo {
                 participant_sid: publisher.to_string(),
@@ -182,8 +185,7 @@ fn qualities(
     };
     let first = codecs.first().map(|(_, highest)| of(*highest)).unwrap_or_default();
     let codecs = codecs.iter().map(|(mime, highest)| proto::SubscribedCodec {
-        // Clients compare with `vp8`, not with `video/VP8`.
-        codec: mime.rsplit('/').next().unwrap_or_default().to_ascii_lowercase(),
+        codec: bare(mime),
         qualities: of(*highest),
     });
     proto::SubscribedQualityUpdate {
@@ -191,6 +193,20 @@ fn qualities(
         subscribed_qualities: first,
         subscribed_codecs: codecs.collect(),
     }
+}
+
+fn audio_codecs(track_sid: String, codecs: &[(String, bool)]) -> proto::SubscribedAudioCodecUpdate {
+    let codec = |(mime, enabled): &(String, bool)| proto::SubscribedAudioCodec {
+        codec: bare(mime),
+        enabled: *enabled,
+    };
+    let subscribed_audio_codecs = codecs.iter().map(codec).collect();
+    proto::SubscribedAudioCodecUpdate { track_sid, subscribed_audio_codecs }
+}
+
+/// Clients compare with `vp8`, not with `video/VP8`.
+fn bare(mime: &str) -> String {
+    mime.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 fn data_blob_key(key: &DataBlobKey) -> proto::DataBlobKey {

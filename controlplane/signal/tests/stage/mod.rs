@@ -113,6 +113,7 @@ pub(crate) fn joined() -> Joined {
             joined_at_ms: 1_700_000_000_123,
             name: String::new(),
             version: 1,
+            region: "moon".into(),
             permission: Grants::default().permission(),
             is_publisher: false,
             kind: ParticipantKind::Standard,
@@ -154,7 +155,12 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
     };
     let fingerprint = Fingerprint { algorithm: HashAlgorithm::Sha256, digest: vec![7; 32] };
     Start {
-        settings: Arc::new(Settings { unix_start_ms: 1_700_000_000_000, ..Settings::default() }),
+        settings: Arc::new(Settings {
+            unix_start_ms: 1_700_000_000_000,
+            node_id: "ND_1".into(),
+            region: "moon".into(),
+            ..Settings::default()
+        }),
         plane: Arc::new(PlaneInfo { fingerprint, shards: vec![shard], in_service: false }),
         joined,
         join,
@@ -169,6 +175,14 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
 impl Stage {
     pub(crate) fn new(join: Join, client: Client) -> Self {
         Self::otherwise(join, client, |_| {})
+    }
+
+    /// One in a room that is otherwise.
+    pub(crate) fn in_room(join: Join, client: Client, change: impl FnOnce(&mut RoomInfo)) -> Self {
+        let mut joined = joined();
+        change(Arc::make_mut(&mut joined.room));
+        let session = Session::new(start(join, client, &joined));
+        Self { session, around: Around::default(), now_ms: 0 }
     }
 
     /// One that begins otherwise.
@@ -244,7 +258,6 @@ impl Stage {
             track: Arc::clone(track),
             publisher: participant(2),
             publisher_identity: "other".into(),
-            sync_streams: false,
             min_playout_delay_ms: 0,
             max_playout_delay_ms: 0,
             settings: settings(2),

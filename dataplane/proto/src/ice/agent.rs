@@ -12,10 +12,9 @@ use super::full::FullAgent;
 use super::lite::{LiteAgent, nominate};
 use super::paths::Paths;
 use super::probe::Probe;
-use super::{ConsentChange, IceCredentials, IceDrop, LocalAddress, NS_PER_MS, Path, PathProtocol};
-
-/// Nothing is waiting, so nothing is due before this.
-const NEVER_NS: u64 = u64::MAX;
+use super::{
+    ConsentChange, IceCredentials, IceDrop, LocalAddress, NEVER_NS, NS_PER_MS, Path, PathProtocol,
+};
 
 /// How soon an answer that could not be written at once is tried again.
 const RETRY_MS: u64 = 1;
@@ -214,7 +213,7 @@ impl IceAgent {
         let agent = match &mut self.kind {
             Kind::Lite(agent) if agent.is_waiting() => now_ns + RETRY_MS * NS_PER_MS,
             Kind::Lite(_) => NEVER_NS,
-            Kind::Full(agent) => agent.deadline(now_ns),
+            Kind::Full(agent) => agent.deadline(now_ns, &self.paths),
             Kind::Client(agent) => agent.deadline().unwrap_or(NEVER_NS),
         };
         let consent = self.consent.deadline().unwrap_or(NEVER_NS);

@@ -3,6 +3,10 @@
 //! Its checks allocate and it has no bound on addresses, so messages come to it only when their
 //! integrity is right and their source has a place in [`Paths`]. It wants an `Instant`: `epoch` is
 //! any, of which only differences count.
+//!
+//! Once a path is chosen and nothing is new, it rests: it sends no checks, and grants those of the
+//! peer as a lite agent does, at a tenth of the cost. That the peer is still there shows in what
+//! comes from it (`consent.rs`), for which its own checks are enough.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,8 +18,10 @@ use ringway_wire::stun::{Class, MessageType, StunView};
 
 use super::credentials::{IceKey, tag};
 use super::paths::Paths;
-use super::reply::{Reply, authenticate, put_refusal};
-use super::{IceCredentials, IceDrop, MAX_SOURCES, NS_PER_MS, Path, PathProtocol, StunTransmit};
+use super::reply::{Reply, authenticate, grant, put_refusal};
+use super::{
+    IceCredentials, IceDrop, MAX_SOURCES, NEVER_NS, NS_PER_MS, Path, PathProtocol, StunTransmit,
+};
 
 /// Pairs of addresses that are checked. Raised: more checks in the first second. Lowered: a client
 /// with many candidates may not get its best one.
@@ -26,6 +32,10 @@ const MAX_REMOTE_CANDIDATES: usize = 32;
 
 /// How often a full agent without a deadline of its own is turned.
 const IDLE_MS: u64 = 1000;
+
+/// How long it goes on checking after news. Raised: more checks in the first seconds. Lowered: a
+/// better path may be found that the agent does not try.
+const SETTLE_MS: u64 = 5000;
 
 #[derive(Debug)]
 struct AwsHmac;
@@ -60,6 +70,10 @@ pub(super) struct FullAgent {
     reply: Reply,
     epoch: Instant,
     remote_candidates: usize,
+    /// A path was nominated under these credentials.
+    nominated: bool,
+    /// From when on it rests; `None` where something is new since it was turned.
+    rests_ns: Option<u64>,
 }
 
 impl FullAgent {
@@ -84,16 +98,20 @@ impl FullAgent {
             reply: Reply::default(),
             epoch,
             remote_candidates: 0,
+            nominated: false,
+            rests_ns: None,
         }
     }
 
     pub(super) fn restart(&mut self, local: &IceCredentials) {
         self.local = IceKey::new(local);
         self.remote_candidates = 0;
+        (self.nominated, self.rests_ns) = (false, None);
         self.agent.ice_restart(creds(local), true);
     }
 
     pub(super) fn set_remote(&mut self, remote: &IceCredentials) {
+        self.rests_ns = None;
         self.agent.set_remote_credentials(creds(remote));
     }
 
@@ -102,6 +120,7 @@ impl FullAgent {
             && let Ok(candidate) = Candidate::host(address, protocol(over))
         {
             self.remote_candidates += 1;
+            self.rests_ns = None;
             self.agent.add_remote_candidate(candidate);
         }
     }
@@ -127,6 +146,11 @@ impl FullAgent {
         if request && !paths.contains(&path) && paths.len() == MAX_SOURCES {
             return Err(IceDrop::Refused);
         }
+        if request && paths.selected() == Some(path) && self.rests(now_ns, paths) {
+            let local = &self.local;
+            self.reply.put(path, |out| grant(view.transaction(), &path, local, out));
+            return Ok(false);
+        }
         let destination = self.address_of(path).ok_or(IceDrop::Refused)?;
         if path.protocol == PathProtocol::Tcp && !self.connections.contains(&path) {
             // A new connection from the address of an old one is in its place.
@@ -139,9 +163,14 @@ impl FullAgent {
         if !self.agent.handle_packet(self.instant(now_ns), packet) {
             return Err(IceDrop::Unasked);
         }
-        // Nominations come only out of here.
+        let nominates = request && view.use_candidate();
+        if request && paths.selected() != Some(path) || nominates && !self.nominated {
+            self.rests_ns = None;
+        }
+        self.nominated |= nominates;
+        // Other nominations come only out of here.
         self.turn(now_ns, paths);
-        Ok(request && view.use_candidate())
+        Ok(nominates)
     }
 
     // The library expects PRIORITY in every request, and so does RFC 8445 7.1.1.
@@ -150,8 +179,18 @@ impl FullAgent {
         if view.priority().is_none() { Err(IceDrop::Incomplete) } else { Ok(()) }
     }
 
+    /// Whether all is settled.
+    fn rests(&self, now_ns: u64, paths: &Paths) -> bool {
+        self.nominated
+            && paths.selected().is_some()
+            && self.rests_ns.is_some_and(|rests_ns| rests_ns <= now_ns)
+    }
+
     /// Lets the agent work; tells whether another path was selected.
     pub(super) fn turn(&mut self, now_ns: u64, paths: &mut Paths) -> bool {
+        if self.rests(now_ns, paths) {
+            return false;
+        }
         self.agent.handle_timeout(self.instant(now_ns));
         let mut changed = false;
         while let Some(event) = self.agent.poll_event() {
@@ -159,12 +198,17 @@ impl FullAgent {
                 && let Some(path) = self.path_of(proto, source, destination)
             {
                 changed |= paths.select(path);
+                (self.nominated, self.rests_ns) = (true, None);
             }
         }
+        self.rests_ns.get_or_insert(now_ns + SETTLE_MS * NS_PER_MS);
         changed
     }
 
-    pub(super) fn deadline(&mut self, now_ns: u64) -> u64 {
+    pub(super) fn deadline(&mut self, now_ns: u64, paths: &Paths) -> u64 {
+        if self.rests(now_ns, paths) && !self.reply.is_waiting() {
+            return NEVER_NS;
+        }
         let idle_ns = now_ns + IDLE_MS * NS_PER_MS;
         let Some(at) = self.agent.poll_timeout() else { return now_ns };
         u64::try_from(at.saturating_duration_since(self.epoch).as_nanos())

@@ -196,6 +196,57 @@ fn a_full_agent_grants_the_checks_of_either_role() {
     }
 }
 
+/// What a full agent sends in five seconds after `now_ns`, which is moved on.
+fn sent_by(agent: &mut IceAgent, now_ns: &mut u64) -> usize {
+    let (end_ns, mut sent, mut out) = (*now_ns + 5 * SECOND, 0, [0; 512]);
+    while let Some(at_ns) = agent.deadline(*now_ns).filter(|at_ns| *at_ns < end_ns) {
+        *now_ns = at_ns.max(*now_ns + NS_PER_MS);
+        let _ = agent.handle_timeout(*now_ns);
+        while agent.poll_transmit(*now_ns, &mut out).is_some() {
+            sent += 1;
+        }
+    }
+    *now_ns = end_ns;
+    sent
+}
+
+#[test]
+fn a_full_agent_rests_while_nothing_is_new() {
+    let address = ([192, 0, 2, 9], 7882).into();
+    let local = LocalAddress { socket: 3, address, protocol: PathProtocol::Udp };
+    let mut agent = IceAgent::full(&credentials("server"), &[local], Instant::now());
+    agent.set_remote(&credentials("peer"));
+    let mut now_ns = SECOND;
+    let say = |agent: &mut IceAgent, now_ns: u64, port, use_candidate, server: &'static str| {
+        let key = credentials(server);
+        let request = Request { use_candidate, ufrag: server, key, ..Request::default() };
+        let bytes = request.bytes();
+        let view = StunView::parse(&bytes).expect("a request");
+        agent.handle_stun(now_ns, path(port), &view, &bytes).expect("granted");
+        let mut out = [0; 512];
+        let sent = agent.poll_transmit(now_ns, &mut out).expect("an answer");
+        assert_eq!(sent.path, path(port));
+    };
+    say(&mut agent, now_ns, 1, true, "server");
+    assert!(sent_by(&mut agent, &mut now_ns) > 0, "it checks the path too");
+    for _ in 0..3 {
+        say(&mut agent, now_ns, 1, false, "server");
+        assert_eq!(sent_by(&mut agent, &mut now_ns), 0, "it rests");
+    }
+    say(&mut agent, now_ns, 2, false, "server");
+    assert!(sent_by(&mut agent, &mut now_ns) > 0, "a new path is checked");
+    say(&mut agent, now_ns, 2, true, "server");
+    assert_eq!(agent.selected(), Some(path(2)));
+    sent_by(&mut agent, &mut now_ns);
+    assert_eq!(sent_by(&mut agent, &mut now_ns), 0, "it rests again");
+    agent.restart(&credentials("again"));
+    agent.set_remote(&credentials("peer"));
+    for _ in 0..3 {
+        say(&mut agent, now_ns, 2, false, "again");
+        assert!(sent_by(&mut agent, &mut now_ns) > 0, "nobody has nominated yet");
+    }
+}
+
 #[test]
 fn the_latest_nomination_is_followed_at_once() {
     let mut agent = IceAgent::lite(&credentials("server"));

@@ -5,8 +5,8 @@ use ringway_wire::rtcp::ReportBlock;
 
 use crate::report::Reported;
 
-/// Least time between two sender reports to one receiver, ns. RFC 3550 6.2 recommends 5 s, and
-/// LiveKit does so. Raised: a receiver hears later of clocks that drift; lowered: more packets.
+/// Least time between two sender reports to one receiver, ns. RFC 3550 6.2 recommends 5 s, LiveKit
+/// makes one every 3 s. Raised: a receiver hears later of clocks that drift; lowered: more packets.
 const REPORT_NS: u64 = 4_000_000_000;
 
 /// The reports of one subscription.
@@ -27,6 +27,13 @@ impl Answers {
     /// its own, they are a sixth of what a listener of sound is sent.
     pub fn report_is_due(&self, now_ns: u64) -> bool {
         self.sent.is_none_or(|(_, sent_ns)| now_ns.saturating_sub(sent_ns) >= REPORT_NS)
+    }
+
+    /// Whether the receiver has heard no sender report: it knows neither which sound belongs to
+    /// which picture nor how long its reports take.
+    #[inline]
+    pub fn lacks_report(&self) -> bool {
+        self.sent.is_none()
     }
 
     /// Notes that a sender report with the time `ntp` leaves at `now_ns`.

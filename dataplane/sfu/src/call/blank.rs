@@ -1,8 +1,9 @@
 //! What a receiver gets where nothing comes: a moment of silence, or a black picture.
 //!
-//! When a track is muted its last sound or picture would hang in the receiver. A few packets of our
-//! own end it. They are in the clear, and end in the trailer of their room, by which receivers of
-//! end-to-end encrypted media know that there is nothing to decrypt.
+//! When a sound is muted the receiver would draw out its last noise; when a subscription ends, its
+//! last picture could be seen once more when the section carries another track. A few packets of
+//! our own prevent that. They are in the clear, and end in the trailer of their room, by which
+//! receivers of end-to-end encrypted media know that there is nothing to decrypt.
 //!
 //! LiveKit's clients in browsers know silence and the black of VP8 octet for octet and take nothing
 //! else in the clear; of H.264 they take none at all, and neither does its client in Python, which
@@ -12,13 +13,24 @@ use ringway_wire::payload::{opus, vp8};
 
 use super::route::Sent;
 
-/// Silence lasts 0.2 s, in packets of 20 ms.
-const SILENT_PACKETS: u8 = 10;
+/// How long a pause is filled with silence: so long may a decoder make noise of what it heard last.
+/// LiveKit's value, as the others are.
+const PAUSE_NS: u64 = 1_000_000_000;
+/// How long the end of a stream is made known, against loss. Raised, the section is busy for longer
+/// with what nobody wants.
+const END_NS: u64 = 200_000_000;
+/// A receiver that waits for packets gets some from so long after its subscription on, for so long,
+/// unless the source sends any.
+const ANNOUNCE_AFTER_NS: u64 = 100_000_000;
+const ANNOUNCE_NS: u64 = 5_000_000_000;
+const PADDING_INTERVAL_NS: u64 = 100_000_000;
+/// Packets of silence are 20 ms long.
 const SILENT_INTERVAL_NS: u64 = 20_000_000;
+const BLACK_INTERVAL_NS: u64 = 33_000_000;
 
-/// Black frames are repeated for at most 1 s, against loss.
-const BLACK_FRAMES: u8 = 10;
-const BLACK_INTERVAL_NS: u64 = 100_000_000;
+/// A frame of 20 ms of silence in G.711: 160 samples of a positive zero.
+const SILENT_PCMU: [u8; 160] = [0xff; 160];
+const SILENT_PCMA: [u8; 160] = [0xd5; 160];
 
 /// A key frame of 8 by 8 black pixels: the one that clients know.
 const BLACK_VP8: [u8; 31] = [
@@ -37,13 +49,17 @@ const BLACK_H264: [u8; 48] = [
     0x80, // picture
 ];
 
+/// RFC 3550 5.1: the last octet of padding says how many there are.
+const PADDING: [u8; 4] = [0, 0, 0, 4];
+
 /// The longest trailer.
 pub const MAX_TRAILER_BYTES: usize = 12;
-/// The longest payload of ours: silence inside RED.
-pub const MAX_BLANK_BYTES: usize = 1 + opus::SILENCE.len() + MAX_TRAILER_BYTES;
+/// The longest payload of ours.
+pub const MAX_BLANK_BYTES: usize = SILENT_PCMU.len();
 
+const _: () = assert!(1 + opus::SILENCE.len() + MAX_TRAILER_BYTES <= MAX_BLANK_BYTES);
 const _: () = assert!(vp8::MAX_DESCRIPTOR_BYTES + BLACK_VP8.len() <= 1 + opus::SILENCE.len());
-const _: () = assert!(BLACK_H264.len() <= 1 + opus::SILENCE.len());
+const _: () = assert!(BLACK_H264.len() <= MAX_BLANK_BYTES);
 
 /// What fills a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,20 +69,44 @@ pub enum BlankKind {
         /// That payload type.
         inside_red: Option<u8>,
     },
+    /// Silence in G.711 µ-law.
+    Pcmu,
+    /// Silence in G.711 A-law.
+    Pcma,
     /// Black in VP8.
     Vp8,
     /// Black in H.264.
     H264,
+    /// Nothing but padding.
+    Padding,
 }
 
 impl BlankKind {
-    /// Whether receivers that decrypt know it for what it is.
-    pub fn is_known_in_the_clear(self) -> bool {
-        !matches!(self, Self::H264)
+    /// Whether it is sound.
+    pub fn is_silence(self) -> bool {
+        !matches!(self, Self::Vp8 | Self::H264 | Self::Padding)
     }
 
-    /// Writes the payload, which ends in `trailer` unless it is H.264; gives its length, 0 where
-    /// `out` is too small. `shape` is the VP8 descriptor that the receiver saw last: the same
+    /// Whether receivers that decrypt know it for what it is.
+    pub fn is_known_in_the_clear(self) -> bool {
+        matches!(self, Self::Opus { .. } | Self::Vp8)
+    }
+
+    /// Whether it goes out under the payload type of RED.
+    pub fn is_red(self) -> bool {
+        matches!(self, Self::Opus { inside_red: Some(_) })
+    }
+
+    fn interval_ns(self) -> u64 {
+        match self {
+            Self::Padding => PADDING_INTERVAL_NS,
+            Self::Vp8 | Self::H264 => BLACK_INTERVAL_NS,
+            _ => SILENT_INTERVAL_NS,
+        }
+    }
+
+    /// Writes the payload, which ends in `trailer` where receivers may decrypt; gives its length, 0
+    /// where `out` is too small. `shape` is the VP8 descriptor that the receiver saw last: the same
     /// fields come again, with the numbers of `sent`.
     pub fn write(
         self,
@@ -83,12 +123,16 @@ impl BlankKind {
                 (&head[..1], &opus::SILENCE, trailer)
             }
             Self::Opus { inside_red: None } => (&[], &opus::SILENCE, trailer),
+            // All octets are samples: a trailer would be heard.
+            Self::Pcmu => (&[], &SILENT_PCMU, &[]),
+            Self::Pcma => (&[], &SILENT_PCMA, &[]),
             Self::Vp8 => {
                 let len = shape.unwrap_or_default().write_key_frame(sent.numbers, &mut head);
                 (&head[..len], &BLACK_VP8, trailer)
             }
             // Behind the last unit of the aggregate nothing may stand that is none.
             Self::H264 => (&[], &BLACK_H264, &[]),
+            Self::Padding => (&[], &PADDING, &[]),
         };
         let mut len = 0;
         for part in [head, body, trailer] {
@@ -104,18 +148,36 @@ impl BlankKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blank {
     kind: BlankKind,
-    left: u8,
+    announces: bool,
+    left: u16,
     next_ns: u64,
 }
 
 impl Blank {
-    /// Begins at once.
-    pub fn new(kind: BlankKind, now_ns: u64) -> Self {
-        let left = match kind {
-            BlankKind::Opus { .. } => SILENT_PACKETS,
-            BlankKind::Vp8 | BlankKind::H264 => BLACK_FRAMES,
-        };
-        Self { kind, left, next_ns: now_ns }
+    /// Fills a pause from now on.
+    pub fn pause(kind: BlankKind, now_ns: u64) -> Self {
+        Self::new(kind, PAUSE_NS, now_ns)
+    }
+
+    /// Makes an end known from now on.
+    pub fn end(kind: BlankKind, now_ns: u64) -> Self {
+        Self::new(kind, END_NS, now_ns)
+    }
+
+    /// Lets a receiver that was subscribed to just now hear of the stream.
+    pub fn announcement(kind: BlankKind, now_ns: u64) -> Self {
+        let announcement = Self::new(kind, ANNOUNCE_NS, now_ns + ANNOUNCE_AFTER_NS);
+        Self { announces: true, ..announcement }
+    }
+
+    fn new(kind: BlankKind, lasting_ns: u64, next_ns: u64) -> Self {
+        let left = (lasting_ns / kind.interval_ns()) as u16;
+        Self { kind, announces: false, left, next_ns }
+    }
+
+    /// Whether it fills no pause, but the time before anything came.
+    pub fn announces(&self) -> bool {
+        self.announces
     }
 
     /// When the next packet is due; `None` after the last.
@@ -129,11 +191,7 @@ impl Blank {
             return None;
         }
         self.left -= 1;
-        self.next_ns = now_ns
-            + match self.kind {
-                BlankKind::Opus { .. } => SILENT_INTERVAL_NS,
-                BlankKind::Vp8 | BlankKind::H264 => BLACK_INTERVAL_NS,
-            };
+        self.next_ns = now_ns + self.kind.interval_ns();
         Some(self.kind)
     }
 }
@@ -182,17 +240,28 @@ mod tests {
             let len = kind.write(&Sent::default(), None, &trailer, &mut out);
             assert_eq!(out[..len], [&expect[..], &trailer].concat(), "{kind:?}");
         }
+        // All octets of these are samples.
+        for (kind, zero) in [(BlankKind::Pcmu, 0xff), (BlankKind::Pcma, 0xd5)] {
+            let len = kind.write(&Sent::default(), None, &trailer, &mut out);
+            assert_eq!(out[..len], [zero; 160]);
+        }
         // The aggregate consists of whole units.
         let len = BlankKind::H264.write(&Sent::default(), None, &trailer, &mut out);
         assert_eq!(out[..len], BLACK_H264);
     }
 
     #[test]
-    fn pauses_are_filled_for_a_moment() {
-        for (kind, packets, last_ms) in
-            [(BlankKind::Opus { inside_red: None }, 10, 180), (BlankKind::Vp8, 10, 900)]
-        {
-            let mut blank = Blank::new(kind, 5);
+    fn pauses_and_ends_are_filled_for_a_moment() {
+        let opus = BlankKind::Opus { inside_red: None };
+        for (mut blank, kind, packets, last_ms) in [
+            (Blank::pause(opus, 5), opus, 50, 980),
+            (Blank::pause(BlankKind::Pcmu, 5), BlankKind::Pcmu, 50, 980),
+            (Blank::end(BlankKind::Pcma, 5), BlankKind::Pcma, 10, 180),
+            (Blank::end(BlankKind::Vp8, 5), BlankKind::Vp8, 6, 165),
+            (Blank::end(BlankKind::H264, 5), BlankKind::H264, 6, 165),
+            (Blank::announcement(opus, 5), opus, 250, 5_080),
+            (Blank::announcement(BlankKind::Padding, 5), BlankKind::Padding, 50, 5_000),
+        ] {
             let mut sent = 0;
             let mut at_ns = 0;
             while let Some(due_ns) = blank.deadline() {
@@ -201,7 +270,7 @@ mod tests {
                 sent += 1;
                 at_ns = due_ns;
             }
-            assert_eq!((sent, at_ns), (packets, 5 + last_ms * 1_000_000));
+            assert_eq!((sent, at_ns), (packets, 5 + last_ms * 1_000_000), "{kind:?}");
         }
     }
 }

@@ -197,11 +197,11 @@ impl Demux {
 
 impl Expected {
     fn layer(&self, rid: Option<&[u8]>) -> Option<u8> {
-        match rid {
-            Some(rid) => self.layer_named(rid),
-            // A track that is sent once needs no rid.
-            None => (self.count == 1 && self.layers[0].rid.is_none()).then_some(0),
+        // A track that is sent once needs no rid; if it has one, that tells nothing.
+        if self.count == 1 && self.layers[0].rid.is_none() {
+            return Some(0);
         }
+        self.layer_named(rid?)
     }
 
     fn layer_named(&self, rid: &[u8]) -> Option<u8> {
@@ -270,6 +270,8 @@ mod tests {
             (97, ["0", "q", "f"], bound(1, 2, true)),
             (96, ["1", "", ""], bound(2, 0, false)),
             (97, ["1", "", ""], bound(2, 0, true)),
+            (96, ["1", "f", ""], bound(2, 0, false)),
+            (97, ["1", "", "f"], bound(2, 0, true)),
             (96, ["", "f", ""], bound(1, 2, false)),
             (96, ["", "q", ""], Err(Unbound::Unknown)), // two sources have it
             (96, ["", "", ""], Err(Unbound::Unknown)),

@@ -165,9 +165,17 @@ impl Prepared {
     /// Whether what is known of it depends on a structure, which may be another one later.
     #[inline]
     pub fn is_described(&self) -> bool {
-        // VP8 tells its temporal layers itself.
-        matches!(self.codec, Codec::Av1 | Codec::Vp9 | Codec::H264 | Codec::H265)
-            && self.extensions.set().contains(ExtensionKind::DependencyDescriptor)
+        let kind = ExtensionKind::DependencyDescriptor;
+        let tells_nothing = match self.codec {
+            Codec::Av1 | Codec::Vp9 | Codec::H264 | Codec::H265 => true,
+            // VP8 tells its temporal layers itself; but libwebrtc leaves out what it does not need
+            // where it sends the descriptor.
+            Codec::Vp8 => {
+                self.vp8.is_some_and(|vp8| vp8.picture_id.is_none() && vp8.temporal.is_none())
+            }
+            Codec::Opus | Codec::Red | Codec::Pcmu | Codec::Pcma => false,
+        };
+        tells_nothing && self.extensions.set().contains(kind)
     }
 
     /// Whether it has a descriptor that nobody can read.

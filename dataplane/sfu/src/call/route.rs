@@ -495,22 +495,45 @@ impl Route {
     }
 
     /// Pauses or resumes. What was followed is left: video begins again with a key frame. A pause
-    /// that the receiver did not ask for is filled with silence or black frames of `blank` for a
-    /// moment, so that it does not stretch its last sound or picture.
+    /// is filled with `blank` for a moment, so that a decoder does not draw out its last sound.
     pub fn set_pause(&mut self, now_ns: u64, pause: Pause, blank: Option<BlankKind>) {
         let (before, after) = (self.pause.any(), pause.any());
         self.pause = pause;
         if before == after {
             return;
         }
+        // Whoever waits for packets waits for them in a pause too.
+        let announcement = self.blank.filter(Blank::announces);
         if after {
-            self.blank = blank.filter(|_| self.begun).map(|kind| Blank::new(kind, now_ns));
+            let filled = blank.filter(|_| self.begun).map(|kind| Blank::pause(kind, now_ns));
+            self.blank = announcement.or(filled);
             self.stream = StreamId::NONE;
         } else {
-            self.blank = None;
+            self.blank = announcement;
             self.resumed = true;
             self.asked_ns = None;
         }
+    }
+
+    /// Lets a receiver that hears of a stream by its packets alone have some of `kind` until the
+    /// source sends any, for a while. Its numbers and timestamps begin as `random` says.
+    pub fn announce(&mut self, now_ns: u64, kind: BlankKind, clock_hz: u32, random: u64) {
+        if self.begun {
+            return;
+        }
+        self.next_out = random as u16 & FIRST_SEQUENCE_MASK;
+        self.last = Instant { timestamp: (random >> 32) as u32, at_ns: now_ns };
+        self.clock_hz = clock_hz;
+        self.blank = Some(Blank::announcement(kind, now_ns));
+    }
+
+    /// Sends nothing of the source's any more, for good: `blank` for a moment takes away what the
+    /// receiver heard or saw last, also after a pause. Whether there is anything to take away.
+    pub fn end(&mut self, now_ns: u64, blank: Option<BlankKind>) -> bool {
+        self.pause.muted = true;
+        self.stream = StreamId::NONE;
+        self.blank = blank.filter(|_| self.begun).map(|kind| Blank::end(kind, now_ns));
+        self.blank.is_some()
     }
 
     /// The silence or black frame that is due, if one is.
@@ -522,6 +545,10 @@ impl Route {
         let kind = blank.poll(now_ns)?;
         if blank.deadline().is_none() {
             self.blank = None;
+        }
+        if !self.begun {
+            // What the source sends goes on with an announcement.
+            (self.begun, self.resumed, self.clock_layer) = (true, true, NO_CLOCK);
         }
         let timestamp = continue_at(self.last, now_ns, self.clock_hz, None, true);
         // Numbers of ours stand for nothing of the source: they lie between two stretches.
@@ -537,8 +564,10 @@ impl Route {
         };
         self.frame = self.frame.wrapping_add(1);
         self.counts.packets += 1;
+        self.counts.padding += u64::from(kind == BlankKind::Padding);
         let (numbers, frame) = (self.numbers, self.frame);
-        let sent = Sent { sequence, timestamp, numbers, frame, marker: true, active: None };
+        let marker = kind != BlankKind::Padding;
+        let sent = Sent { sequence, timestamp, numbers, frame, marker, active: None };
         Some((kind, sent, self.shape))
     }
 

@@ -210,22 +210,67 @@ fn a_mute_is_filled_and_the_stream_goes_on() {
         assert!(shape.is_some_and(|shape| shape.picture_id.is_some()));
         black.push((sent.sequence, sent.numbers.picture_id, sent.timestamp));
     }
-    assert_eq!(black.len(), 10);
-    assert_eq!((black[0], black[9]), ((0x8000, 2, 2970), (0x8009, 11, 83_970)));
-    assert_eq!(rig.offer(950, 0, &vp8_frame(0, 85_500, 2, 0, true)), Decision::Drop);
-    assert_eq!(rig.route.poll_key_frame(960 * MS, 0), None);
+    assert_eq!(black.len(), 30);
+    assert_eq!((black[0], black[29]), ((0x8000, 2, 2970), (0x801d, 31, 89_100)));
+    assert_eq!(rig.offer(1000, 0, &vp8_frame(0, 90_000, 2, 0, true)), Decision::Drop);
+    assert_eq!(rig.route.poll_key_frame(1010 * MS, 0), None);
     rig.route.set_pause(2000 * MS, Pause::default(), None);
     assert_eq!(rig.route.poll_key_frame(2000 * MS, 0), Some(0));
     assert_eq!(rig.offer(2010, 0, &vp8_frame(40, 180_000, 50, 0, false)), Decision::Drop);
     let Decision::Send(next) = rig.offer(2033, 0, &vp8_frame(41, 182_970, 51, 0, true)) else {
         panic!("not sent");
     };
-    assert_eq!((next.sequence, next.timestamp), (0x800a, 182_970));
-    assert_eq!(next.numbers.picture_id, 12);
+    assert_eq!((next.sequence, next.timestamp), (0x801e, 182_970));
+    assert_eq!(next.numbers.picture_id, 32);
     // Ours cannot be asked for again; what lay before and after can.
     let came = |out| rig.route.sent_as(out).map(|resend| resend.sequence);
-    assert_eq!((came(0x7fff), came(0x8000), came(0x8009)), (Some(65_535), None, None));
-    assert_eq!(came(0x800a), Some(41));
+    assert_eq!((came(0x7fff), came(0x8000), came(0x801d)), (Some(65_535), None, None));
+    assert_eq!(came(0x801e), Some(41));
+}
+
+/// What is sent before the source sends anything is the beginning of the same stream.
+#[test]
+fn an_announcement_is_gone_on_with() {
+    let mut rig = Rig::video();
+    rig.route.announce(0, BlankKind::Padding, 90_000, 0x1000_0000_8123);
+    // A mute changes nothing about it.
+    rig.route.set_pause(MS, Pause { muted: true, unwanted: false }, None);
+    rig.route.set_pause(2 * MS, Pause::default(), None);
+    assert_eq!(rig.route.blank_deadline(), Some(100 * MS));
+    for (at, ms) in [(0, 100), (1, 200)] {
+        let (kind, sent, _) = rig.route.poll_blank(ms * MS).expect("due");
+        assert_eq!((kind, sent.marker), (BlankKind::Padding, false));
+        assert_eq!((sent.sequence, sent.timestamp), (0x123 + at, 0x1000 + 90 * ms as u32));
+    }
+    assert_eq!(
+        sent(rig.offer(250, 0, &vp8_frame(7, 90_000, 1, 0, true))),
+        (0x125, 0x1000 + 22_500)
+    );
+    assert_eq!(rig.route.blank_deadline(), None);
+    assert_eq!(rig.route.sent_as(0x124), None);
+    assert_eq!(rig.route.counts.padding, 2);
+    // One that was not needed leaves no trace.
+    let mut rig = Rig::video();
+    rig.route.announce(0, BlankKind::Padding, 90_000, 0x1000_0000_8123);
+    assert_eq!(sent(rig.offer(50, 0, &vp8_frame(7, 90_000, 1, 0, true))), (7, 90_000));
+    assert_eq!(rig.route.blank_deadline(), None);
+}
+
+/// Whoever was paused has its last picture still.
+#[test]
+fn an_end_is_filled_also_after_a_pause() {
+    let mut rig = Rig::video();
+    assert!(!rig.route.end(0, Some(BlankKind::Vp8)), "nothing was sent");
+    let mut rig = Rig::video();
+    assert_eq!(sent(rig.offer(0, 0, &vp8_frame(7, 0, 1, 0, true))).0, 7);
+    rig.route.set_pause(10 * MS, Pause { muted: true, unwanted: true }, None);
+    assert_eq!(rig.route.blank_deadline(), None);
+    assert!(rig.route.end(100 * MS, Some(BlankKind::Vp8)));
+    let due = std::iter::from_fn(|| rig.route.poll_blank(rig.route.blank_deadline()?));
+    let numbers: Vec<u16> = due.map(|(_, sent, _)| sent.sequence).collect();
+    assert_eq!(numbers, [8, 9, 10, 11, 12, 13]);
+    assert_eq!(rig.offer(400, 0, &vp8_frame(8, 36_000, 2, 0, true)), Decision::Drop);
+    assert!(!rig.route.waits());
 }
 
 #[test]

@@ -63,10 +63,10 @@ impl Content {
 
 /// Bits of a descriptor.
 #[derive(Default)]
-struct Bits(Vec<u8>, usize);
+pub(crate) struct Bits(pub(crate) Vec<u8>, usize);
 
 impl Bits {
-    fn put(&mut self, count: usize, value: u32) {
+    pub(crate) fn put(&mut self, count: usize, value: u32) {
         for bit in (0..count).rev() {
             if self.1.is_multiple_of(8) {
                 self.0.push(0);

@@ -2,6 +2,7 @@
 //! receiver that checks what it sees.
 
 mod cost;
+mod described_vp8;
 mod layered;
 mod layered_streams;
 mod network;

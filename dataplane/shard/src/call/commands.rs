@@ -20,7 +20,7 @@ use ringway_wire::extension::{ExtensionKind, ExtensionMap};
 use ringway_wire::extension_value::PlayoutDelay;
 use ringway_wire::payload::Codec;
 
-use super::blanks::blank_kind;
+use super::blanks::{announcement, blank_kind, silence};
 use super::mirror::source_kind;
 use super::session::Session;
 use super::stamps::Stamps;
@@ -105,7 +105,7 @@ impl Calls {
             CallCommand::SetRoute { route, service } => self.set_route(now, route, service),
             CallCommand::RemoveRoute { route } => {
                 if let Some(id) = self.subscription_of.get(&route).copied() {
-                    self.remove_subscription(id);
+                    self.end_route(now, id);
                 }
                 Ok(())
             }
@@ -365,6 +365,7 @@ impl Calls {
         let mut stream = Stream {
             room: spec.room,
             muted: spec.muted,
+            encrypted: spec.encrypted,
             ..Stream::new(spec.source, session_id, source, self.hold.pads(kind))
         };
         stream.pair_repairs(&layers[..count], &mut self.pool);
@@ -424,11 +425,12 @@ impl Calls {
             return;
         }
         stream.muted = muted;
-        let blank = blank_kind(stream);
+        let silence = silence(stream);
         for route in &stream.routes {
             let Some(subscription) = self.subscriptions.get_mut(*route) else { continue };
-            if subscription.set_muted(now.mono_ns, muted, blank) {
+            if subscription.set_muted(now.mono_ns, muted, silence) {
                 self.fading.push(*route);
+                self.due_ns = 0;
             }
         }
         self.ask_for_waiting(now, id);
@@ -446,7 +448,8 @@ impl Calls {
             self.remove_subscription(id);
         }
         self.clear_ssrcs(session_id, [Some(spec.ssrc), repair.map(|(ssrc, _)| ssrc)]);
-        let random = (self.next_random() >> 48) as u16;
+        self.clear_section(session_id, Name::new(spec.mid.as_bytes()));
+        let random = self.next_random();
         let session = self.sessions.get_mut(session_id).ok_or(Refusal::NoSuchTransport)?;
         let stream = self.streams.get_mut(stream_id).ok_or(Refusal::NoSuchSource)?;
         let video = stream.source.kind().is_video();
@@ -467,7 +470,7 @@ impl Calls {
         }
         subscription.repair = repair.map(|(ssrc, payload_type)| {
             let next = session.spent.take_repair(ssrc);
-            next.map_or(Repair::new(ssrc, payload_type, random), |next| {
+            next.map_or(Repair::new(ssrc, payload_type, (random >> 16) as u16), |next| {
                 Repair::after(ssrc, payload_type, next)
             })
         });
@@ -475,7 +478,18 @@ impl Calls {
         subscription.route.set_scalable(stream.source.is_scalable());
         subscription.route.set_live(stream.source.live());
         subscription.set_muted(now.mono_ns, stream.muted, None);
+        if spec.announce
+            && let Some((codec, clock_hz)) = session.formats.media(spec.payload_type)
+        {
+            let kind = announcement(codec, &subscription);
+            subscription.route.announce(now.mono_ns, kind, clock_hz, random);
+        }
+        let fills = subscription.route.blank_deadline().is_some();
         let id = self.subscriptions.insert(subscription).map_err(|_| Refusal::TableFull)?;
+        if fills {
+            self.fading.push(id);
+            self.due_ns = 0;
+        }
         stream.routes.push(id);
         session.add_route(spec.ssrc, id);
         self.hold.reserve(self.streams.len() as usize, self.subscriptions.len() as usize);
@@ -500,11 +514,29 @@ impl Calls {
         }
     }
 
+    /// Ends what only fades in a section that carries another track now: its receiver knows nothing
+    /// of it any more.
+    fn clear_section(&mut self, session: SlotId, mid: Option<Name>) {
+        let routes = self.sessions.get(session).map_or(&[][..], |session| &session.routes);
+        let fades = |(_, id): &&(u32, SlotId)| {
+            let subscription = self.subscriptions.get(*id);
+            subscription.is_some_and(|one| one.ending && one.dress.mid == mid)
+        };
+        let fading = routes.iter().find(fades).map(|(_, id)| *id);
+        if let Some(id) = fading.filter(|_| mid.is_some()) {
+            self.remove_subscription(id);
+        }
+    }
+
     fn set_route(&mut self, now: Now, key: u64, service: Service) -> Result<(), Refusal> {
         let id = self.subscription_of.get(&key).copied().ok_or(Refusal::NoSuchRoute)?;
         let subscription = self.subscriptions.get_mut(id).ok_or(Refusal::NoSuchRoute)?;
-        subscription.set_service(now.mono_ns, service);
         let stream = subscription.stream;
+        let silence = self.streams.get(stream).and_then(silence);
+        if subscription.set_service(now.mono_ns, service, silence) {
+            self.fading.push(id);
+            self.due_ns = 0;
+        }
         self.ask_for_waiting(now, stream);
         Ok(())
     }
@@ -524,18 +556,30 @@ impl Calls {
         }
     }
 
-    /// Lets a subscription of a source that is gone end: after a moment of silence or black, where
-    /// it gets one.
+    /// Ends a subscription that is not wanted any more. Its source may go on.
+    fn end_route(&mut self, now: Now, id: SlotId) {
+        let stream = self.subscriptions.get(id).map(|subscription| subscription.stream);
+        let stream = stream.and_then(|stream| self.streams.get_mut(stream));
+        let blank = stream.and_then(|stream| {
+            // Nothing of the source's concerns it any more.
+            stream.routes.retain(|route| *route != id);
+            blank_kind(stream)
+        });
+        self.end_subscription(now, id, blank);
+    }
+
+    /// Lets a subscription end that no source feeds any more: after a moment of silence or black,
+    /// where it gets one. Its key is free at once.
     fn end_subscription(&mut self, now: Now, id: SlotId, blank: Option<BlankKind>) {
         let Some(subscription) = self.subscriptions.get_mut(id) else { return };
-        if !subscription.set_muted(now.mono_ns, true, blank) {
+        if !subscription.end(now.mono_ns, blank) {
             return self.remove_subscription(id);
         }
-        subscription.ending = true;
         if self.subscription_of.get(&subscription.key) == Some(&id) {
             self.subscription_of.remove(&subscription.key);
         }
         self.fading.push(id);
+        self.due_ns = 0;
     }
 
     /// Drops a source and its subscriptions.

@@ -15,7 +15,7 @@ use ringway_abi::call::{CallEvent, DataOpening, DataSpec, data_rights};
 use ringway_abi::counters::Counter;
 use ringway_abi::message::Refusal;
 use ringway_proto::sctp::{Incoming, Label, Opening, SendRefused};
-use ringway_wire::data_packet::{Content, DataPacketView, Sender, user_packet};
+use ringway_wire::data_packet::{Content, DataPacketView, Kind, Sender, user_packet};
 
 use super::Calls;
 use super::data_end::DataEnd;
@@ -35,6 +35,9 @@ const MESSAGE_BYTES: usize = 65_536;
 /// What may wait for all receivers of the shard together beyond what each has for itself, bytes.
 /// Raised: slow lines cost more memory; lowered: files break on them when many are sent at once.
 const SPARE_BYTES: usize = 128 << 20;
+/// So many names that nobody has cost their sender as much as a receiver does. Raised: long lists
+/// of strangers take more of the shard's time.
+const NAMES_PER_RECEIVER: usize = 16;
 /// The longest identity.
 const IDENTITY_BYTES: usize = 1_024;
 
@@ -198,7 +201,7 @@ impl Calls {
         }
     }
 
-    /// Judges a message and passes it on; to how many.
+    /// Judges a message and passes it on; to how many, or what looking for them was worth.
     fn pass_on(
         &mut self,
         now: Now,
@@ -229,12 +232,14 @@ impl Calls {
             }
             end.sequence = view.sequence;
         }
-        if !view.nonce.is_empty() && room.repeats(hasher.hash_one(view.nonce)) {
+        if view.nonce.is_some_and(|nonce| room.repeats(hasher.hash_one(nonce))) {
             return Err(Counter::DataRepeated);
         }
         let hidden = end.may(data_rights::HIDDEN);
         let agent = end.may(data_rights::AGENT);
-        view.write_from(&Sender { identity: &end.identity, sid: &end.sid, hidden, agent }, message);
+        let sender = Sender { identity: &end.identity, sid: &end.sid, hidden, agent };
+        // What counts is the channel, not what the packet claims.
+        view.write_from(&sender, if reliable { Kind::Reliable } else { Kind::Lossy }, message);
         let (key, sid) = (end.room, end.sid.clone());
         if reliable {
             room.keep(Kept {
@@ -257,7 +262,7 @@ impl Calls {
             *waiting_bytes += receivers * message.len();
         }
         elsewhere::relay(&mut self.others, elsewhere, key, &shared, counters);
-        Ok(receivers)
+        Ok(receivers.max(view.names() / NAMES_PER_RECEIVER))
     }
 
     /// What is due about data now and then: who waits may go on, what waits is counted again, the

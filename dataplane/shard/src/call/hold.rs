@@ -15,7 +15,7 @@ use ringway_proto::history::AUDIO_PACKETS;
 use ringway_sfu::call::source::SourceKind;
 
 use super::Calls;
-use super::outlet::{Growing, Sending};
+use super::outlet::{Growing, Sending, reported};
 use super::padding::MOST_SOUND_OCTETS;
 use super::stream::{Queued, Stream};
 use crate::clock::Now;
@@ -265,7 +265,7 @@ impl Calls {
                     sending.end_run(&mut run, to);
                     return false;
                 }
-                if let Some(layer) = stream.report
+                if let Some(layer) = reported(stream, subscription)
                     && subscription.answers.report_is_due(now.mono_ns)
                 {
                     sending.end_run(&mut run, to);

@@ -174,7 +174,8 @@ impl Calls {
         let packet = whole.get_mut(..opened.len).ok_or(Counter::DropHeader)?;
         let view = RtpView::parse(packet).map_err(|_| Counter::DropHeader)?;
         let located = Located::find(&view, &session.extensions);
-        session.note_transport_sequence(now, &view, &located);
+        let recorded = session.note_transport_sequence(now, &view, &located);
+        self.due_ns = recorded.map_or(self.due_ns, |at_ns| at_ns.min(self.due_ns));
         let known = session.demux.get(opened.ssrc);
         let learn = || session.demux.learn(&view, &located, &session.formats);
         let binding = known.map_or_else(learn, Ok).map_err(|_| Counter::DropSsrc)?;
@@ -212,7 +213,8 @@ impl Calls {
             Some(place) => Kept::Placed(*place, kept),
             None => Kept::Copied(self.datagram.get(kept).ok_or(Counter::DropHeader)?),
         };
-        stream.expect(now.mono_ns, layer, prepared.sequence, feedback);
+        let missing = stream.expect(now.mono_ns, layer, prepared.sequence, feedback);
+        self.due_ns = missing.map_or(self.due_ns, |at_ns| at_ns.min(self.due_ns));
         if !stream.keep(now.mono_ns, layer, prepared.sequence, kept, &mut self.pool) {
             return Err(Counter::DropSendBuffer);
         }

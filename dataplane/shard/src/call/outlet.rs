@@ -136,7 +136,6 @@ impl Calls {
         counters: &mut Counters,
     ) -> bool {
         self.run_dtls(now, id);
-        self.disturb(id.slot);
         let Some(session) = self.sessions.get_mut(id) else { return true };
         if !flush_transport(now, session, &self.sockets, batch, counters)
             || !flush_data(now, session, &self.sockets, &mut self.sctp_packet, batch, counters)
@@ -190,6 +189,8 @@ impl Calls {
         } else if data_came {
             self.mark_dirty(id);
             self.route_data(now, id, counters);
+        } else {
+            self.calm_down(now, id);
         }
         true
     }
@@ -240,7 +241,7 @@ impl Calls {
                 if !sending.send_route(stream, subscription, session, &mut at.packet) {
                     return false;
                 }
-                if let Some(layer) = stream.report
+                if let Some(layer) = reported(stream, subscription)
                     && !sending.send_report(stream, layer, subscription, session)
                 {
                     return false;
@@ -525,6 +526,18 @@ impl<'a> Sending<'a> {
         }
         true
     }
+}
+
+/// The layer whose sender report a subscriber may hear now: one that has just come; for who has
+/// heard none, the last one, so that it need not wait for the next.
+#[inline]
+pub(super) fn reported(stream: &Stream, subscription: &Subscription) -> Option<u8> {
+    if stream.report.is_some() || !subscription.answers.lacks_report() {
+        return stream.report;
+    }
+    let layer = subscription.route.clock_layer()?;
+    let kept = stream.source.layers().get(usize::from(layer))?.report();
+    kept.map(|_| layer)
 }
 
 impl Growing {

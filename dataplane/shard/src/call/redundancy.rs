@@ -35,7 +35,8 @@ impl Behind {
 
 impl Calls {
     /// Makes up for packets that are lost before one of layer `layer`, as far as it repeats them.
-    /// What a sender repeats are its last packets: the newest block is the packet before.
+    /// What a sender repeats are its last packets: the newest block is the packet before. Of sound
+    /// that is encrypted between its ends only the first octet means what it says.
     pub(super) fn make_up(
         &mut self,
         now: Now,
@@ -44,6 +45,9 @@ impl Calls {
         layer: u8,
         behind: Behind,
     ) {
+        if self.streams.get(stream).is_none_or(|stream| stream.encrypted) {
+            return;
+        }
         let mut frames = [0; MOST_BYTES];
         let mut number = 0;
         while let Some(len) = self.repeated(session, stream, layer, behind, number, &mut frames) {

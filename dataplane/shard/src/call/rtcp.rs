@@ -11,8 +11,6 @@ use crate::slab::SlotId;
 /// Packets that one datagram of feedback may have sent again. Raised, a forged or broken receiver
 /// takes more of the path; lowered, a burst of loss takes several rounds to repair.
 const MAX_RESENDS: usize = 64;
-/// Longer round trips are no network's.
-const MAX_ROUND_TRIP_NS: u64 = 3_000_000_000;
 /// Packets that all subscribers together may want again in one turn.
 const MAX_WANTED: usize = 4_096;
 
@@ -62,6 +60,7 @@ impl Calls {
                         session.cap.handle_twcc(now.mono_ns, &twcc);
                     }
                 }
+                Packet::Extended(report) => self.handle_extended(now, id, &report),
                 _ => {}
             }
         }
@@ -84,9 +83,8 @@ impl Calls {
         let Some(route) = session.route(block.ssrc) else { return };
         let Some(subscription) = self.subscriptions.get_mut(route) else { return };
         subscription.answers.handle_report(now.mono_ns, block);
-        let trip_ns = subscription.answers.round_trip_ns();
-        if let Some(trip_ns) = trip_ns.filter(|trip_ns| *trip_ns < MAX_ROUND_TRIP_NS) {
-            session.round_trip_ns = trip_ns;
+        if let Some(trip_ns) = subscription.answers.round_trip_ns() {
+            session.note_round_trip(trip_ns);
         }
     }
 

@@ -113,21 +113,22 @@ impl Session {
         }
     }
 
-    /// Notes that a packet came under its transport-wide number.
+    /// Notes that a packet came under its transport-wide number; gives when that is reported.
     pub(super) fn note_transport_sequence(
         &mut self,
         now: Now,
         packet: &RtpView<'_>,
         located: &Located,
-    ) {
+    ) -> Option<u64> {
         if !self.formats.has_transport_cc() {
-            return;
+            return None;
         }
         let value = located.get(packet.bytes(), ExtensionKind::TransportSequence);
-        let Some(sequence) = value.and_then(read_transport_sequence) else { return };
+        let sequence = value.and_then(read_transport_sequence)?;
         let recorder = self.recorder.get_or_insert_with(Default::default);
         recorder.handle_packet(now.mono_ns, sequence, packet.marker());
         self.recorded_ssrc = packet.ssrc();
+        recorder.deadline()
     }
 
     /// Which subscription the peer sees as `ssrc`.

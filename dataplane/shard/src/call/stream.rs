@@ -62,6 +62,8 @@ pub(super) struct Stream {
     pub(super) report: Option<u8>,
     pub(super) touched: bool,
     pub(super) muted: bool,
+    /// Its payloads are nothing that can be read.
+    pub(super) encrypted: bool,
     /// The shards that serve subscribers of it, besides this one.
     pub(super) mirrors: Vec<Mirror>,
     /// Where it comes in on another shard: what is known of it there.
@@ -96,6 +98,7 @@ impl Stream {
             report: None,
             touched: false,
             muted: false,
+            encrypted: false,
             mirrors: Vec::new(),
             mirrored: None,
         }
@@ -156,13 +159,23 @@ impl Stream {
         gone
     }
 
-    /// Notes that a packet came under `sequence`, and what its sender understands.
-    pub(super) fn expect(&mut self, now_ns: u64, layer: u8, sequence: u16, feedback: Feedback) {
-        let Some(store) = self.stores.get_mut(usize::from(layer)) else { return };
+    /// Notes that a packet came under `sequence`, and what its sender understands; gives when it is
+    /// to be asked for what is missing.
+    pub(super) fn expect(
+        &mut self,
+        now_ns: u64,
+        layer: u8,
+        sequence: u16,
+        feedback: Feedback,
+    ) -> Option<u64> {
+        let store = self.stores.get_mut(usize::from(layer))?;
         store.feedback = feedback;
-        if feedback.nack {
-            store.nack.get_or_insert_with(NackGenerator::default).handle_packet(now_ns, sequence);
+        if !feedback.nack {
+            return None;
         }
+        let nack = store.nack.get_or_insert_with(NackGenerator::default);
+        nack.handle_packet(now_ns, sequence);
+        nack.deadline()
     }
 
     /// The octets of padding that the packet `sequence` of a sound was given.

@@ -67,7 +67,7 @@ pub(super) struct Subscription {
     /// What its quality is told by, besides.
     pub(super) told: RouteQuality,
     pub(super) priority: u8,
-    /// Its source is gone; it ends when the receiver has got silence or black.
+    /// It is of no use any more, and ends when the receiver has got silence or black.
     pub(super) ending: bool,
     /// Its receiver decrypts what comes.
     pub(super) encrypted: bool,
@@ -107,12 +107,18 @@ impl Subscription {
             numbers: None,
             same_since: 0,
         };
-        subscription.set_service(0, service);
+        subscription.set_service(0, service, None);
         subscription
     }
 
-    /// Serves it otherwise.
-    pub(super) fn set_service(&mut self, now_ns: u64, service: Service) {
+    /// Serves it otherwise. A receiver that wants nothing any more gets `silence` for a moment;
+    /// whether it does.
+    pub(super) fn set_service(
+        &mut self,
+        now_ns: u64,
+        service: Service,
+        silence: Option<BlankKind>,
+    ) -> bool {
         let limits = self.route.limits();
         self.route.set_limits(Limits {
             max_layer: service.max_layer,
@@ -121,18 +127,37 @@ impl Subscription {
         });
         self.priority = service.priority;
         let pause = Pause { unwanted: service.paused, ..self.route.pause() };
-        self.route.set_pause(now_ns, pause, None);
+        self.set_pause(now_ns, pause, silence)
     }
 
-    /// Sends nothing of the source's any more, or again. A receiver that did not ask for it gets
-    /// `blank` for a moment; whether it does.
-    pub(super) fn set_muted(&mut self, now_ns: u64, muted: bool, blank: Option<BlankKind>) -> bool {
-        let before = self.route.pause();
-        // Who wants nothing looks at nothing that would hang.
-        let blank = blank.filter(|_| muted && !before.unwanted);
-        let blank = blank.filter(|kind| !self.encrypted || kind.is_known_in_the_clear());
-        self.route.set_pause(now_ns, Pause { muted, ..before }, blank);
-        self.route.blank_deadline().is_some()
+    /// Sends nothing of the source's any more, or again. The receiver gets `silence` for a moment;
+    /// whether it does.
+    pub(super) fn set_muted(
+        &mut self,
+        now_ns: u64,
+        muted: bool,
+        silence: Option<BlankKind>,
+    ) -> bool {
+        self.set_pause(now_ns, Pause { muted, ..self.route.pause() }, silence)
+    }
+
+    fn set_pause(&mut self, now_ns: u64, pause: Pause, silence: Option<BlankKind>) -> bool {
+        let silence = self.known(silence);
+        let paused = self.route.pause().any();
+        self.route.set_pause(now_ns, pause, silence);
+        !paused && self.route.blank_deadline().is_some()
+    }
+
+    /// Ends it: the receiver gets `blank` for a moment; whether it does.
+    pub(super) fn end(&mut self, now_ns: u64, blank: Option<BlankKind>) -> bool {
+        let blank = self.known(blank);
+        self.ending = self.route.end(now_ns, blank);
+        self.ending
+    }
+
+    /// What its receiver knows for what it is.
+    fn known(&self, blank: Option<BlankKind>) -> Option<BlankKind> {
+        blank.filter(|kind| !self.encrypted || kind.is_known_in_the_clear())
     }
 
     /// Sets what the path affords.

@@ -1,7 +1,6 @@
 //! What is due: time-outs of transports, feedback to publishers, key frames for those who wait, and
 //! what the control plane hears now and then.
 
-use ringway_abi::call::{CallEvent, LEVELS, Level};
 use ringway_sfu::call::MAX_LAYERS;
 use ringway_sfu::call::bandwidth::{Demand, MAX_DEMANDS};
 use ringway_sfu::call::route::Pause;
@@ -9,7 +8,7 @@ use ringway_sfu::call::source::SourceKind;
 use ringway_wire::rtcp::write::{write_nack, write_receiver_report};
 use ringway_wire::rtcp::{NackEntry, ReceiverReport, ReportBlock};
 
-use super::{Calls, EVENTS};
+use super::{Calls, EVENTS, levels};
 use crate::clock::Now;
 use crate::shard::Counters;
 use crate::slab::SlotId;
@@ -36,9 +35,11 @@ impl Calls {
             self.next_check_ns = now.mono_ns + CHECK_NS;
             self.end_disowned(now);
         }
+        self.due_ns = self.next_check_ns;
         self.calm_until_ns.resize(self.sessions.slots() as usize, 0);
         for slot in 0..self.sessions.slots() {
             if self.is_calm(now, check, slot) {
+                self.stay_calm(slot);
                 continue;
             }
             if let Some(id) = self.sessions.id_at(slot) {
@@ -59,37 +60,6 @@ impl Calls {
         }
         self.keep_fading(now);
         self.tell_speakers(now);
-    }
-
-    /// Whether a session can be passed over. At a check none is: whatever was missed waits for no
-    /// longer.
-    pub(super) fn is_calm(&self, now: Now, check: bool, slot: u32) -> bool {
-        let until_ns = self.calm_until_ns.get(slot as usize);
-        !check && until_ns.is_some_and(|until_ns| *until_ns > now.mono_ns)
-    }
-
-    /// Something may be due in a session sooner than it seemed.
-    pub(super) fn disturb(&mut self, slot: u32) {
-        if let Some(until_ns) = self.calm_until_ns.get_mut(slot as usize) {
-            *until_ns = 0;
-        }
-    }
-
-    /// Finds out until when nothing is due in a session that only receives.
-    pub(super) fn calm_down(&mut self, now: Now, id: SlotId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        let publishes = !session.sources.is_empty() || session.recorder.is_some();
-        let data = session.data.as_ref().map(|end| end.deadline(now.mono_ns));
-        let until_ns = match publishes || session.dirty {
-            true => 0,
-            false => {
-                let transport = session.transport.deadline(now.mono_ns).unwrap_or(u64::MAX);
-                data.map_or(transport, |data| data.min(transport))
-            }
-        };
-        if let Some(to) = self.calm_until_ns.get_mut(id.slot as usize) {
-            *to = until_ns;
-        }
     }
 
     fn keep_session(&mut self, now: Now, id: SlotId) {
@@ -122,7 +92,10 @@ impl Calls {
         }
         if now.mono_ns >= session.next_report_ns && !session.sources.is_empty() {
             session.next_report_ns = now.mono_ns + REPORT_NS;
-            said |= self.report(now, id);
+            if self.report(now, id) {
+                said = true;
+                self.ask_round_trip(now, id);
+            }
         }
         if said {
             self.mark_dirty(id);
@@ -229,6 +202,10 @@ impl Calls {
         let mut wanted = [false; MAX_LAYERS];
         for route in &stream.routes {
             let Some(subscription) = self.subscriptions.get_mut(*route) else { continue };
+            // Hundreds do not wait: nothing else of them is looked at.
+            if !subscription.route.waits() {
+                continue;
+            }
             let session = self.sessions.get(subscription.session);
             let round_trip_ns = session.map_or(0, |session| session.round_trip_ns);
             if let Some(layer) = subscription.route.poll_key_frame(now.mono_ns, round_trip_ns)
@@ -245,16 +222,16 @@ impl Calls {
     fn tell_speakers(&mut self, now: Now) {
         let events = &mut self.events;
         for (key, room) in &mut self.rooms {
-            let Some(speakers) = room.speakers.poll_speakers(now.mono_ns) else { continue };
-            let mut levels = [Level::default(); LEVELS];
-            for (level, speaker) in levels.iter_mut().zip(speakers) {
-                let loudness = (speaker.level * 255.0) as u8;
-                *level = Level { source: speaker.source.0, level: loudness };
+            let news = room.speakers.poll_speakers(now.mono_ns).is_some();
+            self.due_ns = self.due_ns.min(room.speakers.deadline());
+            if !news {
+                continue;
             }
-            let count = speakers.len().min(LEVELS) as u8;
-            // What finds no room is as lost as in a full lane.
-            if events.len() < EVENTS {
-                events.push_back(CallEvent::Levels { room: *key, count, levels });
+            for event in levels::told(*key, room.speakers.speakers()) {
+                // What finds no room is as lost as in a full lane.
+                if events.len() < EVENTS {
+                    events.push_back(event);
+                }
             }
         }
     }

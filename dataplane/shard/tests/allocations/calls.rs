@@ -186,6 +186,7 @@ impl Call {
             layers: [layer(0), layer(1), layer(2)],
             layer_count: 3,
             muted: false,
+            encrypted: false,
         };
         self.command(CallCommand::AddSource(video));
         let layer = Layer { ssrc: Some(SOUND_SSRC), ..Layer::ANY };
@@ -229,6 +230,7 @@ impl Call {
                 playout_delay_ms: None,
                 encrypted: false,
                 cut_trailer: false,
+                announce: false,
             }));
         }
     }

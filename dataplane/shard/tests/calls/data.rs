@@ -74,6 +74,13 @@ pub(crate) fn chat(to: Option<&str>) -> Vec<u8> {
     message
 }
 
+/// The same as it must look that came over a channel.
+pub(crate) fn passed(label: Label, mut message: Vec<u8>, from: u64) -> Vec<u8> {
+    // Of which kind it is, unless that goes without saying.
+    message.extend(if label == Label::Lossy { &[8, 1][..] } else { &[] });
+    signed(message, from)
+}
+
 pub(crate) fn signed(mut message: Vec<u8>, from: u64) -> Vec<u8> {
     message.extend(field(4, format!("member{from}").as_bytes()));
     message.extend(field(17, format!("PA_{from}").as_bytes()));
@@ -91,7 +98,7 @@ fn everybody_or_whom_it_names_gets_it_with_its_true_sender() {
         let mut forged = field(4, b"member3");
         forged.extend(chat(None));
         send(&mut world, 1, label, &forged);
-        let expect = Incoming { label, payload: signed(chat(None), 1) };
+        let expect = Incoming { label, payload: passed(label, chat(None), 1) };
         assert_eq!(take(&mut world, 2), [expect]);
         assert_eq!(take(&mut world, 3).len(), 1);
         send(&mut world, 2, label, &chat(Some("member3")));

@@ -5,7 +5,7 @@ use ringway_abi::counters::Counter;
 use ringway_proto::sctp::{Incoming, Label};
 use ringway_shard::call::ShardLane;
 
-use crate::data::{BOTH, chat, frame, join, send, set, signed, take};
+use crate::data::{BOTH, chat, frame, join, passed, send, set, take};
 use crate::world::World;
 
 /// Two shards; client 1 is on the first, 2 and 3 are on the second.
@@ -29,14 +29,16 @@ fn everybody_or_whom_it_names_gets_it_on_the_other_shard_too() {
         send(&mut here, 1, label, &chat(None));
         there.pass(20);
         for key in [2, 3] {
-            assert_eq!(take(&mut there, key), [Incoming { label, payload: signed(chat(None), 1) }]);
+            let payload = passed(label, chat(None), 1);
+            assert_eq!(take(&mut there, key), [Incoming { label, payload }]);
         }
         send(&mut here, 1, label, &chat(Some("member3")));
         there.pass(20);
         assert_eq!((take(&mut there, 2).len(), take(&mut there, 3).len()), (0, 1));
         send(&mut there, 2, label, &chat(None));
         here.pass(20);
-        assert_eq!(take(&mut here, 1), [Incoming { label, payload: signed(chat(None), 2) }]);
+        let payload = passed(label, chat(None), 2);
+        assert_eq!(take(&mut here, 1), [Incoming { label, payload }]);
         assert_eq!((take(&mut there, 2).len(), take(&mut there, 3).len()), (0, 1));
     }
     assert_eq!(here.counters.get(Counter::DataReceived), 4, "each counts where it comes in");

@@ -1,5 +1,6 @@
 //! Calls of one shard with real transports at the other end: no threads, no sockets, one clock.
 
+mod announcements;
 mod blanks;
 mod data;
 mod disowned;
@@ -14,6 +15,8 @@ mod peer;
 mod quality;
 mod redundancy;
 mod repair;
+mod reports;
+mod round_trips;
 mod simulcast;
 mod trailers;
 mod world;

@@ -1,6 +1,6 @@
 //! Sound that comes with its last frames repeated, and is lost in part.
 
-use ringway_abi::call::{CallCommand, Codec, RouteSpec, SourceKind};
+use ringway_abi::call::{CallCommand, Codec, RouteSpec, SourceKind, SourceSpec};
 use ringway_wire::rtcp::{Compound, Packet};
 use ringway_wire::rtp::RtpView;
 
@@ -36,13 +36,17 @@ fn timestamp(sequence: u16) -> u32 {
 
 /// Who takes RED listens at 3, who does not at 2.
 fn listening() -> World {
+    listening_to(source(10, 1, SourceKind::Audio, 500))
+}
+
+fn listening_to(spec: SourceSpec) -> World {
     let mut world = World::connected(3);
     for transport in 1..=3 {
         let mut payloads = usual_payloads();
         payloads[3] = payload(RED, Codec::Red, None, 48_000);
         world.ask(CallCommand::SetPayloads { transport, first: true, payloads });
     }
-    world.ask(CallCommand::AddSource(source(10, 1, SourceKind::Audio, 500)));
+    world.ask(CallCommand::AddSource(spec));
     world.ask(CallCommand::AddRoute(route(20, 10, 2, OPUS, 900)));
     let spec = route(30, 10, 3, OPUS, 910);
     world.ask(CallCommand::AddRoute(RouteSpec { red_payload_type: RED, ..spec }));
@@ -91,6 +95,18 @@ fn what_is_lost_is_taken_out_of_what_comes() {
     assert!(!asked);
     world.send(1, &packet(3, &[2]));
     assert!(heard(&mut world, 2).is_empty() && heard(&mut world, 3).is_empty());
+}
+
+/// What is encrypted looks as if it were redundancy, and is none.
+#[test]
+fn nothing_is_taken_out_of_what_is_encrypted() {
+    let spec = SourceSpec { encrypted: true, ..source(10, 1, SourceKind::Audio, 500) };
+    let mut world = listening_to(spec);
+    world.send(1, &packet(1, &[]));
+    world.send(1, &packet(4, &[1, 2, 3]));
+    world.pass(200);
+    let numbers: Vec<u16> = heard(&mut world, 3).iter().map(|one| one.0).collect();
+    assert!(numbers.len() == 2 && numbers[1].wrapping_sub(numbers[0]) == 3, "{numbers:?}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(crate) const OPUS: u8 = 111;
 pub(crate) const VP8: u8 = 96;
 pub(crate) const VP8_RTX: u8 = 97;
 pub(crate) const H264: u8 = 102;
+pub(crate) const PCMU: u8 = 0;
 
 /// What payloads end in that the shard has made up.
 pub(crate) const TRAILER: &[u8] = b"made by SFU!";
@@ -69,6 +70,7 @@ pub(crate) fn usual_payloads() -> [Payload; PAYLOADS] {
     payloads[0] = payload(OPUS, Codec::Opus, None, 48_000);
     payloads[1] = payload(VP8, Codec::Vp8, Some(VP8_RTX), 90_000);
     payloads[2] = payload(H264, Codec::H264, None, 90_000);
+    payloads[3] = payload(PCMU, Codec::Pcmu, None, 8_000);
     payloads
 }
 
@@ -90,6 +92,7 @@ pub(crate) fn source(key: u64, transport: u64, kind: SourceKind, ssrc: u32) -> S
         layers,
         layer_count: 1,
         muted: false,
+        encrypted: false,
     }
 }
 
@@ -105,7 +108,10 @@ pub(crate) fn route(
         route: key,
         source,
         home: 0,
-        kind: if payload_type == OPUS { SourceKind::Audio } else { SourceKind::Camera },
+        kind: match payload_type {
+            OPUS | PCMU => SourceKind::Audio,
+            _ => SourceKind::Camera,
+        },
         transport,
         ssrc,
         rtx_ssrc: (payload_type == VP8).then_some(ssrc + 1),
@@ -118,6 +124,7 @@ pub(crate) fn route(
         playout_delay_ms: None,
         encrypted: false,
         cut_trailer: false,
+        announce: false,
     }
 }
 

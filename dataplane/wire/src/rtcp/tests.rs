@@ -407,3 +407,36 @@ fn packets_beyond_the_length_field_are_refused() {
     let error = write_nack(&mut vec![0; 1 << 20], 1, 2, &entries);
     assert_eq!(error, Err(WriteError::Count { given: (1 << 16) + 3, most: 1 << 16 }));
 }
+
+#[test]
+fn extended_reports() {
+    let mut out = [0xaa; 48];
+    let len = write_reference_time(&mut out, 7, 0x0102_0304_0506_0708).unwrap();
+    assert_eq!(out[..len], [0x80, 207, 0, 4, 0, 0, 0, 7, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]);
+    let Packet::Extended(xr) = packet(&out[..len]) else { panic!("no extended report") };
+    assert_eq!((xr.ssrc, xr.reference_time()), (7, Some(0x0102_0304_0506_0708)));
+    assert_eq!(xr.delays().count(), 0);
+    let since = DelaySince { ssrc: 9, last_reference: 0x0304_0506, delay: 0x1_8000 };
+    let len = write_delay_since(&mut out, 7, &since).unwrap();
+    assert_eq!(
+        out[..len],
+        [0x80, 207, 0, 5, 0, 0, 0, 7, 5, 0, 0, 3, 0, 0, 0, 9, 3, 4, 5, 6, 0, 1, 0x80, 0]
+    );
+    let Packet::Extended(xr) = packet(&out[..len]) else { panic!("no extended report") };
+    assert_eq!((xr.delays().collect::<Vec<_>>(), xr.reference_time()), (vec![since], None));
+    // Behind blocks of other types, and up to one that promises more than there is.
+    let mut long = vec![0x80, 207, 0, 10, 0, 0, 0, 7, 9, 0, 0, 0, 4, 0, 0, 2];
+    long.extend([1; 8]);
+    long.extend([5, 0, 0, 9]);
+    long.extend([2; 16]);
+    let Packet::Extended(xr) = packet(&long) else { panic!("no extended report") };
+    assert_eq!(xr.reference_time(), Some(0x0101_0101_0101_0101));
+    assert_eq!(xr.delays().count(), 0);
+    // A time that is cut short is none.
+    let Packet::Extended(xr) = packet(&[0x80, 207, 0, 3, 0, 0, 0, 7, 4, 0, 0, 1, 1, 1, 1, 1])
+    else {
+        panic!("no extended report")
+    };
+    assert_eq!(xr.reference_time(), None);
+    refuse(&[0x80, 207, 0, 0], RtcpError::Content);
+}

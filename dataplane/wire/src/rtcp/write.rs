@@ -5,6 +5,7 @@
 //! of rtcp-types keep reports and entries in vectors. A compound that is not reduced-size begins
 //! with a report and has a CNAME (RFC 3550 section 6.1): the caller sees to that.
 
+use super::extended::{DELAY_SINCE, DelaySince, REFERENCE_TIME};
 use super::feedback::{FIR_FORMAT, FirEntry, NACK_FORMAT, NackEntry, PLI_FORMAT, Pli};
 use super::remb::{self, REMB_FORMAT};
 use super::report::{
@@ -13,8 +14,8 @@ use super::report::{
 use super::source::CNAME;
 use super::twcc::TWCC_FORMAT;
 use super::{
-    GOODBYE, HEADER_BYTES, MAX_COUNT, PAYLOAD_FEEDBACK, RECEIVER_REPORT, SENDER_REPORT,
-    SOURCE_DESCRIPTION, TRANSPORT_FEEDBACK,
+    EXTENDED_REPORT, GOODBYE, HEADER_BYTES, MAX_COUNT, PAYLOAD_FEEDBACK, RECEIVER_REPORT,
+    SENDER_REPORT, SOURCE_DESCRIPTION, TRANSPORT_FEEDBACK,
 };
 
 /// The longest packet: its length field counts up to 2^16 words.
@@ -92,6 +93,30 @@ pub fn write_bye(out: &mut [u8], sources: &[u32]) -> Result<usize, WriteError> {
     let count = five_bits(sources.len())?;
     let mut packet = Frame::begin(out, GOODBYE, count, 4 + 4 * sources.len())?;
     sources.iter().for_each(|ssrc| packet.put(ssrc.to_be_bytes()));
+    Ok(packet.end())
+}
+
+/// Writes an extended report with the time at which it is sent, 64-bit NTP (RFC 3611 section 4.4).
+pub fn write_reference_time(out: &mut [u8], ssrc: u32, ntp: u64) -> Result<usize, WriteError> {
+    let mut packet = Frame::begin(out, EXTENDED_REPORT, 0, 20)?;
+    packet.put(ssrc.to_be_bytes());
+    packet.put([REFERENCE_TIME, 0, 0, 2]);
+    packet.put(ntp.to_be_bytes());
+    Ok(packet.end())
+}
+
+/// Writes an extended report that answers one of those (RFC 3611 section 4.5).
+pub fn write_delay_since(
+    out: &mut [u8],
+    ssrc: u32,
+    since: &DelaySince,
+) -> Result<usize, WriteError> {
+    let mut packet = Frame::begin(out, EXTENDED_REPORT, 0, 24)?;
+    packet.put(ssrc.to_be_bytes());
+    packet.put([DELAY_SINCE, 0, 0, 3]);
+    packet.put(since.ssrc.to_be_bytes());
+    packet.put(since.last_reference.to_be_bytes());
+    packet.put(since.delay.to_be_bytes());
     Ok(packet.end())
 }
 

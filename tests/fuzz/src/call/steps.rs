@@ -194,6 +194,7 @@ fn command(world: &mut World, bytes: &[u8]) {
                 red_payload_type: b,
                 service,
                 playout_delay_ms,
+                announce: c & 2 == 2,
                 mid: Text::new(&rest[..rest.len().min(16)]).unwrap_or(Text::EMPTY),
                 ..usual
             })

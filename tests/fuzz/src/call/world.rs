@@ -448,6 +448,7 @@ fn camera() -> SourceSpec {
         layers: [layer(0), layer(1), layer(2)],
         layer_count: 3,
         muted: false,
+        encrypted: false,
     }
 }
 
@@ -483,5 +484,6 @@ pub(super) fn route(subscriber: usize, source: u64) -> RouteSpec {
         playout_delay_ms: video.then_some((0, 100)),
         encrypted: false,
         cut_trailer: video,
+        announce: false,
     }
 }

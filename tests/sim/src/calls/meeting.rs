@@ -329,6 +329,7 @@ impl Meeting {
             playout_delay_ms: None,
             encrypted: false,
             cut_trailer: false,
+            announce: false,
         }
     }
 
@@ -442,6 +443,7 @@ pub fn camera_spec(camera: &Camera, transport: TransportKey) -> SourceSpec {
         layers,
         layer_count: camera.encodings.len() as u8,
         muted: false,
+        encrypted: false,
     }
 }
 
@@ -458,6 +460,7 @@ pub fn sound_spec(microphone: &Microphone, transport: TransportKey) -> SourceSpe
         layers,
         layer_count: 1,
         muted: false,
+        encrypted: false,
     }
 }
 

@@ -13,7 +13,8 @@ use crate::id::ParticipantSid;
 
 /// LiveKit's patience with a participant whose media never connects.
 const ACTIVE_TIMEOUT_MS: u64 = 60_000;
-/// How long a resumed session may take to connect again: the SDKs' own limit for that.
+/// How long a resumed session may take to connect again before its client is told to try once
+/// more: the SDKs' own limit for that.
 const RESUME_TIMEOUT_MS: u64 = 15_000;
 /// From here on clients take tracks in the first offer.
 const FAST_START_PROTOCOL: i32 = 8;
@@ -43,7 +44,8 @@ impl LiveRoom {
     /// Takes in a new session that [`LiveRoom::admits`].
     pub(crate) fn join(&mut self, turn: &mut Turn<'_>, join: Join, shard: u16) -> Option<Joined> {
         let sid = ParticipantSid::from_random(turn.random.bytes());
-        let participant = LiveParticipant::new(sid, shard, join, turn.unix_ms());
+        let region = turn.config.region.clone();
+        let participant = LiveParticipant::new(sid, shard, region, join, turn.unix_ms());
         let replaced = self.replace(turn, &participant);
         let delta = Delta {
             participants: i32::from(participant.counts()),
@@ -104,6 +106,7 @@ impl LiveRoom {
         let closed_ms = participant.signal_closed_ms.take();
         if participant.departs_at_ms.is_some() {
             participant.departs_at_ms = Some(turn.now_ms.saturating_add(RESUME_TIMEOUT_MS));
+            participant.resumed = true;
             turn.after(RESUME_TIMEOUT_MS, Timer::Departure(sid));
         }
         let client = self.participants.get(&sid)?;
@@ -124,6 +127,7 @@ impl LiveRoom {
         let Some(participant) = self.participants.get_mut(&sid) else { return };
         participant.connected = true;
         participant.departs_at_ms = None;
+        participant.resumed = false;
         if !primary || participant.is_active() {
             return;
         }
@@ -160,6 +164,6 @@ impl Join {
     fn would_count(&self) -> bool {
         let grants = &self.grants;
         let serves = matches!(self.kind, ParticipantKind::Agent | ParticipantKind::Egress);
-        !(serves || grants.agent || grants.recorder || grants.hidden)
+        !(serves || grants.agent || grants.recorder)
     }
 }

@@ -194,7 +194,7 @@ impl LiveRoom {
 
     /// One fresh token, and a wish to be woken for the next one.
     pub(super) fn refresh_token(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
-        /// LiveKit's: half the life of such a token.
+        /// LiveKit's: half the shortest life of such a token.
         const INTERVAL_MS: u64 = 300_000;
         self.send_token(turn, sid);
         if self.participants.contains_key(&sid) {
@@ -205,7 +205,8 @@ impl LiveRoom {
     /// One fresh token.
     pub(super) fn send_token(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         if let Some(participant) = self.participants.get(&sid) {
-            turn.tell(sid, Notice::RefreshToken(Box::new(participant.claims())));
+            let claims = participant.claims(turn.unix_ms());
+            turn.tell(sid, Notice::RefreshToken(Box::new(claims)));
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::announce::Delta;
 use super::publish::EndedBy;
 use super::{LiveParticipant, LiveRoom};
@@ -44,7 +46,9 @@ impl LiveRoom {
         };
         let UpdateParticipant { metadata, name, attributes, .. } = update;
         let asked = Asked::UpdateMetadata { name, metadata, attributes };
-        respond(turn, from, request_id, (reason, message), asked);
+        let message = message.to_owned();
+        // As from LiveKit, this one is answered even without a number.
+        turn.tell(from, Notice::RequestResponse { request_id, reason, message, asked });
     }
 
     /// An administrator changes what a participant is called and may do.
@@ -133,10 +137,13 @@ impl LiveRoom {
         let permission = participant.permission.clone();
         let waiting = participant.pending.iter().flat_map(|pending| &pending.infos);
         let forbidden = waiting.filter(|info| !permission.may_publish(info.source));
-        let forbidden: Vec<_> = forbidden.map(|info| info.sid).collect();
+        let forbidden: IndexSet<_> = forbidden.map(|info| info.sid).collect();
         for track in forbidden {
             participant.forget_pending(turn.now_ms, track);
-            turn.tell(sid, Notice::TrackUnpublished { track });
+            // Where it is published too, that is judged by itself.
+            if !participant.published.contains(&track) {
+                turn.tell(sid, Notice::TrackUnpublished { track });
+            }
         }
         for track in participant.published.clone() {
             let source = self.tracks.get(&track).map(|track| track.info.source);
@@ -164,10 +171,11 @@ impl LiveRoom {
         turn.tell_all(others, Notice::ParticipantUpdate(Arc::new(vec![gone])));
     }
 
-    /// A hidden participant no longer is: others may receive it.
+    /// A hidden participant no longer is: others may receive it, and know whom.
     fn appear(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get(&sid) else { return };
         for track in participant.published.clone() {
+            self.serve_anew(turn, track);
             self.offer(turn, track, false);
         }
         self.offer_all_data(turn, sid);
@@ -212,13 +220,17 @@ impl LiveRoom {
     ) -> Option<Arc<TrackInfo>> {
         let participant = self.participants.get_mut(&from)?;
         let notice = Notice::TrackMuted { track: sid, muted, remote };
-        if let Some(info) = participant.pending.iter_mut().find_map(|pending| pending.find(sid)) {
+        let mut waiting = None;
+        for info in participant.pending.iter_mut().flat_map(|pending| pending.find(sid)) {
             info.muted = muted;
-            let info = Arc::new(info.clone());
+            waiting = Some(info.clone());
+        }
+        let track = self.tracks.get_mut(&sid).filter(|track| track.publisher == from);
+        let Some(track) = track else {
+            let info = Arc::new(waiting?);
             turn.tell(from, notice);
             return Some(info);
-        }
-        let track = self.tracks.get_mut(&sid).filter(|track| track.publisher == from)?;
+        };
         if track.info.muted != muted {
             track.change(turn, |info| info.muted = muted);
             track.level = None;
@@ -288,7 +300,7 @@ impl LiveRoom {
             if let Some(codec) = info.codecs.first_mut() {
                 codec.layers.clone_from(&layers);
             }
-            info.layers = layers;
+            info.layers.clone_from(&layers);
         };
         self.change_track(turn, from, track, TrackKind::Video, true, set);
     }
@@ -300,8 +312,15 @@ impl LiveRoom {
         sid: TrackSid,
         kind: TrackKind,
         media: bool,
-        change: impl FnOnce(&mut TrackInfo),
+        change: impl Fn(&mut TrackInfo),
     ) -> bool {
+        let Some(participant) = self.participants.get_mut(&from) else { return false };
+        let mut known = false;
+        let waiting = participant.pending.iter_mut().flat_map(|pending| pending.find(sid));
+        for info in waiting.filter(|info| info.kind == kind) {
+            change(info);
+            known = true;
+        }
         if let Some(track) = self.tracks.get_mut(&sid) {
             if track.publisher != from || track.info.kind != kind {
                 return false;
@@ -311,11 +330,7 @@ impl LiveRoom {
             self.track_changed(turn, sid, media);
             return true;
         }
-        let Some(participant) = self.participants.get_mut(&from) else { return false };
-        let waiting = participant.pending.iter_mut().find_map(|pending| pending.find(sid));
-        let Some(info) = waiting.filter(|info| info.kind == kind) else { return false };
-        change(info);
-        true
+        known
     }
 }
 

@@ -29,8 +29,8 @@ type Refused = (RequestReason, &'static str);
 pub(super) struct DataWish {
     /// What its packets are called, if they are sent.
     handle: Option<u16>,
-    /// The subscriber was told that the publisher does not allow it.
-    told_denied: bool,
+    /// Whether the publisher allows it, as the subscriber was told.
+    told_allowed: Option<bool>,
 }
 
 impl LiveRoom {
@@ -301,12 +301,12 @@ impl LiveRoom {
         let Some(source) = self.participants.get(&publisher) else { return false };
         let allowed =
             subscriber.is_recorder() || source.audience.admits_data(&subscriber.identity, track);
-        let served = allowed && subscriber.permission.can_subscribe;
+        let may_subscribe = subscriber.permission.can_subscribe;
+        let served = allowed && may_subscribe;
         let Some(subscriber) = self.participants.get_mut(&sid) else { return false };
         let free = subscriber.free_data_handle();
         let Some(wish) = subscriber.data_wishes.get_mut(&track) else { return false };
-        if wish.told_denied == allowed {
-            wish.told_denied = !allowed;
+        if may_subscribe && wish.told_allowed.replace(allowed) != Some(allowed) {
             turn.tell(sid, Notice::DataPermissionUpdate { publisher, track, allowed });
         }
         if served == wish.handle.is_some() {

@@ -1,5 +1,6 @@
 //! Which layers of a track anybody wants, so that its publisher need not send the others
-//! ("dynacast"). A layer is asked for at once and given up after a while.
+//! ("dynacast"). A layer is asked for at once and given up after a while. Sound has no layers, but
+//! may have several codecs.
 
 use super::LiveRoom;
 use crate::calls::turn::{Timer, Turn};
@@ -15,7 +16,7 @@ struct Wanted {
     told: VideoQuality,
     /// When less may be told.
     lower_at_ms: Option<u64>,
-    /// It has been wanted, or is the first codec: the publisher is told of it.
+    /// It has been wanted, or is the first codec of pictures: the publisher is told of it.
     known: bool,
 }
 
@@ -24,7 +25,8 @@ struct Wanted {
 pub(super) struct Demand(Vec<Wanted>);
 
 impl Demand {
-    /// Of a new track: its publisher sends all layers of the first codec until told otherwise.
+    /// Of a new track: its publisher sends all layers of the first codec until told otherwise. Of
+    /// several codecs of sound it sends what somebody wants.
     pub(super) fn new(info: &TrackInfo) -> Self {
         let mut demand = Self::default();
         demand.resize(info);
@@ -33,11 +35,8 @@ impl Demand {
 
     /// Follows the number of codecs.
     pub(super) fn resize(&mut self, info: &TrackInfo) {
-        if info.kind != TrackKind::Video {
-            return;
-        }
         while self.0.len() < info.codecs.len() {
-            let first = self.0.is_empty();
+            let first = self.0.is_empty() && info.kind == TrackKind::Video;
             let told = if first { VideoQuality::High } else { VideoQuality::Off };
             self.0.push(Wanted { counts: [0; 3], told, lower_at_ms: None, known: first });
         }
@@ -104,6 +103,10 @@ impl LiveRoom {
     /// What is wanted of a track has changed.
     pub(super) fn settle_demand(&mut self, turn: &mut Turn<'_>, sid: TrackSid) {
         let Some(track) = self.tracks.get_mut(&sid) else { return };
+        let sound = track.info.kind != TrackKind::Video;
+        if sound && track.info.codecs.len() < 2 {
+            return;
+        }
         let pause_ms = turn.config.dynacast_pause_ms;
         let active = track.active_codec();
         let before = track.demand.told(active);
@@ -116,7 +119,14 @@ impl LiveRoom {
             let pairs = track.info.codecs.iter().zip(&track.demand.0);
             let known = pairs.filter(|(_, wanted)| wanted.known);
             let codecs = known.map(|(codec, wanted)| (codec.mime_type.clone(), wanted.told));
-            let notice = Notice::SubscribedQuality { track: sid, codecs: codecs.collect() };
+            let wanted = |(codec, told)| (codec, told != VideoQuality::Off);
+            let notice = match sound {
+                true => {
+                    let codecs = codecs.map(wanted).collect();
+                    Notice::SubscribedAudioCodecs { track: sid, codecs }
+                }
+                false => Notice::SubscribedQuality { track: sid, codecs: codecs.collect() },
+            };
             turn.tell(track.publisher, notice);
         }
         if told != before {

@@ -27,6 +27,7 @@ impl LiveRoom {
     pub(super) fn failed(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get_mut(&sid) else { return };
         participant.departs_at_ms = Some(turn.now_ms.saturating_add(DEPARTURE_MS));
+        participant.resumed = false;
         turn.after(DEPARTURE_MS, Timer::Departure(sid));
         turn.tell(sid, Notice::CloseSignal);
     }
@@ -40,11 +41,19 @@ impl LiveRoom {
         }
     }
 
-    /// A participant had its time to come back.
+    /// A participant had its time to come back. One whose client did is not told to go, since that
+    /// is for good: its network may let media through in a moment.
     pub(super) fn check_departure(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
-        let due = self.participants.get(&sid).and_then(|participant| participant.departs_at_ms);
-        if due.is_some_and(|at_ms| at_ms <= turn.now_ms) {
-            self.expel(turn, sid, DisconnectReason::ConnectionTimeout, LeaveAction::Disconnect);
+        let Some(participant) = self.participants.get(&sid) else { return };
+        if participant.departs_at_ms.is_none_or(|at_ms| at_ms > turn.now_ms) {
+            return;
+        }
+        match participant.resumed && participant.signal_closed_ms.is_none() {
+            true => self.failed(turn, sid),
+            false => {
+                let reason = DisconnectReason::ConnectionTimeout;
+                self.expel(turn, sid, reason, LeaveAction::Disconnect);
+            }
         }
     }
 

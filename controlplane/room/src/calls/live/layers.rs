@@ -17,7 +17,7 @@ const TEMPORAL_MAX: u8 = 3;
 /// What settings come to for one codec of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// What is wanted of the publisher; [`VideoQuality::Off`] while disabled.
+    /// What is wanted of the publisher; [`VideoQuality::Off`] while a picture is disabled.
     pub(super) quality: VideoQuality,
     pub(super) route: RouteSettings,
 }
@@ -42,12 +42,15 @@ pub(super) fn target(
         0 => 1,
         said => u8::try_from(said).unwrap_or(u8::MAX),
     };
+    let wanted = match info.kind {
+        // Whoever pauses sound has it back at once, as from a LiveKit server.
+        TrackKind::Audio => VideoQuality::High,
+        _ if off => VideoQuality::Off,
+        // The publisher is asked for the layer that is sent, whatever it calls that.
+        _ => layers.get(usize::from(spatial)).map_or(quality, |layer| layer.quality),
+    };
     Target {
-        quality: match off {
-            true => VideoQuality::Off,
-            // The publisher is asked for the layer that is sent, whatever it calls that.
-            false => layers.get(usize::from(spatial)).map_or(quality, |layer| layer.quality),
-        },
+        quality: wanted,
         route: RouteSettings {
             paused: off,
             max_spatial: if off { 0 } else { spatial },

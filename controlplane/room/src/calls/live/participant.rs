@@ -12,13 +12,13 @@ use super::subscribe::Subscription;
 use super::track::PendingTrack;
 use crate::calls::{
     Attributes, ClientInfo, ConnectionQuality, DataBlob, DataTrackInfo, DisconnectReason, Grants,
-    Join, MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, TokenClaims,
-    TrackInfo, TrackKind, TrackSettings,
+    Join, MediaMatch, ParticipantInfo, ParticipantKind, ParticipantState, Permission, RoomConfig,
+    TokenClaims, TrackInfo, TrackKind, TrackSettings,
 };
 use crate::id::{DataTrackSid, ParticipantSid, TrackSid};
 
-/// LiveKit's life of a token that the server mints, s.
-const TOKEN_TTL_S: u32 = 600;
+/// LiveKit's shortest life of a token that the server mints, s.
+const TOKEN_TTL_MIN_S: u32 = 600;
 
 /// See the module's description.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct LiveParticipant {
     pub(super) sid: ParticipantSid,
     /// Where its media is served.
     pub(super) shard: u16,
+    /// Where this server is.
+    region: String,
     pub(super) identity: String,
     pub(super) name: String,
     pub(super) metadata: String,
@@ -34,8 +36,14 @@ pub(crate) struct LiveParticipant {
     pub(super) kind_details: Vec<i32>,
     pub(super) grants: Grants,
     pub(super) permission: Permission,
+    /// What its token says of the room: a room that ended is made again by a token of ours.
+    room_config: Option<RoomConfig>,
+    room_preset: String,
+    /// When its token ends, Unix time, s.
+    token_expires_s: u64,
     pub(super) client: ClientInfo,
     pub(super) auto_subscribe: bool,
+    pub(super) auto_subscribe_hidden: bool,
     pub(super) auto_subscribe_data: bool,
     pub(super) adaptive_stream: bool,
     pub(super) state: ParticipantState,
@@ -51,6 +59,8 @@ pub(crate) struct LiveParticipant {
     pub(super) pretends_until_ms: Option<u64>,
     /// When it is removed unless its media comes back.
     pub(super) departs_at_ms: Option<u64>,
+    /// Its client came back after its media failed, and its media did not yet.
+    pub(super) resumed: bool,
     /// In the order of their publication.
     pub(super) published: Vec<TrackSid>,
     pub(super) pending: Vec<PendingTrack>,
@@ -87,7 +97,13 @@ pub(crate) struct LiveParticipant {
 
 impl LiveParticipant {
     /// Somebody who joins with a valid wish.
-    pub(super) fn new(sid: ParticipantSid, shard: u16, join: Join, joined_at_ms: u64) -> Self {
+    pub(super) fn new(
+        sid: ParticipantSid,
+        shard: u16,
+        region: String,
+        join: Join,
+        joined_at_ms: u64,
+    ) -> Self {
         let mut grants = join.grants;
         let mut identity = join.identity;
         if let Some(publish) = &join.publish_only {
@@ -102,6 +118,7 @@ impl LiveParticipant {
         Self {
             sid,
             shard,
+            region,
             identity,
             name: join.name,
             metadata: join.own_metadata.unwrap_or(join.metadata),
@@ -110,8 +127,12 @@ impl LiveParticipant {
             kind_details: join.kind_details,
             permission: grants.permission(),
             grants,
+            room_config: join.room_config,
+            room_preset: join.room_preset,
+            token_expires_s: join.token_expires_s,
             client: join.client,
             auto_subscribe: join.auto_subscribe,
+            auto_subscribe_hidden: join.auto_subscribe_hidden,
             auto_subscribe_data: join.auto_subscribe_data,
             adaptive_stream: join.adaptive_stream,
             state: ParticipantState::Joined,
@@ -122,6 +143,7 @@ impl LiveParticipant {
             signal_closed_ms: None,
             pretends_until_ms: None,
             departs_at_ms: None,
+            resumed: false,
             published: Vec::new(),
             pending: Vec::new(),
             data_tracks: Vec::new(),
@@ -152,6 +174,11 @@ impl LiveParticipant {
         self.permission.hidden
     }
 
+    /// Whether it gets tracks of such a publisher without being asked.
+    pub(super) fn subscribes_to_all_of(&self, hidden: bool) -> bool {
+        self.auto_subscribe && (self.auto_subscribe_hidden || !hidden)
+    }
+
     pub(super) fn is_recorder(&self) -> bool {
         self.permission.recorder || self.kind == ParticipantKind::Egress
     }
@@ -164,11 +191,12 @@ impl LiveParticipant {
         self.state == ParticipantState::Active
     }
 
-    /// Whether it keeps the room open and is counted; those who only serve the room do not.
+    /// Whether it keeps the room open and is counted; those who only serve the room do not. Who is
+    /// hidden does, as with LiveKit: a supervisor who waits in a room is not put out of it.
     pub(super) fn counts(&self) -> bool {
         let serves = matches!(self.kind, ParticipantKind::Agent | ParticipantKind::Egress);
         let permission = &self.permission;
-        !(serves || permission.agent || permission.recorder || permission.hidden)
+        !(serves || permission.agent || permission.recorder)
     }
 
     /// As others see it; `tracks` in the order of `published`.
@@ -204,6 +232,7 @@ impl LiveParticipant {
             joined_at_ms: self.joined_at_ms,
             name: self.name.clone(),
             version: self.version,
+            region: self.region.clone(),
             permission: self.permission.clone(),
             kind: self.kind,
             kind_details: self.kind_details.clone(),
@@ -214,8 +243,10 @@ impl LiveParticipant {
         }
     }
 
-    /// What a token for it says.
-    pub(super) fn claims(&self) -> TokenClaims {
+    /// What a token for it says at `unix_ms`. Clients replace their own token by it, so it must not
+    /// end before that: who wakes up after an hour's sleep resumes with it.
+    pub(super) fn claims(&self, unix_ms: u64) -> TokenClaims {
+        let left_s = self.token_expires_s.saturating_sub(unix_ms / 1000);
         TokenClaims {
             identity: self.identity.clone(),
             name: self.name.clone(),
@@ -223,7 +254,9 @@ impl LiveParticipant {
             metadata: self.metadata.clone(),
             attributes: self.attributes.clone(),
             grants: self.grants.with_permission(&self.permission),
-            ttl_s: TOKEN_TTL_S,
+            room_config: self.room_config.clone(),
+            room_preset: self.room_preset.clone(),
+            ttl_s: u32::try_from(left_s).unwrap_or(u32::MAX).max(TOKEN_TTL_MIN_S),
         }
     }
 

@@ -80,10 +80,18 @@ impl LiveRoom {
         if participant.published.len() + participant.pending.len() >= limits.published_tracks {
             return Err((RequestReason::LimitExceeded, "too many tracks"));
         }
-        let sid = TrackSid::from_random(turn.random.bytes());
+        let published = participant.published.iter().filter_map(|sid| self.tracks.get(sid));
+        let waiting = participant.pending.iter().flat_map(|pending| &pending.infos);
+        let infos = published.map(|track| track.info.as_ref()).chain(waiting);
+        let names_bytes = infos.map(|info| info.name.len()).sum::<usize>();
+        if names_bytes + add.name.len() > limits.track_names_bytes {
+            return Err((RequestReason::LimitExceeded, "names of tracks are too long"));
+        }
+        let waiting = participant.pending.iter_mut().find(|pending| pending.cid == add.cid);
+        let same = waiting.as_ref().and_then(|pending| pending.front()).map(|info| info.sid);
+        let sid = same.unwrap_or_else(|| TrackSid::from_random(turn.random.bytes()));
         let mut info = codecs::announced(turn.config, add.clone(), sid);
         info.version = next_version(TimedVersion::default(), turn);
-        let waiting = participant.pending.iter_mut().find(|pending| pending.cid == add.cid);
         if let Some(waiting) = waiting {
             if waiting.infos.len() >= limits.queued_per_cid {
                 return Err((RequestReason::LimitExceeded, "too many tracks wait for this cid"));
@@ -329,7 +337,7 @@ fn check_texts(config: &Config, add: &AddTrack) -> Result<(), Refused> {
     let limit = config.limits.text_bytes;
     let codecs = add.codecs.iter().flat_map(|codec| [&codec.codec, &codec.cid]);
     let layers = add.layers.iter().chain(add.codecs.iter().flat_map(|codec| &codec.layers));
-    let texts = [&add.cid, &add.name, &add.stream];
+    let texts = [&add.cid, &add.stream];
     let mut texts = texts.into_iter().chain(codecs).chain(layers.map(|layer| &layer.rid));
     match texts.all(|text| text.len() <= limit) {
         true => Ok(()),

@@ -56,7 +56,8 @@ impl LiveRoom {
 
     /// The publisher of a track was told to send other layers of the codec that counts.
     pub(super) fn rejudge_wanted(&mut self, now_ms: u64, sid: TrackSid, before: VideoQuality) {
-        let Some(track) = self.tracks.get_mut(&sid) else { return };
+        let track = self.tracks.get_mut(&sid).filter(|track| track.heeds_demand());
+        let Some(track) = track else { return };
         let codec = track.active_codec();
         let told = track.demand.told(codec);
         if let Some(measured) = track.measured.get_mut(codec) {
@@ -178,10 +179,15 @@ impl LiveParticipant {
 }
 
 impl LiveTrack {
+    /// Whether its publisher is told which codecs and layers anybody wants.
+    fn heeds_demand(&self) -> bool {
+        self.info.kind == TrackKind::Video || self.info.codecs.len() > 1
+    }
+
     /// Whether the publisher was asked for a codec, and how many layers of it were missing in the
     /// last window; nothing where it is not the codec that counts.
     fn sent(&mut self, now_ms: u64, mime_type: &str) -> Option<(bool, f64)> {
-        if self.info.kind != TrackKind::Video {
+        if !self.heeds_demand() {
             return Some((true, 0.0));
         }
         let codec = self.active_codec();

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::LiveRoom;
 use crate::calls::turn::{Timer, Turn};
-use crate::calls::{AudioLevel, Notice, SpeakerInfo};
+use crate::calls::{AudioLevel, Notice, SpeakerInfo, TrackSource};
 use crate::id::ParticipantSid;
 
 /// LiveKit's steps of a level: small changes are not worth a message.
@@ -98,10 +98,13 @@ impl LiveRoom {
         }
     }
 
+    /// How loud somebody speaks. Microphones alone count: who shares a film does not speak, and
+    /// layouts that follow the speaker must not go there.
     fn level_of(&self, sid: ParticipantSid) -> Option<f32> {
         let participant = self.participants.get(&sid)?;
         let tracks = participant.published.iter().filter_map(|track| self.tracks.get(track));
-        tracks.filter_map(|track| track.level).reduce(f32::max)
+        let voices = tracks.filter(|track| track.info.source == TrackSource::Microphone);
+        voices.filter_map(|track| track.level).reduce(f32::max)
     }
 
     /// Who is told about whom: each of `about` (at most [`CHUNK`]) and those who receive a track

@@ -28,8 +28,9 @@ const EARLY_SETTINGS_MS: u64 = 60_000;
 #[derive(Debug)]
 pub(super) struct Subscription {
     stage: Stage,
-    /// The subscriber was told that the publisher does not allow it.
-    told_denied: bool,
+    /// Whether the publisher allows it, as the subscriber was told. Android's SDK takes what it was
+    /// not told of for forbidden.
+    told_allowed: Option<bool>,
     settings: TrackSettings,
     /// The codec that is received, of the track's codecs.
     codec: usize,
@@ -81,6 +82,11 @@ impl Subscription {
     pub(super) fn resumed_ms(&self) -> u64 {
         self.resumed_ms
     }
+
+    /// Whether it is news to the subscriber that the publisher allows it, or does not.
+    fn learns(&mut self, allowed: bool) -> bool {
+        self.told_allowed.replace(allowed) != Some(allowed)
+    }
 }
 
 impl LiveRoom {
@@ -100,12 +106,13 @@ impl LiveRoom {
         }
     }
 
-    /// Everybody who subscribes without being asked wants a new track, unless its publisher is
-    /// hidden; and those who wanted it before it existed.
+    /// Everybody who subscribes without being asked wants a new track, and those who wanted it
+    /// before it existed. As with LiveKit nobody is spared those of a `hidden` publisher but who
+    /// says so: clients of LiveKit's drop what comes of somebody whom they were not told of.
     pub(super) fn offer(&mut self, turn: &mut Turn<'_>, sid: TrackSid, hidden: bool) {
         let awaited = self.awaited.remove(&sid).unwrap_or_default();
-        let auto = self.participants.values().filter(|p| p.is_active() && p.auto_subscribe);
-        let auto: Vec<_> = auto.map(|p| p.sid).filter(|_| !hidden).collect();
+        let wants = |p: &&LiveParticipant| p.is_active() && p.subscribes_to_all_of(hidden);
+        let auto: Vec<_> = self.participants.values().filter(wants).map(|p| p.sid).collect();
         for subscriber in awaited {
             if let Some(participant) = self.participants.get_mut(&subscriber) {
                 participant.awaited = participant.awaited.saturating_sub(1);
@@ -119,10 +126,11 @@ impl LiveRoom {
 
     /// Somebody who subscribes without being asked wants all that there is.
     pub(super) fn subscribe_to_existing(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
-        if !self.participants.get(&sid).is_some_and(|participant| participant.auto_subscribe) {
-            return;
-        }
-        let others = self.participants.values().filter(|p| p.sid != sid && !p.is_hidden());
+        let Some(participant) = self.participants.get(&sid) else { return };
+        let wanted = |other: &&LiveParticipant| {
+            other.sid != sid && participant.subscribes_to_all_of(other.is_hidden())
+        };
+        let others = self.participants.values().filter(wanted);
         let tracks: Vec<_> = others.flat_map(|p| p.published.iter().copied()).collect();
         for track in tracks {
             self.want(turn, sid, track, false);
@@ -151,7 +159,7 @@ impl LiveRoom {
         let idle = RouteSettings { paused: true, max_spatial: 0, max_temporal: 0, priority: 1 };
         let wish = Subscription {
             stage: Stage::Awaited { until_ms: turn.now_ms.saturating_add(NOT_FOUND_MS) },
-            told_denied: false,
+            told_allowed: None,
             settings,
             codec: 0,
             target: Target { quality: VideoQuality::Off, route: idle },
@@ -227,8 +235,12 @@ impl LiveRoom {
     fn serve(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid, track: TrackSid) {
         let Some(source) = self.tracks.get_mut(&track) else { return };
         let Some(subscriber) = self.participants.get_mut(&sid) else { return };
+        let adapts = subscriber.adaptive_stream && source.info.kind == TrackKind::Video;
         let Some(wish) = subscriber.subscriptions.get_mut(&track) else { return };
         let publisher = source.publisher;
+        // What an earlier picture was switched off for says nothing about this one, and a client
+        // that measures its pictures has none to measure, and to switch on, until something comes.
+        wish.settings.disabled &= !adapts;
         wish.stage = Stage::Served;
         wish.held_back = false;
         wish.codec = source.regressed.unwrap_or(wish.codec);
@@ -240,7 +252,7 @@ impl LiveRoom {
         source.subscribers.insert(sid);
         source.demand.add(wish.codec, wish.target.quality);
         let settings = wish.target.route;
-        if std::mem::take(&mut wish.told_denied) {
+        if wish.learns(true) {
             let allowed = true;
             turn.tell(sid, Notice::SubscriptionPermissionUpdate { publisher, track, allowed });
         }
@@ -252,7 +264,6 @@ impl LiveRoom {
             track: info,
             publisher,
             publisher_identity: identity.unwrap_or_default(),
-            sync_streams: self.info.sync_streams,
             min_playout_delay_ms: self.info.min_playout_delay_ms,
             max_playout_delay_ms: self.info.max_playout_delay_ms,
             settings,
@@ -281,8 +292,7 @@ impl LiveRoom {
         let wish = self.participants.get_mut(&sid).and_then(|p| p.subscriptions.get_mut(&track));
         let (Some(wish), Some(publisher)) = (wish, publisher) else { return };
         wish.stage = Stage::Denied(obstacle);
-        if obstacle == Obstacle::NotAllowed && !wish.told_denied {
-            wish.told_denied = true;
+        if obstacle == Obstacle::NotAllowed && wish.learns(false) {
             let allowed = false;
             turn.tell(sid, Notice::SubscriptionPermissionUpdate { publisher, track, allowed });
         }
@@ -338,12 +348,23 @@ impl LiveRoom {
         }
     }
 
-    /// Nobody but administrators and explicit wishes sees a hidden publisher: takes its tracks
-    /// from everybody.
+    /// For the others a publisher leaves: takes its tracks from everybody.
     pub(super) fn take_away(&mut self, turn: &mut Turn<'_>, track: TrackSid) {
         let subscribers: Vec<_> = self.participants.keys().copied().collect();
         for subscriber in subscribers {
             self.unwant(turn, subscriber, track);
+        }
+    }
+
+    /// Clients dropped what came of a publisher whom they did not know: everybody who is served
+    /// gets it once more.
+    pub(super) fn serve_anew(&mut self, turn: &mut Turn<'_>, track: TrackSid) {
+        let Some(source) = self.tracks.get(&track) else { return };
+        let subscribers: Vec<_> = source.subscribers.iter().copied().collect();
+        for subscriber in subscribers {
+            if self.stop(turn, subscriber, track) {
+                self.serve(turn, subscriber, track);
+            }
         }
     }
 
@@ -485,9 +506,12 @@ impl LiveRoom {
         if !source.subscribers.contains(&from) {
             return;
         }
+        // Who is hidden does not betray itself: a publisher that waits for its first listener goes
+        // on waiting.
+        let hidden = self.participants.get(&from).is_none_or(|participant| participant.is_hidden());
         match outcome {
             Ok(()) => {
-                if !std::mem::replace(&mut source.heard, true) {
+                if !hidden && !std::mem::replace(&mut source.heard, true) {
                     turn.tell(source.publisher, Notice::TrackSubscribed { track });
                 }
             }

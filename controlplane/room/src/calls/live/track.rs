@@ -20,7 +20,7 @@ pub(super) struct LiveTrack {
     pub(super) info: Arc<TrackInfo>,
     /// Whom it is served to.
     pub(super) subscribers: IndexSet<ParticipantSid>,
-    /// Its publisher has been told that somebody receives it.
+    /// Its publisher has been told that somebody receives it who is not hidden.
     pub(super) heard: bool,
     /// How loud it is, while somebody speaks.
     pub(super) level: Option<f32>,
@@ -59,7 +59,8 @@ impl LiveTrack {
     }
 }
 
-/// A cid that the client announced: the track that is waited for, and those behind it.
+/// A cid that the client announced: the track that is waited for, and those behind it, which have
+/// its id: as far as anybody knows the client announced one track several times.
 #[derive(Debug)]
 pub(super) struct PendingTrack {
     pub(super) cid: String,
@@ -80,8 +81,9 @@ impl PendingTrack {
         self.cid == cid || self.front().is_some_and(|info| is_codec_called(info, cid))
     }
 
-    pub(super) fn find(&mut self, track: TrackSid) -> Option<&mut TrackInfo> {
-        self.infos.iter_mut().find(|info| info.sid == track)
+    /// All of them that are announcements of this track.
+    pub(super) fn find(&mut self, track: TrackSid) -> impl Iterator<Item = &mut TrackInfo> {
+        self.infos.iter_mut().filter(move |info| info.sid == track)
     }
 }
 

@@ -75,7 +75,9 @@ impl Hub {
         }
         let plane = self.open_plane()?;
         join.auto_subscribe = direct == Direct::Whep;
-        let wish = join_of(&claims, &join, &client);
+        let mut wish = join_of(&claims, &join, &client);
+        // A player shows whatever comes, so whoever is hidden would not be.
+        wish.auto_subscribe_hidden = false;
         let permission = wish.grants.permission();
         let (may, what) = match direct {
             Direct::Whip => (permission.can_publish, "publish"),
@@ -85,7 +87,7 @@ impl Hub {
         if wish.grants.room_join && !may {
             return Err(DirectError::Forbidden(what));
         }
-        let joined = self.calls.join(now_ms, wish);
+        let joined = self.admit(now_ms, &claims, wish);
         let joined = joined.inspect_err(|_| self.settle(now_ms))?;
         let sid = joined.participant.sid;
         let settings = Arc::clone(&self.settings);

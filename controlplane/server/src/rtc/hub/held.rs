@@ -78,6 +78,7 @@ fn is_of_others(notice: &Notice) -> bool {
         | Notice::TrackMuted { .. }
         | Notice::TrackSubscribed { .. }
         | Notice::SubscribedQuality { .. }
+        | Notice::SubscribedAudioCodecs { .. }
         | Notice::DataTrackPublished(_)
         | Notice::DataTrackUnpublished(_)
         | Notice::DataBlobStored { .. }

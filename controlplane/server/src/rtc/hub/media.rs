@@ -24,6 +24,7 @@ impl Hub {
     pub fn handle_plane_lost(&mut self, now_ms: u64) {
         self.plane = None;
         self.speaking.clear();
+        self.heard.clear();
         self.calls.handle_plane_lost(now_ms);
         self.settle(now_ms);
     }
@@ -78,8 +79,18 @@ impl Hub {
                 let of = self.index.routes.get(&route).copied();
                 of.map(|(subscriber, track)| MediaEvent::RouteState { subscriber, track, paused })
             }
-            PlaneEvent::Levels { shard, room, speakers } => {
-                Some(MediaEvent::AudioLevels(self.levels((shard, room), &speakers)))
+            PlaneEvent::Levels { shard, room, first, last, speakers } => {
+                let room = (shard, room);
+                let heard = self.heard.entry(room).or_default();
+                if first {
+                    heard.clear();
+                }
+                heard.extend(speakers);
+                if !last {
+                    return;
+                }
+                let speakers = self.heard.remove(&room).unwrap_or_default();
+                Some(MediaEvent::AudioLevels(self.levels(room, &speakers)))
             }
             PlaneEvent::Quality(all) => {
                 let all = all.iter().filter_map(|one| quality_of(&self.index, one));

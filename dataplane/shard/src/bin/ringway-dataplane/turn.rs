@@ -1,13 +1,13 @@
 //! The turn: the one loop of a shard, and the only file that knows its order.
 //!
 //! 1. Let packets gather for a moment where they come fast enough that this saves wake-ups, then
-//!    sleep until something arrives, the bell rings or the tick is due; not at all while there is
+//!    sleep until something arrives, the bell rings or something is due; not at all while there is
 //!    work.
 //! 2. Read the clocks, once.
 //! 3. Take arrivals, and where many destinations wait for them also what came meanwhile: the rest
 //!    of a frame makes its runs longer. Then what other shards sent, handshakes that were done, and
 //!    commands.
-//! 4. On the tick: publish a stripe of the records, report to a share of the sources.
+//! 4. Where the last tick is old enough: publish a stripe of the records, report to a share of the sources.
 //! 5. Wake the shards that were handed something, so that they send it meanwhile. Send. After that
 //!    every byte of this turn is free again.
 //! 6. Release buffers, wake the shards that get some back, hand out handshakes, tell the control
@@ -28,8 +28,8 @@ use ringway_abi::pages::ShardPages;
 use ringway_shard::call::Calls;
 use ringway_shard::clock::Now;
 use ringway_shard::feedback::MAX_DOWNSTREAM;
-use ringway_shard::publish::TICK_NS;
 use ringway_shard::shard::{Datagram, Shard, TURN_PACKETS};
+use ringway_shard::ticks::Ticks;
 use ringway_uring::{
     Batch, BufferId, Engine, EngineConfig, Failure, SocketOptions, Tally, ring_bell,
 };
@@ -63,8 +63,6 @@ const GATHER_FAN_OUT: usize = 8;
 
 /// Commands taken in one turn: each may open sockets, and media waits meanwhile.
 const TURN_COMMANDS: usize = 16;
-/// Ticks of an idle shard are this many times longer.
-const IDLE_TICKS: u64 = 5;
 /// Ticks between two publications of the latency histogram, which costs some 10 µs.
 const LATENCY_TICKS: u64 = 10;
 
@@ -87,9 +85,10 @@ pub(crate) struct Turn {
     tally: Tally,
     coalesce: Coalesce,
     latency: Histogram<u64>,
-    ticks: u64,
-    next_tick_ns: u64,
+    ticks: Ticks,
     packets_at_tick: u64,
+    /// No packet came or went between the last two ticks.
+    idle: bool,
     /// When the last tick was, and the thread's CPU time then.
     busy: (u64, u64),
 }
@@ -130,9 +129,9 @@ impl Turn {
             tally: Tally::default(),
             coalesce: Coalesce::new(start.coalesce_ns),
             latency: latency_histogram(),
-            ticks: 0,
-            next_tick_ns: 0,
+            ticks: Ticks::default(),
             packets_at_tick: 0,
+            idle: false,
             busy: (0, 0),
         })
     }
@@ -151,7 +150,7 @@ impl Turn {
             self.shard.handle_peers(now, &mut kernel);
             self.handshakes.take_back(&mut self.shard.calls);
             self.take_commands();
-            if now.mono_ns >= self.next_tick_ns {
+            if self.ticks.is_due(now.mono_ns) {
                 self.tick(now);
             }
             self.wake_peers();
@@ -181,7 +180,8 @@ impl Turn {
         let wait = if idle {
             let now_ns = clocks::now().mono_ns;
             let held_until_ns = self.shard.calls.held_until().unwrap_or(u64::MAX);
-            Duration::from_nanos(self.next_tick_ns.min(held_until_ns).saturating_sub(now_ns))
+            let until_ns = self.ticks.sleep_until(self.shard.due_ns(self.idle));
+            Duration::from_nanos(until_ns.min(held_until_ns).saturating_sub(now_ns))
         } else {
             Duration::ZERO
         };
@@ -255,7 +255,7 @@ impl Turn {
     }
 
     fn tick(&mut self, now: Now) {
-        self.shard.handle_tick(now, self.ticks, &mut self.pages);
+        self.shard.handle_tick(now, self.ticks.count(), &mut self.pages);
         let engine = self.engine.tally();
         let busy_ns = clocks::thread_ns();
         self.note_busy(now, busy_ns);
@@ -272,15 +272,14 @@ impl Turn {
         }
         let packets = counters.get(Counter::PacketsReceived) + counters.get(Counter::PacketsSent);
         self.pages.publish_counters(counters.words());
-        if self.ticks.is_multiple_of(LATENCY_TICKS) {
+        if self.ticks.count().is_multiple_of(LATENCY_TICKS) {
             self.pages.publish_latency(&self.latency);
         }
         self.pages.beat(now.mono_ns);
         self.together.beats[self.index].store(now.mono_ns, Ordering::Relaxed);
-        let idle = packets == self.packets_at_tick;
+        self.idle = packets == self.packets_at_tick;
         self.packets_at_tick = packets;
-        self.ticks += 1;
-        self.next_tick_ns = now.mono_ns + TICK_NS * if idle { IDLE_TICKS } else { 1 };
+        self.ticks.end(now.mono_ns);
     }
 
     /// Tells the calls how busy this thread was since the last tick.

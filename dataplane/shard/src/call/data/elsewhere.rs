@@ -75,7 +75,8 @@ impl Calls {
     ) {
         let Ok(view) = DataPacketView::parse(&message.payload) else { return };
         let Some(room) = self.data.rooms.get_mut(&message.room) else { return };
-        if !view.nonce.is_empty() && room.repeats(self.data.hasher.hash_one(view.nonce)) {
+        let hasher = &self.data.hasher;
+        if view.nonce.is_some_and(|nonce| room.repeats(hasher.hash_one(nonce))) {
             return counters.add(Counter::DataRepeated, 1);
         }
         if message.label == Label::Reliable {
