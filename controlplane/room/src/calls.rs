@@ -47,7 +47,8 @@ pub use notice::{
 pub use operation::{CreateRoom, OperationError, UpdateParticipant};
 pub use participant::{DisconnectReason, ParticipantInfo, ParticipantKind, ParticipantState};
 pub use request::{
-    AddTrack, Asked, AudioLevel, ConnectionState, MediaEvent, MediaPublished, Request, TrackQuality,
+    AddTrack, Asked, AudioLevel, ConnectionState, MediaEvent, MediaPublished, Picture, Request,
+    SourceLayers, TrackQuality,
 };
 pub use room::{RoomConfig, RoomEndReason, RoomInfo};
 pub use subscription::{
@@ -366,6 +367,12 @@ impl Calls {
                     if let Some(room) = rooms.get_mut(&sid) {
                         room.track_quality(&mut turn, &measured);
                     }
+                }
+            }
+            MediaEvent::SourceLayers(layers) => {
+                let home = turn.index.tracks.get(&layers.track);
+                if let Some(room) = home.and_then(|home| rooms.get_mut(home)) {
+                    room.source_layers(&mut turn, &layers);
                 }
             }
             MediaEvent::RouteState { subscriber, track, paused } => {

@@ -330,6 +330,7 @@ mod tests {
         check(&format!("{keys}limit: {{num_track: 1}}"), "limit.num_tracks");
         check(&format!("{keys}limit: {{signal_message_size_limit: 9}}"), "between 65536 and");
         check(&format!("{keys}room: {{playout_delay: {{min: 9, max: 8}}}}"), "room.playout_delay");
+        check(&format!("{keys}room: {{playout_delay: {{min: 9}}}}"), "");
         check(&format!("{keys}metrics: {{username: a}}"), "both username and password");
         check(&format!("{keys}rtc: {{stun_servers: [stun.example.com]}}"), "must be HOST:PORT");
         check(&format!("{keys}rtc: {{stun_servers: [\"[2001:db8::1]:3478\"]}}"), "");

@@ -9,6 +9,7 @@
 
 use std::net::SocketAddr;
 
+pub use ringway_room::calls::Picture;
 pub use ringway_sdp::{
     Codec, ExtensionKind, Feedback, Fingerprint, HashAlgorithm, MAX_CNAME_BYTES, MediaMap,
 };
@@ -355,6 +356,8 @@ pub enum PlaneEvent {
         live: u8,
         /// What its packets carry.
         codec: Option<Codec>,
+        /// What the pictures of each layer are like.
+        pictures: [Picture; 3],
     },
     /// A route is paused or goes on.
     RouteState {
@@ -412,10 +415,10 @@ pub struct Travelled {
     pub expected: u32,
     /// Of those, lost and not repaired.
     pub lost: u32,
-    /// µs.
-    pub jitter_us: u32,
-    /// µs; 0 is not known.
-    pub rtt_us: u32,
+    /// Something came from the client, whatever it was.
+    pub heard: bool,
+    /// Of a route: layers that it lacks for want of bandwidth, ‰ of a layer.
+    pub lacking_permille: u16,
 }
 
 /// What a word of the plane is about.

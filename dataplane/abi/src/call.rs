@@ -52,6 +52,8 @@ pub const PAYLOADS: usize = 12;
 pub const EXTENSION_KINDS: usize = 11;
 /// Encodings of one source.
 pub const LAYERS: usize = 3;
+/// Temporal layers of one encoding.
+pub const TEMPORALS: usize = 4;
 /// Sources in one event of loudness.
 pub const LEVELS: usize = 8;
 /// Octets of what relays are made with in secret.
@@ -589,7 +591,7 @@ pub enum CallEvent {
         /// Why.
         reason: EndReason,
     },
-    /// Which layers a source sends.
+    /// Which layers a source sends. Again with every change of that, and of their pictures.
     SourceLayers {
         /// Which.
         source: SourceKey,
@@ -597,6 +599,8 @@ pub enum CallEvent {
         live: u8,
         /// What they carry.
         codec: Option<Codec>,
+        /// What their pictures are like, the lowest first; also of layers that are not live now.
+        pictures: [Picture; LAYERS],
     },
     /// A route is held back for want of bandwidth, or goes on.
     RouteState {
@@ -625,19 +629,31 @@ pub enum CallEvent {
         /// The number.
         sequence: u32,
     },
-    /// How well media travelled lately.
+    /// How well media travelled lately. Not told of what is muted, or has not begun.
     Quality {
         /// Source or route.
         subject: Subject,
-        /// Packets that should have come.
+        /// Packets that should have come. 0: none did, or of a route: its receiver has reported
+        /// nothing of what it was sent for long.
         expected: u32,
         /// Of those, lost and not repaired.
         lost: u32,
-        /// µs.
-        jitter_us: u32,
-        /// µs; 0 is not known.
-        rtt_us: u32,
+        /// Something came from the peer, whatever it was.
+        heard: bool,
+        /// Of a route: layers that it lacks for want of bandwidth, ‰ of a layer, on average.
+        lacking_permille: u16,
     },
+}
+
+/// What the pictures of a layer are like, as they come.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels; 0 is not known.
+    pub width: u16,
+    /// Pixels; 0 is not known.
+    pub height: u16,
+    /// Pictures in a second for who gets up to each temporal layer; 0 is not known.
+    pub fps: [u8; TEMPORALS],
 }
 
 /// What a report is about.

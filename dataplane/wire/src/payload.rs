@@ -2,13 +2,16 @@
 //! belongs to, and where its descriptor ends.
 //!
 //! Only the octets that payload formats put in front of the coded data are read, never deeper:
-//! end-to-end encrypted media keep exactly those in the clear.
+//! end-to-end encrypted media keep exactly those in the clear. [`size`] alone reads on, where a key
+//! frame begins.
 
 pub mod av1;
 pub mod h264;
 pub mod h265;
 pub mod opus;
 pub mod red;
+pub mod size;
+mod sps;
 pub mod vp8;
 pub mod vp9;
 

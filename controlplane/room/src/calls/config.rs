@@ -27,7 +27,7 @@ pub struct Config {
     pub sync_streams: bool,
     /// `room.playout_delay`: least delay at the receivers, ms; 0 with `max` 0 is off.
     pub min_playout_delay_ms: u32,
-    /// `room.playout_delay`: greatest delay at the receivers, ms.
+    /// `room.playout_delay`: greatest delay at the receivers, ms; 0 with a least one is 10 s.
     pub max_playout_delay_ms: u32,
     /// `room.update_batch_target_size`: bytes of one participant update, about.
     pub update_batch_bytes: usize,

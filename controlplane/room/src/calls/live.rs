@@ -1,9 +1,10 @@
 //! One room as it lives: who is in, what is published, who receives what.
 //!
 //! Each concern has its own file: `admit` and `depart` (coming and going), `announce` (who is told
-//! what about whom), `publish`, `offered` (which track a media section carries), `change` (what is said about participants and tracks), `subscribe`
-//! and `permission` (who receives what), `data_tracks`, `demand` (which layers anybody wants),
-//! `regress` (backup codecs), `speakers` and `quality`.
+//! what about whom), `publish`, `offered` (which track a media section carries), `change` (what is
+//! said about participants and tracks), `subscribe` and `permission` (who receives what),
+//! `data_tracks`, `demand` (which layers anybody wants), `measured` (which layers come), `regress`
+//! (backup codecs), `speakers` and `quality`.
 
 mod admit;
 mod announce;
@@ -14,12 +15,14 @@ mod data_tracks;
 mod demand;
 mod depart;
 mod layers;
+mod measured;
 mod offered;
 mod participant;
 mod permission;
 mod publish;
 mod quality;
 mod regress;
+mod score;
 mod speakers;
 mod subscribe;
 mod track;
@@ -81,7 +84,7 @@ impl LiveRoom {
     /// An empty room.
     pub(crate) fn new(turn: &mut Turn<'_>, name: String, shard: Option<u16>) -> Self {
         let config = turn.config;
-        let info = RoomInfo {
+        let mut info = RoomInfo {
             sid: RoomSid::from_random(turn.random.bytes()),
             name,
             empty_timeout_s: config.empty_timeout_s,
@@ -92,10 +95,11 @@ impl LiveRoom {
             num_participants: 0,
             num_publishers: 0,
             active_recording: false,
-            min_playout_delay_ms: config.min_playout_delay_ms,
-            max_playout_delay_ms: config.max_playout_delay_ms,
+            min_playout_delay_ms: 0,
+            max_playout_delay_ms: 0,
             sync_streams: config.sync_streams,
         };
+        info.set_playout_delay(config.min_playout_delay_ms, config.max_playout_delay_ms);
         Self {
             shard,
             pinned: shard.is_some(),
@@ -133,9 +137,9 @@ impl LiveRoom {
         set(&mut info.empty_timeout_s, config.empty_timeout_s);
         set(&mut info.departure_timeout_s, config.departure_timeout_s);
         set(&mut info.max_participants, config.max_participants);
-        if config.min_playout_delay_ms > 0 || config.max_playout_delay_ms > 0 {
-            info.min_playout_delay_ms = config.min_playout_delay_ms;
-            info.max_playout_delay_ms = config.max_playout_delay_ms;
+        let (min, max) = (config.min_playout_delay_ms, config.max_playout_delay_ms);
+        if min > 0 || max > 0 {
+            info.set_playout_delay(min, max);
         }
         if !config.metadata.is_empty() {
             info.metadata.clone_from(&config.metadata);

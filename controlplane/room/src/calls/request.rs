@@ -284,8 +284,11 @@ pub enum MediaEvent {
     /// How loud tracks are: those that are active, and those that just ceased to be. Others are as
     /// they were.
     AudioLevels(Vec<AudioLevel>),
-    /// How well tracks of a room travelled in the last 5 s.
+    /// How well tracks of a room travelled in the last 5 s. Not told of what is muted, or has not
+    /// begun.
     Quality(Vec<TrackQuality>),
+    /// Which layers of a track come, and what their pictures are like.
+    SourceLayers(SourceLayers),
     /// A route was paused for want of bandwidth, or goes on.
     RouteState {
         /// Who receives.
@@ -308,6 +311,30 @@ pub struct AudioLevel {
     pub active: bool,
 }
 
+/// Which layers of one codec of a track come, and what their pictures are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceLayers {
+    /// Of which track.
+    pub track: TrackSid,
+    /// Of which of its codecs, for instance `video/VP8`.
+    pub mime_type: &'static str,
+    /// Those that come, the lowest is bit 0.
+    pub live: u8,
+    /// The pictures of each, the lowest first; also of layers that do not come now.
+    pub pictures: [Picture; 3],
+}
+
+/// What the pictures of a layer are like, as they come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels; 0 is not known.
+    pub width: u32,
+    /// Pixels; 0 is not known.
+    pub height: u32,
+    /// Pictures in a second for who gets up to each temporal layer; 0 is not known.
+    pub fps: [u8; 4],
+}
+
 /// How well a track travelled between the server and one participant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrackQuality {
@@ -315,12 +342,15 @@ pub struct TrackQuality {
     pub participant: ParticipantSid,
     /// Which track: `participant`'s own, or one that it receives.
     pub track: TrackSid,
-    /// Packets that should have come in the window.
+    /// Of `participant`'s own track the codec, for instance `video/VP8`.
+    pub mime_type: &'static str,
+    /// Packets that should have come in the window. 0: none did, or nothing is known of those that
+    /// were sent.
     pub expected: u32,
     /// Of those, lost and not repaired.
     pub lost: u32,
-    /// Jitter, µs.
-    pub jitter_us: u32,
-    /// Round trip, µs; 0 is not known.
-    pub rtt_us: u32,
+    /// Something came from the peer, whatever it was.
+    pub heard: bool,
+    /// Of a track that it receives: layers that it lacks for want of bandwidth, ‰ of a layer.
+    pub lacking_permille: u16,
 }

@@ -16,7 +16,7 @@ pub struct RoomConfig {
     pub metadata: String,
     /// Least delay at the receivers, ms.
     pub min_playout_delay_ms: u32,
-    /// Greatest delay at the receivers, ms.
+    /// Greatest delay at the receivers, ms; 0 with a least one is 10 s.
     pub max_playout_delay_ms: u32,
     /// Tracks of one participant share a stream.
     pub sync_streams: bool,
@@ -51,6 +51,17 @@ pub struct RoomInfo {
     pub max_playout_delay_ms: u32,
     /// Tracks of one participant share a stream.
     pub sync_streams: bool,
+}
+
+/// LiveKit's greatest delay where only the least is said, ms.
+const MAX_PLAYOUT_DELAY_MS: u32 = 10_000;
+
+impl RoomInfo {
+    /// Sets the delays at the receivers, ms: 0 for both is off, 0 for `max` alone is far away.
+    pub(crate) fn set_playout_delay(&mut self, min: u32, max: u32) {
+        self.min_playout_delay_ms = min;
+        self.max_playout_delay_ms = if min > 0 && max == 0 { MAX_PLAYOUT_DELAY_MS } else { max };
+    }
 }
 
 numbered! {

@@ -92,6 +92,27 @@ fn rooms_are_configured_by_request_token_and_preset() {
 }
 
 #[test]
+fn a_least_playout_delay_is_enough() {
+    let delays = |min, max| RoomConfig {
+        min_playout_delay_ms: min,
+        max_playout_delay_ms: max,
+        ..RoomConfig::default()
+    };
+    let rows = [((0, 0), (0, 0)), ((100, 0), (100, 10_000)), ((0, 90), (0, 90)), ((1, 2), (1, 2))];
+    for ((min, max), expect) in rows {
+        let mut said = Config::default();
+        (said.min_playout_delay_ms, said.max_playout_delay_ms) = (min, max);
+        let room = |config, asked: RoomConfig| {
+            let mut house = House::new(config);
+            let room = house.calls.create_room(0, create("hall", asked)).expect("made");
+            (room.min_playout_delay_ms, room.max_playout_delay_ms)
+        };
+        assert_eq!(room(said, RoomConfig::default()), expect, "by the operator");
+        assert_eq!(room(Config::default(), delays(min, max)), expect, "by who makes the room");
+    }
+}
+
+#[test]
 fn a_deleted_room_ends_all_sessions() {
     let mut house = House::new(Config::default());
     let (ann, bob) = (house.enter("ann"), house.enter("bob"));

@@ -446,6 +446,26 @@ fn unwanted_layers_are_given_up_after_a_while() {
 }
 
 #[test]
+fn the_layer_that_is_sent_is_the_one_that_is_asked_for() {
+    for ((width, height), expect) in [((640, 360), None), ((320, 180), Some(VideoQuality::Low))] {
+        let mut house = House::new(Config::default());
+        let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+        let mut add = camera("cam");
+        add.layers.remove(1);
+        let track = house.publish(ann, add);
+        let settings = TrackSettings { width, height, ..TrackSettings::default() };
+        house.ask(bob, Request::TrackSettings { tracks: vec![track], settings });
+        house.hush();
+        house.pass(10_000);
+        let told = house.heard(ann).into_iter().find_map(|notice| match notice {
+            Notice::SubscribedQuality { codecs, .. } => Some(codecs[0].1),
+            _ => None,
+        });
+        assert_eq!(told, expect, "low and high: the middle is high");
+    }
+}
+
+#[test]
 fn a_second_codec_is_asked_for_when_somebody_needs_it() {
     let mut house = House::new(Config::default());
     let (ann, bob) = (house.enter("ann"), house.enter("bob"));

@@ -2,7 +2,7 @@
 
 use ringway_room::calls::*;
 
-use crate::house::{House, microphone, subscribed, wish};
+use crate::house::{House, camera, media, microphone, subscribed, wish};
 
 fn levels(house: &mut House, levels: &[(TrackSid, f32, bool)]) {
     let level = |(track, level, active): &(TrackSid, f32, bool)| AudioLevel {
@@ -109,17 +109,47 @@ fn many_speakers_reach_everybody_in_few_messages() {
 }
 
 fn quality(house: &mut House, list: &[(ParticipantSid, TrackSid, u32)]) {
-    let quality = |(participant, track, lost): &(ParticipantSid, TrackSid, u32)| TrackQuality {
-        participant: *participant,
-        track: *track,
-        expected: 1000,
+    let lost = |(participant, track, lost): &(ParticipantSid, TrackSid, u32)| TrackQuality {
         lost: *lost,
-        jitter_us: 1_000,
-        rtt_us: 20_000,
+        ..window(*participant, *track)
     };
-    let event = MediaEvent::Quality(list.iter().map(quality).collect());
-    house.calls.handle_media(house.now_ms, event);
+    windows(house, list.iter().map(lost).collect());
+}
+
+/// A window in which all of a thousand packets came.
+fn window(participant: ParticipantSid, track: TrackSid) -> TrackQuality {
+    TrackQuality {
+        participant,
+        track,
+        mime_type: "video/VP8",
+        expected: 1000,
+        lost: 0,
+        heard: true,
+        lacking_permille: 0,
+    }
+}
+
+fn windows(house: &mut House, windows: Vec<TrackQuality>) {
+    house.calls.handle_media(house.now_ms, MediaEvent::Quality(windows));
     house.pump();
+}
+
+fn layers(house: &mut House, track: TrackSid, live: u8, pictures: [Picture; 3]) {
+    let layers = SourceLayers { track, mime_type: "video/VP8", live, pictures };
+    house.calls.handle_media(house.now_ms, MediaEvent::SourceLayers(layers));
+    house.pump();
+}
+
+/// A camera whose three layers come in streams of their own.
+fn simulcast(house: &mut House, from: ParticipantSid) -> TrackSid {
+    let track = house.announce(from, camera("cam"));
+    let mut media = media(track, "video/VP8", "cam");
+    media.layers = crate::house::layers();
+    for (layer, rid) in media.layers.iter_mut().zip(["q", "h", "f"]) {
+        layer.rid = rid.to_owned();
+    }
+    house.ask(from, Request::MediaPublished(Box::new(media)));
+    track
 }
 
 fn grades(heard: &[Notice]) -> Vec<(ParticipantSid, ConnectionQuality)> {
@@ -141,29 +171,28 @@ fn quality_is_told_when_it_changes() {
     quality(&mut house, &[(ann, track, 0), (bob, track, 0)]);
     assert_eq!(grades(&house.heard(bob)), [(ann, Excellent), (bob, Excellent)]);
     assert_eq!(grades(&house.heard(ann)), [(ann, Excellent)], "ann receives nothing from bob");
+    house.pass(5_000);
     quality(&mut house, &[(ann, track, 5), (bob, track, 5)]);
-    assert!(house.told.is_empty(), "no change");
+    assert!(grades(&house.heard(bob)).is_empty(), "no change");
+    house.pass(5_000);
     quality(&mut house, &[(ann, track, 1000)]);
     assert_eq!(grades(&house.heard(bob)), [(ann, Poor)]);
     for _ in 0..50 {
+        house.pass(5_000);
         quality(&mut house, &[(ann, track, 1000)]);
     }
     assert!(grades(&house.heard(bob)).is_empty(), "statistics alone never say lost");
 
     house.hush();
-    // A silent window says nothing; recovery takes several good ones.
-    let silent =
-        TrackQuality { participant: ann, track, expected: 0, lost: 0, jitter_us: 0, rtt_us: 0 };
-    house.calls.handle_media(house.now_ms, MediaEvent::Quality(vec![silent]));
-    house.pump();
-    assert!(house.told.is_empty());
-    let mut windows = 0;
+    // Recovery takes several good windows.
+    let mut count = 0;
     while grades(&house.heard(bob)).last() != Some(&(ann, Excellent)) {
+        house.pass(5_000);
         quality(&mut house, &[(ann, track, 0)]);
-        windows += 1;
-        assert!(windows < 10);
+        count += 1;
+        assert!(count < 10);
     }
-    assert!(windows > 2, "{windows}");
+    assert!(count > 2, "{count}");
     house.hush();
     // A report about a track that is not received says nothing.
     quality(&mut house, &[(bob, TrackSid::from_random([1; 12]), 1000)]);
@@ -200,15 +229,206 @@ fn who_is_not_measured_is_connected_well() {
 
     // What made it bad is muted: nothing bad is left.
     house.ask(ann, Request::SetMuted { track, muted: false });
+    house.pass(5_000);
     quality(&mut house, &[(ann, track, 1000)]);
     assert_eq!(grades(&house.heard(bob)), [(ann, Poor)]);
     house.pass(10_000);
     assert!(grades(&house.heard(bob)).is_empty(), "still bad, as far as anybody knows");
     house.ask(ann, Request::SetMuted { track, muted: true });
-    house.pass(5_000);
-    assert_eq!(grades(&house.heard(bob)), [(ann, Excellent)]);
+    assert_eq!(grades(&house.heard(bob)), [(ann, Excellent)], "at once");
     house.pass(60_000);
     assert!(grades(&house.heard(bob)).is_empty(), "told once");
+}
+
+#[test]
+fn silence_is_poor_and_a_dead_peer_is_lost() {
+    use ConnectionQuality::{Excellent, Good, Lost, Poor};
+    for (protocol, expect) in [(17, Lost), (0, Lost), (10, Poor)] {
+        let mut house = House::new(Config::default());
+        let mut join = wish("ann");
+        join.client.protocol = protocol;
+        let (ann, bob) = (house.enter_as(join), house.enter("bob"));
+        let track = house.camera(ann);
+        house.pass(5_000);
+        house.hush();
+        let silent = TrackQuality { expected: 0, ..window(ann, track) };
+        windows(&mut house, vec![silent]);
+        assert_eq!(grades(&house.heard(bob)), [(ann, Poor)]);
+        house.pass(5_000);
+        windows(&mut house, vec![TrackQuality { heard: false, ..silent }]);
+        let told: Vec<_> = (expect != Poor).then_some((ann, expect)).into_iter().collect();
+        assert_eq!(grades(&house.heard(bob)), told);
+        house.pass(5_000);
+        quality(&mut house, &[(ann, track, 0)]);
+        // From 20, or from 40.
+        assert_eq!(grades(&house.heard(bob)), [(ann, Good)]);
+
+        // What nobody wants, or is muted, need not come.
+        house.ask(bob, Request::Leave { reason: DisconnectReason::ClientInitiated });
+        house.pass(5_000);
+        house.hush();
+        windows(&mut house, vec![silent]);
+        house.pass(5_000);
+        assert_eq!(grades(&house.heard(ann)), [(ann, Excellent)], "nothing is asked of it");
+        let cid = house.enter("cid");
+        house.pass(1_000);
+        house.hush();
+        windows(&mut house, vec![silent]);
+        assert!(grades(&house.heard(cid)).is_empty(), "it was asked a second ago");
+    }
+}
+
+#[test]
+fn missing_layers_count_for_as_long_as_they_are_missing() {
+    use ConnectionQuality::{Excellent, Good, Poor};
+    // The layers that come for a whole window, what the subscriber wants, the word for it.
+    let check = |live: u8, quality: VideoQuality, expect| {
+        let mut house = House::new(Config::default());
+        let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+        let track = simulcast(&mut house, ann);
+        layers(&mut house, track, 0b111, [Picture::default(); 3]);
+        let settings = TrackSettings { quality, ..TrackSettings::default() };
+        house.ask(bob, Request::TrackSettings { tracks: vec![track], settings });
+        house.pass(5_000);
+        layers(&mut house, track, live, [Picture::default(); 3]);
+        windows(&mut house, vec![window(ann, track)]);
+        for _ in 0..3 {
+            house.pass(5_000);
+            windows(&mut house, vec![window(ann, track)]);
+        }
+        let told = grades(&house.heard(bob));
+        let last = told.iter().rfind(|(who, _)| *who == ann);
+        assert_eq!(last, Some(&(ann, expect)), "{live:b} {quality:?}");
+    };
+    check(0b111, VideoQuality::High, Excellent);
+    check(0b011, VideoQuality::High, Good);
+    check(0b001, VideoQuality::High, Poor);
+    check(0b001, VideoQuality::Medium, Good);
+    check(0b001, VideoQuality::Low, Excellent);
+    check(0b100, VideoQuality::High, Excellent);
+
+    // What was announced for one stream and never came is not missed.
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let track = house.camera(ann);
+    layers(&mut house, track, 0b001, [Picture::default(); 3]);
+    house.pass(5_000);
+    windows(&mut house, vec![window(ann, track)]);
+    assert_eq!(grades(&house.heard(bob)), [(ann, Excellent), (bob, Excellent)]);
+
+    // What a subscriber lacks is the subscriber's.
+    house.hush();
+    house.pass(5_000);
+    windows(&mut house, vec![TrackQuality { lacking_permille: 1_000, ..window(bob, track) }]);
+    assert_eq!(grades(&house.heard(bob)), [(bob, Good)]);
+    let held_back = |paused| MediaEvent::RouteState { subscriber: bob, track, paused };
+    house.calls.handle_media(house.now_ms, held_back(true));
+    house.pump();
+    assert_eq!(grades(&house.heard(bob)), [(bob, Poor)], "at once");
+    windows(&mut house, vec![window(bob, track)]);
+    assert!(grades(&house.heard(bob)).is_empty(), "as long as it is held back");
+}
+
+#[test]
+fn only_the_codec_that_is_received_counts() {
+    use ConnectionQuality::{Excellent, Poor};
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let mut add = camera("cam");
+    add.backup_codec_policy = BackupCodecPolicy::Simulcast;
+    add.codecs.push(AnnouncedCodec { codec: "h264".to_owned(), ..add.codecs[0].clone() });
+    let track = house.announce(ann, add);
+    house.ask(ann, Request::MediaPublished(Box::new(media(track, "video/VP8", "cam"))));
+    house.pass(5_000);
+    let silent = TrackQuality { expected: 0, ..window(ann, track) };
+    for (mime_type, expect) in [("video/H264", Excellent), ("video/VP8", Poor)] {
+        windows(&mut house, vec![TrackQuality { mime_type, ..silent }]);
+        house.pass(5_000);
+        let told = grades(&house.heard(bob));
+        assert_eq!(told.iter().rfind(|(who, _)| *who == ann), Some(&(ann, expect)));
+    }
+}
+
+fn picture(width: u32, height: u32, fps: [u8; 4]) -> Picture {
+    Picture { width, height, fps }
+}
+
+#[test]
+fn sizes_that_nobody_announced_are_taken_from_the_pictures() {
+    let mut house = House::new(Config::default());
+    let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+    let mut add = camera("cam");
+    (add.width, add.height) = (0, 0);
+    for layer in &mut add.layers {
+        (layer.width, layer.height) = (0, 0);
+    }
+    let track = house.publish(ann, add);
+    let settings = TrackSettings { width: 640, height: 360, ..TrackSettings::default() };
+    house.ask(bob, Request::TrackSettings { tracks: vec![track], settings });
+    house.hush();
+    let sizes = [(320, 180), (640, 360), (1280, 720)];
+    layers(&mut house, track, 0b111, sizes.map(|(width, height)| picture(width, height, [0; 4])));
+    assert_eq!(settled(&house.heard(bob)), [1], "the middle one is enough");
+    let info = house.info(ann).tracks[0].clone();
+    assert_eq!((info.width, info.height), (1280, 720));
+    for layers in [&info.layers, &info.codecs[0].layers] {
+        assert!(layers.iter().map(|layer| (layer.width, layer.height)).eq(sizes));
+    }
+    // Its encoder makes do with less; then it says how large it is, and that counts.
+    let half = [(160, 90), (320, 180), (640, 360)];
+    layers(&mut house, track, 0b111, half.map(|(width, height)| picture(width, height, [0; 4])));
+    assert_eq!(settled(&house.heard(bob)), [2]);
+    assert_eq!(house.info(ann).tracks[0].height, 360);
+    house.ask(ann, Request::UpdateVideoLayers { track, layers: crate::house::layers() });
+    layers(&mut house, track, 0b111, half.map(|(width, height)| picture(width, height, [9; 4])));
+    assert_eq!(house.info(ann).tracks[0].layers, crate::house::layers());
+
+    // What was announced stays, whatever the encoder makes of it.
+    let announced = house.publish(ann, camera("2"));
+    layers(&mut house, announced, 0b111, [picture(160, 90, [0; 4]); 3]);
+    let info = house.info(ann).tracks[1].clone();
+    assert_eq!((info.width, info.layers[0].width), (1280, 320));
+}
+
+fn settled(heard: &[Notice]) -> Vec<u8> {
+    let spatial = |notice: &Notice| match notice {
+        Notice::RouteSettings { settings, .. } => Some(settings.max_spatial),
+        _ => None,
+    };
+    heard.iter().filter_map(spatial).collect()
+}
+
+#[test]
+fn pictures_per_second_are_chosen_among_those_that_come() {
+    let check = |rates: [u8; 4], fps: u32, expect: u8| {
+        let mut house = House::new(Config::default());
+        let (ann, bob) = (house.enter("ann"), house.enter("bob"));
+        let track = house.camera(ann);
+        let settings = TrackSettings { fps, ..TrackSettings::default() };
+        house.ask(bob, Request::TrackSettings { tracks: vec![track], settings });
+        layers(
+            &mut house,
+            track,
+            0b111,
+            [picture(0, 0, [5; 4]), picture(0, 0, [5; 4]), picture(0, 0, rates)],
+        );
+        let temporal = house.heard(bob).into_iter().filter_map(|notice| match notice {
+            Notice::Subscribe(subscribe) => Some(subscribe.settings.max_temporal),
+            Notice::RouteSettings { settings, .. } => Some(settings.max_temporal),
+            _ => None,
+        });
+        assert_eq!(temporal.last(), Some(expect), "{rates:?} {fps}");
+    };
+    check([0; 4], 7, 3); // nobody has counted
+    check([8, 15, 30, 30], 0, 3);
+    check([8, 15, 30, 30], 7, 0);
+    check([8, 15, 30, 30], 15, 1);
+    check([8, 15, 30, 30], 16, 1); // almost
+    check([8, 15, 30, 30], 20, 2);
+    check([8, 15, 30, 30], 60, 3);
+    check([15, 30, 60, 60], 30, 1);
+    check([4, 8, 15, 15], 10, 2);
+    check([30; 4], 15, 0);
 }
 
 #[test]

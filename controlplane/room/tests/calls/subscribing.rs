@@ -149,10 +149,16 @@ fn settings_become_layers() {
     // Two layers, as a small camera has.
     check(quality(VideoQuality::High), |add| add.layers.truncate(2), layer(1));
     check(quality(VideoQuality::Low), |add| drop(add.layers.remove(0)), layer(0));
-    let fps = |fps| TrackSettings { fps, ..TrackSettings::default() };
-    check(fps(7), |_| (), RouteSettings { max_temporal: 0, ..full });
-    check(fps(15), |_| (), RouteSettings { max_temporal: 1, ..full });
-    check(fps(30), |_| (), full);
+    check(size(640, 360), |add| drop(add.layers.remove(0)), layer(0));
+    check(size(1280, 720), |add| drop(add.layers.remove(0)), layer(1));
+    // A low and a high one, as ingress and the command line have them.
+    let outer = |add: &mut AddTrack| drop(add.layers.remove(1));
+    check(size(320, 180), outer, layer(0));
+    check(size(640, 360), outer, layer(1));
+    check(size(1280, 720), outer, layer(1));
+    check(quality(VideoQuality::Low), outer, layer(0));
+    check(quality(VideoQuality::Medium), outer, layer(1));
+    check(quality(VideoQuality::High), outer, layer(1));
     let screen = |add: &mut AddTrack| add.source = TrackSource::ScreenShare;
     check(TrackSettings::default(), screen, RouteSettings { priority: 255, ..full });
     let urgent = TrackSettings { priority: 9, ..TrackSettings::default() };
@@ -403,6 +409,8 @@ fn routes_that_are_held_back_are_told() {
         house.calls.handle_media(house.now_ms, event);
         house.pump();
         let told = expect.map(|state| Notice::StreamState { publisher: ann, track, state });
-        assert_eq!(house.heard(bob), Vec::from_iter(told));
+        let mut heard = house.heard(bob);
+        heard.retain(|notice| matches!(notice, Notice::StreamState { .. }));
+        assert_eq!(heard, Vec::from_iter(told));
     }
 }

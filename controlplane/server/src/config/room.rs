@@ -128,7 +128,8 @@ impl Room {
         let delays = self.room_configurations.values();
         let delays = delays.map(|preset| (preset.min_playout_delay, preset.max_playout_delay));
         let all = (self.playout_delay.min, self.playout_delay.max);
-        let crossed = |(min, max): (u32, u32)| min > max;
+        // Without a greatest one the least is enough.
+        let crossed = |(min, max): (u32, u32)| max > 0 && min > max;
         if delays.chain([all]).any(crossed) { Err(ConfigError::PlayoutDelay) } else { Ok(()) }
     }
 

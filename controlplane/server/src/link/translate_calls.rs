@@ -4,8 +4,8 @@ use ringway_abi::call as abi;
 use ringway_abi::message::Refusal;
 use ringway_signal::plane::{
     AddRoute, AddSource, Ask, Codec, DataOpening, ExtensionKind, Feedback, Fingerprint,
-    HashAlgorithm, IceCredentials, Layer, Level, MediaMap, PlaneEvent, RouteKey, Service, SetData,
-    SourceKey, SourceKind, Subject, TransportKey, Travelled,
+    HashAlgorithm, IceCredentials, Layer, Level, MediaMap, Picture, PlaneEvent, RouteKey, Service,
+    SetData, SourceKey, SourceKind, Subject, TransportKey, Travelled,
 };
 
 const _: () = assert!(ringway_signal::plane::MAX_CNAME_BYTES <= abi::CNAME_BYTES);
@@ -285,11 +285,14 @@ pub(super) fn event(shard: u16, event: abi::CallEvent) -> PlaneEvent {
         abi::CallEvent::Ended { transport, reason } => {
             PlaneEvent::Failed { transport: TransportKey(transport), reason: ended(reason) }
         }
-        abi::CallEvent::SourceLayers { source, live, codec } => PlaneEvent::SourceLayers {
-            source: SourceKey(source),
-            live,
-            codec: codec.map(codec_back),
-        },
+        abi::CallEvent::SourceLayers { source, live, codec, pictures } => {
+            PlaneEvent::SourceLayers {
+                source: SourceKey(source),
+                live,
+                codec: codec.map(codec_back),
+                pictures: pictures.map(picture),
+            }
+        }
         abi::CallEvent::RouteState { route, paused } => {
             PlaneEvent::RouteState { route: RouteKey(route), paused }
         }
@@ -310,14 +313,19 @@ pub(super) fn event(shard: u16, event: abi::CallEvent) -> PlaneEvent {
         abi::CallEvent::DataHeard { transport, sequence } => {
             PlaneEvent::DataHeard { transport: TransportKey(transport), sequence }
         }
-        abi::CallEvent::Quality { subject, expected, lost, jitter_us, rtt_us } => {
+        abi::CallEvent::Quality { subject, expected, lost, heard, lacking_permille } => {
             let subject = match subject {
                 abi::Subject::Source(source) => Subject::Source(SourceKey(source)),
                 abi::Subject::Route(route) => Subject::Route(RouteKey(route)),
             };
-            PlaneEvent::Quality(vec![Travelled { subject, expected, lost, jitter_us, rtt_us }])
+            let one = Travelled { subject, expected, lost, heard, lacking_permille };
+            PlaneEvent::Quality(vec![one])
         }
     }
+}
+
+fn picture(abi::Picture { width, height, fps }: abi::Picture) -> Picture {
+    Picture { width: width.into(), height: height.into(), fps }
 }
 
 fn ended(reason: abi::EndReason) -> &'static str {

@@ -176,6 +176,11 @@ impl IceAgent {
         self.consent.heard(now_ns)
     }
 
+    /// Whether something authentic came within the last `window_ns`.
+    pub fn is_heard(&self, now_ns: u64, window_ns: u64) -> bool {
+        self.consent.is_heard(now_ns, window_ns)
+    }
+
     /// Writes the next message that is due into `out`.
     pub fn poll_transmit(&mut self, now_ns: u64, out: &mut [u8]) -> Option<StunTransmit> {
         let due = self.probe.deadline().is_some_and(|due_ns| due_ns <= now_ns);

@@ -56,6 +56,11 @@ impl Consent {
         }
     }
 
+    /// Whether something authentic came within the last `window_ns`.
+    pub(super) fn is_heard(&self, now_ns: u64, window_ns: u64) -> bool {
+        self.state != State::Unheard && now_ns.saturating_sub(self.heard_ns) <= window_ns
+    }
+
     pub(super) fn deadline(&self) -> Option<u64> {
         let silence_ms = match self.state {
             State::Unheard | State::Failed => return None,
@@ -87,9 +92,12 @@ mod tests {
     fn silence_is_noticed_in_two_steps() {
         let second = 1000 * NS_PER_MS;
         let mut consent = Consent::default();
+        assert!(!consent.is_heard(0, second), "nothing came");
         assert_eq!((consent.deadline(), consent.handle_timeout(99 * second)), (None, None));
         assert_eq!(consent.heard(100 * second), None);
         assert_eq!(consent.deadline(), Some(110 * second));
+        assert!(consent.is_heard(105 * second, 5 * second));
+        assert!(!consent.is_heard(105 * second + 1, 5 * second));
         assert_eq!(consent.handle_timeout(110 * second - 1), None);
         assert_eq!(consent.handle_timeout(110 * second), Some(ConsentChange::Disconnected));
         assert_eq!(consent.heard(112 * second), Some(ConsentChange::Recovered));

@@ -467,6 +467,11 @@ impl Transport {
         self.state == State::Connected
     }
 
+    /// Whether something authentic came from the peer within the last `window_ns`.
+    pub fn is_heard(&self, now_ns: u64, window_ns: u64) -> bool {
+        self.ice.is_heard(now_ns, window_ns)
+    }
+
     /// Whether nothing will ever come of it any more.
     pub fn is_ended(&self) -> bool {
         self.state == State::Ended

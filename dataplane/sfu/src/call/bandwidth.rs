@@ -42,6 +42,13 @@ impl Demand {
         let up_to = self.layer_bps.iter().take(usize::from(layer.min(self.wanted)) + 1);
         up_to.rev().copied().find(|&bps| bps > 0).unwrap_or(0)
     }
+
+    /// How many layers below the best live one that is wanted `layer` is.
+    pub fn lacking(&self, layer: u8) -> u8 {
+        let mut wanted = self.layer_bps.iter().take(usize::from(self.wanted) + 1);
+        let best = wanted.rposition(|&bps| bps > 0).unwrap_or(0);
+        (best as u8).saturating_sub(layer)
+    }
 }
 
 /// The bandwidth of one subscriber.
@@ -228,7 +235,10 @@ mod tests {
     fn layers_that_are_not_live_cost_nothing() {
         let low = Demand { layer_bps: [150_000, 0, 0], wanted: 2, screen: false };
         assert_eq!((low.bps(0), low.bps(2)), (150_000, 150_000));
+        assert_eq!((low.lacking(0), camera().lacking(0), camera().lacking(1)), (0, 2, 1));
+        assert_eq!(camera().lacking(u8::MAX), 0);
         let modest = Demand { wanted: 1, ..camera() };
+        assert_eq!(modest.lacking(0), 1);
         assert_eq!(modest.bps(u8::MAX), 500_000);
         let mut layers = [0; 2];
         assert_eq!(share(&[low, modest], Some(650_000), &mut layers), 650_000);

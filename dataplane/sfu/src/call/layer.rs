@@ -194,13 +194,6 @@ impl Layer {
         Some((reception.report(), reception.jitter(), reception.extended_highest()))
     }
 
-    /// How unevenly its packets come, µs.
-    pub fn jitter_us(&self, clock_hz: u32) -> u32 {
-        let jitter = self.reception.as_ref().map_or(0, Reception::jitter);
-        let us = u64::from(jitter) * 1_000_000 / u64::from(clock_hz.max(1));
-        u32::try_from(us).unwrap_or(u32::MAX)
-    }
-
     /// Ends an interval for the quality of the track: packets that should have come in it, and
     /// those that did not.
     pub fn end_interval(&mut self) -> Option<(u32, u32)> {

@@ -1,11 +1,12 @@
 //! A published track: its layers, which of them are live, and its packets made ready to offer.
 
 use ringway_wire::extension::ExtensionMap;
-use ringway_wire::payload::{Codec, Entry};
+use ringway_wire::payload::{Codec, Entry, size};
 use ringway_wire::rtp::RtpView;
 
 use super::MAX_LAYERS;
 use super::layer::{Layer, SILENT_NS, SILENT_SCREEN_NS};
+use super::picture::{Picture, Pictures};
 use super::prepared::{Prepared, StreamId};
 use super::scaling::Scaling;
 use super::timeline::Alignment;
@@ -49,6 +50,7 @@ pub struct Source {
     alignment: Alignment,
     clock_hz: u32,
     codec: Option<Codec>,
+    pictures: Pictures,
 }
 
 impl Source {
@@ -61,6 +63,7 @@ impl Source {
             alignment: Alignment::default(),
             clock_hz: 0,
             codec: None,
+            pictures: Pictures::default(),
         }
     }
 
@@ -82,6 +85,16 @@ impl Source {
     /// The clock of its timestamps, Hz; 0 before its first packet.
     pub fn clock_hz(&self) -> u32 {
         self.clock_hz
+    }
+
+    /// What the pictures of its layers are like, the lowest first.
+    pub fn pictures(&self) -> [Picture; MAX_LAYERS] {
+        self.pictures.known()
+    }
+
+    /// Ends an interval for the rates of its pictures; `true` where others were known before.
+    pub fn end_interval(&mut self, now_ns: u64) -> bool {
+        self.kind.is_video() && self.pictures.end_interval(now_ns)
     }
 
     /// Its layers, lowest first.
@@ -165,7 +178,7 @@ impl Source {
 
     /// Makes a packet of `layer` ready to be offered. `format` is codec and clock of its payload
     /// type; `repaired` says that it came by RTX. The second of the pair says that the layer is
-    /// live only now: routes must be told.
+    /// live only now, or its pictures have another size: routes and control plane must be told.
     pub fn prepare(
         &mut self,
         now_ns: u64,
@@ -223,7 +236,38 @@ impl Source {
         }
         self.clock_hz = clock_hz;
         self.codec = Some(codec);
+        if ahead > 0 && codec.is_video() {
+            news |= self.look_at(&prepared, packet);
+        }
         Ok((prepared, news))
+    }
+
+    /// Counts pictures, and measures those that a receiver can begin with; `true` where their size
+    /// is news.
+    #[inline]
+    fn look_at(&mut self, prepared: &Prepared, packet: &RtpView<'_>) -> bool {
+        let scaled = prepared.scaled.as_ref();
+        let temporal = scaled.map_or(prepared.temporal, |scaled| scaled.temporal);
+        let (layer, starts) = match scaled.filter(|_| self.count == 1) {
+            Some(scaled) => (scaled.spatial, scaled.starts),
+            None => (prepared.layer(), prepared.frame_start),
+        };
+        if starts {
+            self.pictures.count(layer, temporal);
+        }
+        prepared.entry && self.measure(prepared, packet)
+    }
+
+    /// Reads how large the pictures are from the first packet of a key frame.
+    #[cold]
+    fn measure(&mut self, prepared: &Prepared, packet: &RtpView<'_>) -> bool {
+        let sizes = size::sizes(prepared.codec, packet.payload());
+        if self.count == 1 {
+            return self.pictures.measure(0, &sizes);
+        }
+        // Of a stream that holds several sizes itself the best one counts.
+        let best = sizes.into_iter().flatten().last();
+        self.pictures.measure(prepared.layer(), &[best])
     }
 
     /// Reads a packet of `layer` once more, as it lies in the history, to send it again. It changes

@@ -14,6 +14,7 @@ use ringway_proto::transport::{Transport, TransportConfig};
 use ringway_sfu::call::blank::BlankKind;
 use ringway_sfu::call::demux::{LayerSpec, Name, SourceKey};
 use ringway_sfu::call::format::{Feedback, Format};
+use ringway_sfu::call::picture::Picture;
 use ringway_sfu::call::source::{Source, SourceKind};
 use ringway_wire::extension::{ExtensionKind, ExtensionMap};
 use ringway_wire::extension_value::PlayoutDelay;
@@ -696,6 +697,11 @@ fn codec(codec: abi::Codec) -> Codec {
         abi::Codec::H265 => Codec::H265,
         abi::Codec::Av1 => Codec::Av1,
     }
+}
+
+/// What is known of a layer's pictures.
+pub(super) fn abi_picture(Picture { width, height, fps }: Picture) -> abi::Picture {
+    abi::Picture { width, height, fps }
 }
 
 /// And back.

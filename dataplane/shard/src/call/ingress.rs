@@ -266,7 +266,8 @@ impl Calls {
             return;
         }
         let codec = stream.source.codec().map(commands::abi_codec);
-        let event = CallEvent::SourceLayers { source: stream.key, live, codec };
+        let pictures = stream.source.pictures().map(commands::abi_picture);
+        let event = CallEvent::SourceLayers { source: stream.key, live, codec, pictures };
         self.tell(event);
     }
 }

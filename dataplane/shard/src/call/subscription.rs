@@ -11,6 +11,7 @@ use ringway_sfu::call::route::{Limits, Pause, Route};
 use ringway_wire::head::HeadFields;
 use ringway_wire::sequence::ExtendedSequence;
 
+use super::quality::RouteQuality;
 use super::spent::{Line, SpentRepair};
 use super::stamps::Stamps;
 use crate::slab::SlotId;
@@ -63,6 +64,8 @@ pub(super) struct Subscription {
     pub(super) answers: Answers,
     /// Packets sent again since the route's quality was told.
     pub(super) repaired: u32,
+    /// What its quality is told by, besides.
+    pub(super) told: RouteQuality,
     pub(super) priority: u8,
     /// It is of no use any more, and ends when the receiver has got silence or black.
     pub(super) ending: bool,
@@ -96,6 +99,7 @@ impl Subscription {
             resends: Resends::default(),
             answers: Answers::default(),
             repaired: 0,
+            told: RouteQuality::default(),
             priority: service.priority,
             ending: false,
             encrypted: false,

@@ -56,7 +56,7 @@ impl Calls {
                     self.check_stream(now, id);
                 }
             }
-            self.tell_quality();
+            self.tell_quality(now);
         }
         self.keep_fading(now);
         self.tell_speakers(now);
@@ -171,9 +171,10 @@ impl Calls {
         }
         let mut layers = [u8::MAX; MAX_DEMANDS];
         session.bandwidth.weigh(now.mono_ns, cap, &demands[..count], &mut layers[..count]);
-        for (route, layer) in routes.iter().flatten().zip(layers) {
+        for ((route, layer), demand) in routes.iter().flatten().zip(layers).zip(&demands) {
             if let Some(subscription) = self.subscriptions.get_mut(*route) {
                 subscription.set_affordable(layer);
+                subscription.told.note_lacking(demand.lacking(layer));
             }
         }
     }

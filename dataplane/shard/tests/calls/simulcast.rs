@@ -1,10 +1,11 @@
 //! Layers: which one a subscriber gets, and how soon.
 
-use ringway_abi::call::{CallCommand, Layer, Service, SourceKind, SourceSpec};
+use ringway_abi::call::{CallCommand, CallEvent, Layer, Service, SourceKind, SourceSpec, Subject};
 use ringway_wire::rtcp::write::write_remb;
 use ringway_wire::rtcp::{Compound, Packet};
 use ringway_wire::rtp::RtpView;
 
+use crate::quality::report;
 use crate::world::{ALL, MS, VP8, World, route, rtp, source, vp8};
 
 /// Octets of a frame of each layer: 0.1, 0.4 and 1 Mbit/s at 25 frames a second.
@@ -20,6 +21,8 @@ struct Camera {
     key: [bool; 3],
     /// Layer of the packets that the subscriber got.
     got: Vec<(u64, u8)>,
+    /// The number of the last one.
+    highest: u16,
 }
 
 fn simulcast() -> SourceSpec {
@@ -42,6 +45,7 @@ impl Camera {
             running: [true; 3],
             key: [true; 3],
             got: Vec::new(),
+            highest: 0,
         }
     }
 
@@ -77,6 +81,7 @@ impl Camera {
             for packet in world.peer(2).take_packets() {
                 let view = RtpView::parse(&packet).expect("RTP");
                 self.got.push((now_ms, view.payload()[9]));
+                self.highest = view.sequence();
             }
             world.pass(40);
         }
@@ -175,6 +180,19 @@ fn a_limit_that_is_asked_for_is_kept_until_it_is_taken_away() {
     let from = camera.got.len();
     camera.film(&mut world, 8_000);
     assert!(camera.got[from..].iter().all(|(_, layer)| *layer < 2), "no attempt goes beyond it");
+    // The subscriber's quality tells that it lacks one of them.
+    world.events.clear();
+    for _ in 0..11 {
+        camera.film(&mut world, 1_000);
+        report(&mut world, camera.highest.into(), 0);
+    }
+    let lacking = world.events.iter().filter_map(|event| match event {
+        CallEvent::Quality { subject: Subject::Route(20), lacking_permille, .. } => {
+            Some(*lacking_permille)
+        }
+        _ => None,
+    });
+    assert_eq!(lacking.last(), Some(1_000));
     world.ask(CallCommand::LimitBandwidth { transport: 2, bps: None });
     camera.film(&mut world, 15_000);
     assert_eq!(camera.layer(), Some(2));

@@ -37,19 +37,34 @@ fn of_unit(unit: u8) -> Entry {
     }
 }
 
-/// RFC 6184 section 5.7.1: each unit follows its length in two octets.
-fn aggregated(mut rest: &[u8]) -> Entry {
+fn aggregated(rest: &[u8]) -> Entry {
     let mut found = Entry::None;
-    for _ in 0..MAX_UNITS {
-        let Some((&len, after)) = rest.split_first_chunk::<2>() else { break };
-        let len = usize::from(u16::from_be_bytes(len));
-        let Some((unit, after)) = after.split_at_checked(len) else { break };
+    for unit in units(rest) {
         match unit.first().map(|first| of_unit(first & 0x1f)) {
             Some(Entry::Full) => return Entry::Full,
             Some(Entry::Picture) => found = Entry::Picture,
             _ => {}
         }
-        rest = after;
     }
     found
+}
+
+/// RFC 6184 section 5.7.1: each unit follows its length in two octets.
+fn units(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let next = move |_| {
+        let (&len, after) = rest.split_first_chunk::<2>()?;
+        let (unit, after) = after.split_at_checked(usize::from(u16::from_be_bytes(len)))?;
+        rest = after;
+        Some(unit)
+    };
+    (0..MAX_UNITS).map_while(next)
+}
+
+/// The sequence parameter set in `payload`, where it lies in one piece.
+pub(super) fn parameter_set(payload: &[u8]) -> Option<&[u8]> {
+    let is_set = |unit: &&[u8]| unit.first().is_some_and(|first| first & 0x1f == SPS);
+    match payload.split_first()? {
+        (first, rest) if first & 0x1f == STAP_A => units(rest).find(is_set),
+        _ => Some(payload).filter(is_set),
+    }
 }

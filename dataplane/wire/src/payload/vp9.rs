@@ -1,5 +1,7 @@
 //! The VP9 payload descriptor (RFC 9628 section 4.2).
 
+use super::size::{LAYERS, Size};
+
 /// Most pictures that one may name as its references in flexible mode.
 const MAX_REFERENCES: usize = 3;
 
@@ -46,6 +48,14 @@ impl Descriptor {
     /// Reads the descriptor at the start of `payload`; `None` where it is cut or does not fit its
     /// own rules.
     pub fn read(payload: &[u8]) -> Option<Self> {
+        let mut resolution = None;
+        let found = Self::read_with(payload, |_, size| resolution = Some(size))?;
+        Some(Self { resolution, ..found })
+    }
+
+    /// Reads the descriptor but for the sizes, which are given with their layers one by one.
+    #[inline]
+    fn read_with(payload: &[u8], size_of: impl FnMut(u8, Size)) -> Option<Self> {
         let mut rest = payload;
         let flags = octet(&mut rest)?;
         let [
@@ -63,7 +73,9 @@ impl Descriptor {
         if flexible && inter_picture {
             skip_references(&mut rest)?;
         }
-        let resolution = if has_structure { read_structure(&mut rest)? } else { None };
+        if has_structure {
+            read_structure(&mut rest, size_of)?;
+        }
         let len = u8::try_from(payload.len() - rest.len()).ok()?;
         Some(Self {
             len,
@@ -74,7 +86,7 @@ impl Descriptor {
             not_reference_above: z,
             picture_id,
             layer,
-            resolution,
+            resolution: None,
         })
     }
 
@@ -87,6 +99,17 @@ impl Descriptor {
     pub fn begins_picture(&self) -> bool {
         self.begins_frame && self.layer.is_none_or(|layer| layer.spatial == 0)
     }
+}
+
+/// The sizes that a scalability structure at the start of `payload` tells, the lowest layer first.
+pub(super) fn sizes(payload: &[u8]) -> [Option<Size>; LAYERS] {
+    let mut sizes = [None; LAYERS];
+    let found = Descriptor::read_with(payload, |layer, size @ (width, height)| {
+        if let Some(to) = sizes.get_mut(usize::from(layer)) {
+            *to = (width > 0 && height > 0).then_some(size);
+        }
+    });
+    if found.is_some() { sizes } else { [None; LAYERS] }
 }
 
 fn octet(rest: &mut &[u8]) -> Option<u8> {
@@ -126,15 +149,14 @@ fn skip_references(rest: &mut &[u8]) -> Option<()> {
     None
 }
 
-/// Reads a scalability structure (RFC 9628 section 4.2.1) for the size of its highest layer.
-fn read_structure(rest: &mut &[u8]) -> Option<Option<(u16, u16)>> {
+/// Reads a scalability structure (RFC 9628 section 4.2.1) for the sizes of its layers.
+fn read_structure(rest: &mut &[u8], mut size_of: impl FnMut(u8, Size)) -> Option<()> {
     let bits = octet(rest)?;
     let layers = (bits >> 5) + 1;
-    let mut resolution = None;
     if bits & 0x10 != 0 {
-        for _ in 0..layers {
+        for layer in 0..layers {
             let [a, b, c, d] = [octet(rest)?, octet(rest)?, octet(rest)?, octet(rest)?];
-            resolution = Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])));
+            size_of(layer, (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])));
         }
     }
     if bits & 0x08 != 0 {
@@ -146,5 +168,5 @@ fn read_structure(rest: &mut &[u8]) -> Option<Option<(u16, u16)>> {
             }
         }
     }
-    Some(resolution)
+    Some(())
 }

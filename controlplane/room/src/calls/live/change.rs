@@ -6,9 +6,9 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use super::announce::Delta;
-use super::codecs;
 use super::publish::EndedBy;
 use super::{LiveParticipant, LiveRoom};
+use super::{codecs, measured};
 use crate::calls::config::within;
 use crate::calls::turn::Turn;
 use crate::calls::{
@@ -234,10 +234,10 @@ impl LiveRoom {
         if track.info.muted != muted {
             track.change(turn, |info| info.muted = muted);
             track.level = None;
-            participant.scores.remove(&sid);
             let info = Arc::clone(&track.info);
             turn.tell(from, notice);
             self.track_changed(turn, sid, false);
+            self.rejudge_muted(turn, sid);
             self.level_changed(turn, &[from]);
             return Some(info);
         }
@@ -326,6 +326,7 @@ impl LiveRoom {
                 return false;
             }
             track.change(turn, change);
+            track.is_unsized &= measured::is_unsized(&track.info);
             self.track_changed(turn, sid, media);
             return true;
         }

@@ -58,6 +58,11 @@ impl Demand {
         }
     }
 
+    /// What the publisher was told to send of a codec.
+    pub(super) fn told(&self, codec: usize) -> VideoQuality {
+        self.0.get(codec).map_or(VideoQuality::Off, |wanted| wanted.told)
+    }
+
     /// Compares what is wanted with what was told: whether the publisher is to be told, and when
     /// to look again.
     fn settle(&mut self, now_ms: u64, pause_ms: u64) -> (bool, bool) {
@@ -103,7 +108,10 @@ impl LiveRoom {
             return;
         }
         let pause_ms = turn.config.dynacast_pause_ms;
+        let active = track.active_codec();
+        let before = track.demand.told(active);
         let (tell, wait) = track.demand.settle(turn.now_ms, pause_ms);
+        let told = track.demand.told(active);
         if wait {
             turn.after(pause_ms, Timer::Demand(sid));
         }
@@ -120,6 +128,9 @@ impl LiveRoom {
                 false => Notice::SubscribedQuality { track: sid, codecs: codecs.collect() },
             };
             turn.tell(track.publisher, notice);
+        }
+        if told != before {
+            self.rejudge_wanted(turn.now_ms, sid, before);
         }
     }
 

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::data_tracks::DataWish;
 use super::permission::Audience;
+use super::score::Score;
 use super::subscribe::Subscription;
 use super::track::PendingTrack;
 use crate::calls::{
@@ -88,8 +89,8 @@ pub(crate) struct LiveParticipant {
     pub(super) served_audio: u32,
     /// Served subscriptions of video.
     pub(super) served_video: u32,
-    /// How well tracks travel to and from it, 0 to 100.
-    pub(super) scores: HashMap<TrackSid, f64>,
+    /// How well tracks travel to and from it.
+    pub(super) scores: HashMap<TrackSid, Score>,
     /// What others were told about its connection.
     pub(super) quality: Option<ConnectionQuality>,
 }

@@ -8,7 +8,7 @@ use indexmap::IndexSet;
 use super::announce::Delta;
 use super::demand::Demand;
 use super::track::{LiveTrack, PendingTrack, next_version};
-use super::{LiveRoom, codecs};
+use super::{LiveRoom, codecs, measured};
 use crate::calls::turn::Turn;
 use crate::calls::{
     AddTrack, Asked, Config, Fact, MediaPublished, Notice, RequestReason, TimedVersion, TrackInfo,
@@ -161,6 +161,9 @@ impl LiveRoom {
                 publisher: from,
                 cid,
                 demand: Demand::new(&info),
+                measured: Vec::new(),
+                is_unsized: measured::is_unsized(&info),
+                resumed_ms: 0,
                 info: Arc::clone(&info),
                 subscribers: IndexSet::new(),
                 heard: false,

@@ -1,63 +1,97 @@
-//! How well participants are connected: a score per track in the manner of the simplified E-model,
-//! the worst of them for the participant, told to it and to those who receive from it.
+//! How well participants are connected: the worst score of all tracks that one sends and receives,
+//! told to it and to those who receive from it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
 
+use super::codecs;
+use super::score::{BEST, Score, WINDOW_MS, grade, mos};
 use super::speakers::{CHUNK, chosen};
+use super::track::LiveTrack;
 use super::{LiveParticipant, LiveRoom};
 use crate::calls::turn::{Timer, Turn};
 use crate::calls::{
-    ConnectionQuality, ConnectionQualityInfo, Notice, TrackInfo, TrackKind, TrackQuality,
+    ConnectionQuality, ConnectionQualityInfo, Notice, TrackKind, TrackQuality, VideoQuality,
 };
-use crate::id::ParticipantSid;
+use crate::id::{ParticipantSid, TrackSid};
 
-const BEST: f64 = 100.0;
-/// LiveKit's floor for media that flows: below it a client believes that it is cut off, and some
-/// then begin anew, so bad statistics alone must never say so.
-const WORST: f64 = 30.0;
-/// Below this it is no longer excellent. LiveKit's.
-const GOOD: f64 = 80.0;
-/// Below this it is poor. LiveKit's.
-const POOR: f64 = 40.0;
-/// How fast a score rises, and falls. LiveKit's: bad news first.
-const RISE: f64 = 0.4;
-const FALL: f64 = 0.8;
-/// LiveKit's pause between two looks at everybody.
-const ROUND_MS: u64 = 5_000;
+/// Who speaks one of these protocols is never told to be lost, as with LiveKit: such clients do not
+/// know the word. WHIP has no number.
+const WITHOUT_LOST: RangeInclusive<i32> = 1..=10;
 
 impl LiveRoom {
     /// Tracks travelled like this in the last window.
     pub(crate) fn track_quality(&mut self, turn: &mut Turn<'_>, measured: &[TrackQuality]) {
         let mut concerned = IndexSet::new();
-        for quality in measured {
-            let Some(track) = self.tracks.get(&quality.track) else { continue };
-            let Some(participant) = self.participants.get_mut(&quality.participant) else {
-                continue;
-            };
-            let served = participant.subscriptions.get(&quality.track);
-            let own = track.publisher == quality.participant;
-            if !own && !served.is_some_and(|wish| wish.is_served()) {
-                continue;
+        for window in measured {
+            let Some(track) = self.tracks.get_mut(&window.track) else { continue };
+            let participant = self.participants.get_mut(&window.participant);
+            let Some(participant) = participant else { continue };
+            if participant.judge(turn.now_ms, track, window) {
+                concerned.insert(window.participant);
             }
-            concerned.insert(quality.participant);
-            if track.info.muted || quality.expected == 0 {
-                // Nothing was sent on purpose: that says nothing about the connection.
-                continue;
-            }
-            let now = score(quality, loss_weight(&track.info));
-            let score = participant.scores.entry(quality.track).or_insert(BEST);
-            let weight = if now < *score { FALL } else { RISE };
-            *score = (weight * now + (1.0 - weight) * *score).clamp(WORST, BEST);
         }
         self.regrade(turn, concerned);
+    }
+
+    /// A track is muted or no longer is: nobody lacks anything of it, and later everybody may.
+    pub(super) fn rejudge_muted(&mut self, turn: &mut Turn<'_>, sid: TrackSid) {
+        let Some(track) = self.tracks.get_mut(&sid) else { return };
+        if !track.info.muted {
+            track.resumed_ms = turn.now_ms;
+            return;
+        }
+        let mut relieved = Vec::new();
+        for who in track.subscribers.iter().copied().chain([track.publisher]) {
+            let score = self.participants.get_mut(&who).and_then(|p| p.scores.get_mut(&sid));
+            if let Some(score) = score {
+                score.mute();
+                relieved.push(who);
+            }
+        }
+        self.regrade(turn, relieved);
+    }
+
+    /// The publisher of a track was told to send other layers of the codec that counts.
+    pub(super) fn rejudge_wanted(&mut self, now_ms: u64, sid: TrackSid, before: VideoQuality) {
+        let track = self.tracks.get_mut(&sid).filter(|track| track.heeds_demand());
+        let Some(track) = track else { return };
+        let codec = track.active_codec();
+        let told = track.demand.told(codec);
+        if let Some(measured) = track.measured.get_mut(codec) {
+            measured.note_missing(now_ms, &track.info, codec, told);
+        }
+        if before == VideoQuality::Off {
+            track.resumed_ms = now_ms;
+        } else if told == VideoQuality::Off
+            && let Some(publisher) = self.participants.get_mut(&track.publisher)
+            && let Some(score) = publisher.scores.get_mut(&sid)
+        {
+            score.idle();
+        }
+    }
+
+    /// A track that somebody receives is held back for want of bandwidth, or goes on.
+    pub(super) fn rejudge_held_back(
+        &mut self,
+        turn: &mut Turn<'_>,
+        sid: ParticipantSid,
+        track: TrackSid,
+        held_back: bool,
+    ) {
+        let Some(participant) = self.participants.get_mut(&sid) else { return };
+        if held_back {
+            participant.score_of(turn.now_ms, track).hold_back();
+            self.regrade(turn, [sid]);
+        }
     }
 
     /// Wishes for the next look at everybody.
     pub(super) fn arm_quality(&mut self, turn: &mut Turn<'_>) {
         if !std::mem::replace(&mut self.quality_armed, true) {
-            turn.after(ROUND_MS, Timer::Quality(self.sid()));
+            turn.after(WINDOW_MS, Timer::Quality(self.sid()));
         }
     }
 
@@ -76,7 +110,7 @@ impl LiveRoom {
         for sid in of {
             let participant = self.participants.get_mut(&sid).filter(|p| p.is_active());
             let Some(participant) = participant else { continue };
-            let quality = grade(participant.score());
+            let quality = participant.grade();
             impaired |= quality != ConnectionQuality::Excellent;
             if participant.quality.replace(quality) != Some(quality) {
                 changed.extend(participant.quality_info());
@@ -99,86 +133,69 @@ impl LiveRoom {
 }
 
 impl LiveParticipant {
-    fn score(&self) -> f64 {
-        self.scores.values().copied().fold(BEST, f64::min)
+    /// Takes a window of a track, if it says something about the connection; whether the
+    /// participant is concerned by it at all.
+    fn judge(&mut self, now_ms: u64, track: &mut LiveTrack, window: &TrackQuality) -> bool {
+        let wish = self.subscriptions.get(&window.track).filter(|wish| wish.is_served());
+        let (flows, since_ms, missing) = if track.publisher == self.sid {
+            let Some((wanted, missing)) = track.sent(now_ms, window.mime_type) else {
+                return false;
+            };
+            (wanted, 0, missing)
+        } else {
+            let Some(wish) = wish else { return false };
+            (wish.flows(), wish.resumed_ms(), f64::from(window.lacking_permille) / 1_000.0)
+        };
+        if flows && !track.info.muted {
+            let since_ms = since_ms.max(track.resumed_ms);
+            let score = self.score_of(now_ms, window.track);
+            score.judge(now_ms, since_ms, window, &track.info, missing);
+        }
+        true
+    }
+
+    fn score_of(&mut self, now_ms: u64, track: TrackSid) -> &mut Score {
+        self.scores.entry(track).or_insert_with(|| Score::new(now_ms))
+    }
+
+    fn points(&self) -> f64 {
+        self.scores.values().map(Score::points).fold(BEST, f64::min)
+    }
+
+    /// In a word.
+    fn grade(&self) -> ConnectionQuality {
+        let knows_lost = !WITHOUT_LOST.contains(&self.client.protocol);
+        match grade(self.points()) {
+            ConnectionQuality::Lost if !knows_lost => ConnectionQuality::Poor,
+            grade => grade,
+        }
     }
 
     /// What others are told about its connection, if anything is known.
     pub(super) fn quality_info(&self) -> Option<ConnectionQualityInfo> {
         let quality = self.quality?;
-        Some(ConnectionQualityInfo { participant: self.sid, quality, score: mos(self.score()) })
+        Some(ConnectionQualityInfo { participant: self.sid, quality, score: mos(self.points()) })
     }
 }
 
-fn grade(score: f64) -> ConnectionQuality {
-    if score >= GOOD {
-        ConnectionQuality::Excellent
-    } else if score >= POOR {
-        ConnectionQuality::Good
-    } else {
-        ConnectionQuality::Poor
-    }
-}
-
-/// What a per cent of loss costs, in points. LiveKit's: by what a codec can conceal.
-fn loss_weight(info: &TrackInfo) -> f64 {
-    match info.kind {
-        TrackKind::Audio if info.mime_type.eq_ignore_ascii_case("audio/red") => 4.0 / 1.5,
-        TrackKind::Audio => 8.0 / 1.5,
-        _ => 10.0,
-    }
-}
-
-/// Points of one window, 0 to 100.
-fn score(quality: &TrackQuality, loss_weight: f64) -> f64 {
-    let delay_ms =
-        f64::from(quality.rtt_us) / 2_000.0 + 2.0 * f64::from(quality.jitter_us) / 1_000.0;
-    let delay = if delay_ms > 160.0 { (delay_ms - 120.0) / 10.0 } else { delay_ms / 40.0 };
-    let lost = f64::from(quality.lost.min(quality.expected));
-    let loss = 100.0 * lost / f64::from(quality.expected.max(1));
-    (BEST - delay - loss * loss_weight).clamp(0.0, BEST)
-}
-
-/// ITU-T G.107: from a rating of 0 to 100 to a mean opinion score of 1 to 4.5.
-fn mos(score: f64) -> f32 {
-    let rating = score.clamp(0.0, BEST);
-    (1.0 + 0.035 * rating + rating * (rating - 60.0) * (100.0 - rating) * 7e-6) as f32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::{ParticipantSid, TrackSid};
-
-    #[test]
-    fn windows_are_graded() {
-        let check = |loss_permille: u32, rtt_ms: u32, jitter_ms: u32, expect| {
-            let quality = TrackQuality {
-                participant: ParticipantSid::from_random([1; 12]),
-                track: TrackSid::from_random([1; 12]),
-                expected: 1000,
-                lost: loss_permille,
-                jitter_us: jitter_ms * 1000,
-                rtt_us: rtt_ms * 1000,
-            };
-            let points = score(&quality, 10.0);
-            assert_eq!(grade(points), expect, "{loss_permille} {rtt_ms} {jitter_ms}: {points}");
-        };
-        check(0, 0, 0, ConnectionQuality::Excellent);
-        check(19, 50, 2, ConnectionQuality::Excellent);
-        check(21, 0, 0, ConnectionQuality::Good);
-        check(61, 0, 0, ConnectionQuality::Poor);
-        check(1000, 0, 0, ConnectionQuality::Poor);
-        check(0, 500, 10, ConnectionQuality::Excellent);
-        check(0, 800, 10, ConnectionQuality::Good);
-        check(2000, 0, 0, ConnectionQuality::Poor);
+impl LiveTrack {
+    /// Whether its publisher is told which codecs and layers anybody wants.
+    fn heeds_demand(&self) -> bool {
+        self.info.kind == TrackKind::Video || self.info.codecs.len() > 1
     }
 
-    #[test]
-    fn opinions_stay_in_their_range() {
-        assert!((mos(100.0) - 4.5).abs() < 0.01);
-        assert!((mos(0.0) - 1.0).abs() < 0.01);
-        assert!(mos(80.0) > mos(40.0));
-        assert!(mos(-5.0) >= 1.0 && mos(500.0) <= 4.51);
+    /// Whether the publisher was asked for a codec, and how many layers of it were missing in the
+    /// last window; nothing where it is not the codec that counts.
+    fn sent(&mut self, now_ms: u64, mime_type: &str) -> Option<(bool, f64)> {
+        if !self.heeds_demand() {
+            return Some((true, 0.0));
+        }
+        let codec = self.active_codec();
+        let others = self.info.codecs.len() > 1;
+        if others && codecs::position(&self.info, mime_type) != Some(codec) {
+            return None;
+        }
+        let missing = self.measured.get_mut(codec).map(|measured| measured.take_missing(now_ms));
+        Some((self.demand.told(codec) != VideoQuality::Off, missing.unwrap_or(0.0)))
     }
 }

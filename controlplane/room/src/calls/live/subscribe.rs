@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::codecs;
 use super::layers::{self, Target};
+use super::score::Score;
 use super::track::LiveTrack;
 use super::{LiveParticipant, LiveRoom};
 use crate::calls::turn::{Timer, Turn};
@@ -35,6 +36,8 @@ pub(super) struct Subscription {
     codec: usize,
     /// What the settings came to.
     target: Target,
+    /// When it was wanted again last, after it was switched off or held back.
+    resumed_ms: u64,
     /// The plane holds it back.
     held_back: bool,
 }
@@ -69,6 +72,15 @@ enum Obstacle {
 impl Subscription {
     pub(super) fn is_served(&self) -> bool {
         self.stage == Stage::Served
+    }
+
+    /// Whether media is meant to flow, as far as the subscriber is asked.
+    pub(super) fn flows(&self) -> bool {
+        self.is_served() && !self.target.route.paused && !self.held_back
+    }
+
+    pub(super) fn resumed_ms(&self) -> u64 {
+        self.resumed_ms
     }
 
     /// Whether it is news to the subscriber that the publisher allows it, or does not.
@@ -151,6 +163,7 @@ impl LiveRoom {
             settings,
             codec: 0,
             target: Target { quality: VideoQuality::Off, route: idle },
+            resumed_ms: turn.now_ms,
             held_back: false,
         };
         participant.subscriptions.insert(track, wish);
@@ -233,7 +246,9 @@ impl LiveRoom {
         wish.codec = source.regressed.unwrap_or(wish.codec);
         wish.codec = wish.codec.min(source.info.codecs.len().saturating_sub(1));
         let codec = wish.codec;
-        wish.target = layers::target(&source.info, wish.codec, &wish.settings);
+        let pictures = source.pictures(codec);
+        wish.target = layers::target(&source.info, codec, pictures, &wish.settings);
+        wish.resumed_ms = turn.now_ms;
         source.subscribers.insert(sid);
         source.demand.add(wish.codec, wish.target.quality);
         let settings = wish.target.route;
@@ -456,13 +471,19 @@ impl LiveRoom {
     /// Serves a route as its settings and its track's layers now want it.
     pub(super) fn reroute(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid, track: TrackSid) {
         let Some(source) = self.tracks.get_mut(&track) else { return };
-        let subscriber = self.participants.get_mut(&sid);
-        let Some(wish) = subscriber.and_then(|p| p.subscriptions.get_mut(&track)) else { return };
-        if !wish.is_served() {
-            return;
-        }
-        let target = layers::target(&source.info, wish.codec, &wish.settings);
+        let Some(subscriber) = self.participants.get_mut(&sid) else { return };
+        let wish = subscriber.subscriptions.get_mut(&track);
+        let Some(wish) = wish.filter(|wish| wish.is_served()) else { return };
+        let pictures = source.pictures(wish.codec);
+        let target = layers::target(&source.info, wish.codec, pictures, &wish.settings);
         let before = std::mem::replace(&mut wish.target, target);
+        let paused = target.route.paused;
+        if paused != before.route.paused {
+            wish.resumed_ms = turn.now_ms;
+            // Who does not want it lacks nothing of it.
+            let score = subscriber.scores.get_mut(&track).filter(|_| paused);
+            score.into_iter().for_each(Score::mute);
+        }
         if before.route != target.route {
             turn.tell(sid, Notice::RouteSettings { track, settings: target.route });
         }
@@ -540,8 +561,10 @@ impl LiveRoom {
         let wish = subscriber.and_then(|p| p.subscriptions.get_mut(&track));
         let Some(wish) = wish.filter(|wish| wish.is_served()) else { return };
         if std::mem::replace(&mut wish.held_back, paused) != paused {
+            wish.resumed_ms = turn.now_ms;
             let state = if paused { StreamState::Paused } else { StreamState::Active };
             turn.tell(sid, Notice::StreamState { publisher: source.publisher, track, state });
+            self.rejudge_held_back(turn, sid, track, paused);
         }
     }
 

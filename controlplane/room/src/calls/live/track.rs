@@ -6,8 +6,9 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use super::demand::Demand;
+use super::measured::Measured;
 use crate::calls::turn::Turn;
-use crate::calls::{TimedVersion, TrackInfo};
+use crate::calls::{Picture, TimedVersion, TrackInfo};
 use crate::id::{ParticipantSid, TrackSid};
 
 /// A published track.
@@ -26,6 +27,12 @@ pub(super) struct LiveTrack {
     pub(super) demand: Demand,
     /// When its codecs were announced last.
     pub(super) codecs_since_ms: u64,
+    /// What is measured of each codec; fewer than there are while nothing came of the last ones.
+    pub(super) measured: Vec<Measured>,
+    /// Nobody announced how large its pictures are: what is measured counts.
+    pub(super) is_unsized: bool,
+    /// When it was unmuted last, or wanted again.
+    pub(super) resumed_ms: u64,
     /// The backup codec that everybody receives by now, of the track's codecs.
     pub(super) regressed: Option<usize>,
 }
@@ -34,6 +41,16 @@ impl LiveTrack {
     /// Whether the client calls it so.
     pub(super) fn is_called(&self, cid: &str) -> bool {
         self.cid == cid || is_codec_called(&self.info, cid)
+    }
+
+    /// The codec that everybody receives who can: the backup if the publisher went back to it.
+    pub(super) fn active_codec(&self) -> usize {
+        self.regressed.unwrap_or(0)
+    }
+
+    /// What the pictures of a codec are like.
+    pub(super) fn pictures(&self, codec: usize) -> &[Picture] {
+        self.measured.get(codec).map_or(&[], |measured| &measured.pictures)
     }
 
     /// Changes what is said about it.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ringway_room::calls::{Calls, MediaMatch, OfferedMedia, ParticipantSid, TrackSid};
-use ringway_signal::plane::{Ask, RouteKey, SourceKey, TransportKey};
+use ringway_signal::plane::{Ask, Codec, RouteKey, SourceKey, TransportKey};
 use ringway_signal::{TrackSource, World};
 
 /// What belongs to whom.
@@ -57,6 +57,13 @@ impl Index {
                 self.of_track.remove(&track);
             }
         }
+    }
+
+    /// Publisher, track and codec of a source.
+    pub(super) fn source(&self, key: SourceKey) -> Option<(ParticipantSid, TrackSid, Codec)> {
+        let (owner, track) = *self.sources.get(&key)?;
+        let source = self.of_track.get(&track)?.iter().find(|one| one.source == key)?;
+        Some((owner, track, source.codec))
     }
 
     pub(super) fn subscribe(&mut self, sid: ParticipantSid, track: TrackSid) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringway_room::calls::{AudioLevel, MediaEvent, ParticipantSid, TrackQuality, TrackSid};
+use ringway_room::calls::{AudioLevel, MediaEvent, SourceLayers, TrackQuality, TrackSid};
 use ringway_signal::plane::{Level, PlaneEvent, PlaneInfo, Subject, Travelled};
 
 use super::Hub;
@@ -68,8 +68,13 @@ impl Hub {
                 tracing::warn!(?subject, reason, "the data plane refused a command");
                 None
             }
-            // Which layers live is the data plane's own business so far.
-            PlaneEvent::SourceLayers { .. } => None,
+            PlaneEvent::SourceLayers { source, live, pictures, .. } => {
+                let of = self.index.source(source);
+                of.map(|(_, track, codec)| {
+                    let mime_type = codec.mime();
+                    MediaEvent::SourceLayers(SourceLayers { track, mime_type, live, pictures })
+                })
+            }
             PlaneEvent::RouteState { route, paused } => {
                 let of = self.index.routes.get(&route).copied();
                 of.map(|(subscriber, track)| MediaEvent::RouteState { subscriber, track, paused })
@@ -119,12 +124,15 @@ impl Hub {
 }
 
 fn quality_of(index: &Index, travelled: &Travelled) -> Option<TrackQuality> {
-    let owner: Option<&(ParticipantSid, TrackSid)> = match travelled.subject {
-        Subject::Source(source) => index.sources.get(&source),
-        Subject::Route(route) => index.routes.get(&route),
+    let (participant, track, mime_type) = match travelled.subject {
+        Subject::Source(source) => {
+            index.source(source).map(|(owner, track, codec)| (owner, track, codec.mime()))
+        }
+        Subject::Route(route) => {
+            index.routes.get(&route).map(|(owner, track)| (*owner, *track, ""))
+        }
         Subject::Transport(_) => None,
-    };
-    let (participant, track) = *owner?;
-    let Travelled { expected, lost, jitter_us, rtt_us, .. } = *travelled;
-    Some(TrackQuality { participant, track, expected, lost, jitter_us, rtt_us })
+    }?;
+    let Travelled { expected, lost, heard, lacking_permille, .. } = *travelled;
+    Some(TrackQuality { participant, track, mime_type, expected, lost, heard, lacking_permille })
 }
