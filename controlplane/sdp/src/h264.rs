@@ -59,14 +59,14 @@ impl H264Parameters {
 
     /// Whether decoders take it whatever profile they name: theirs do more than they say, except
     /// with pictures of another colour format.
-    pub fn is_common(self) -> bool {
+    pub fn is_widely_decoded(self) -> bool {
         self.profile != H264Profile::PredictiveHigh444
     }
 
     /// Whether a stream of these parameters can be sent to who describes `theirs`.
     // RFC 6184 6.2, 6.3: what mode 1 takes apart includes the packets of mode 0, not the reverse.
     pub fn is_taken_by(self, theirs: Self) -> bool {
-        (self.profile == theirs.profile || self.is_common())
+        (self.profile == theirs.profile || self.is_widely_decoded())
             && self.packetization_mode <= theirs.packetization_mode
     }
 }

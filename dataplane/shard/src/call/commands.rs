@@ -81,12 +81,7 @@ impl Calls {
                 self.add_candidate(now, transport, address)
             }
             CallCommand::RestartIce { transport, local } => self.restart_ice(transport, &local),
-            CallCommand::CloseTransport { transport } => {
-                if let Some(id) = self.session_of.get(&transport).copied() {
-                    self.close_session(now, id);
-                }
-                Ok(())
-            }
+            CallCommand::CloseTransport { transport } => self.close_transport(now, transport),
             CallCommand::SetPayloads { transport, first, payloads } => {
                 self.set_payloads(transport, first, &payloads)
             }
@@ -122,6 +117,14 @@ impl Calls {
             }
         };
         (answer.map(|()| Outcome::Accepted).map_err(|reason| (reason, 0)), None)
+    }
+
+    /// Whoever is gone already needs no closing.
+    fn close_transport(&mut self, now: Now, key: u64) -> Result<(), Refusal> {
+        if let Some(id) = self.session_of.get(&key).copied() {
+            self.close_session(now, id);
+        }
+        Ok(())
     }
 
     /// Carries out a command about data.
