@@ -146,7 +146,8 @@ impl Capabilities {
         sends: bool,
         payload: &Payload,
     ) -> Option<&CodecEntry> {
-        let common = H264Parameters::read(&payload.fmtp).is_some_and(H264Parameters::is_widely_decoded);
+        let common =
+            H264Parameters::read(&payload.fmtp).is_some_and(H264Parameters::is_widely_decoded);
         let mut entries = self.entries(kind, receives, sends);
         let close = |entry: &&CodecEntry| entry.codec == Codec::H264 && entry.is_codec_of(payload);
         entries.find(|entry| common && close(entry))
