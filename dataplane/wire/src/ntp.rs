@@ -28,7 +28,7 @@ pub const fn from_unix_ns(unix_ns: u64) -> u64 {
 #[inline]
 pub const fn from_elapsed_ns(ns: u64) -> u64 {
     let seconds = ns / NS_PER_S;
-    (seconds << 32) | ((ns % NS_PER_S) << 32) / NS_PER_S
+    (seconds << 32) | (((ns % NS_PER_S) << 32) / NS_PER_S)
 }
 
 /// Nanoseconds since the Unix epoch of a 64-bit NTP time.

@@ -26,12 +26,12 @@ fn descriptor(template: u32, frame: u16) -> Vec<u8> {
         bits.put(5, 0b10000); // a structure, and nothing of its own
         bits.put(6, 0);
         bits.put(5, 1); // two targets
-        bits.put(6, 0b00_01_11); // key and base are of the same layer, upper of the next; the end
+        bits.put(6, 0b00_0111); // key and base are of the same layer, upper of the next; the end
         // What they are to both targets: needed to switch, not there, or discardable.
         bits.put(12, 0b1010_1010_0001);
         bits.put(1, 0); // a key frame needs nothing
-        bits.put(6, 0b1_0001_0); // the frame two before
-        bits.put(6, 0b1_0000_0); // the frame before
+        bits.put(6, 0b10_0010); // one: the frame two before
+        bits.put(6, 0b10_0000); // one: the frame before
         bits.put(2, 0b10); // one chain, which protects both
         bits.put(12, 0b0000_0010_0001);
         bits.put(1, 0); // no sizes

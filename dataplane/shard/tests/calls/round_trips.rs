@@ -55,7 +55,7 @@ fn who_only_publishes_is_asked_and_believed() {
         last_reference: ntp::middle(time),
         delay: ntp::short_from_ns(100_000_000),
     };
-    let sent_ms = u64::from(ntp::middle(time)) * 1000 >> 16;
+    let sent_ms = (u64::from(ntp::middle(time)) * 1000) >> 16;
     world.pass((sent_ms + 400).saturating_sub(world.now.mono_ns / 1_000_000));
     let mut out = [0; 64];
     // What is said of somebody else is not about us.
