@@ -47,7 +47,6 @@ pub fn participant(info: &ParticipantInfo) -> proto::ParticipantInfo {
         disconnect_reason: info.disconnect_reason.number(),
         client_protocol: info.client_protocol,
         capabilities: info.capabilities.clone(),
-        ..proto::ParticipantInfo::default()
     }
 }
 
