@@ -186,13 +186,13 @@ fn a_limit_that_is_asked_for_is_kept_until_it_is_taken_away() {
         camera.film(&mut world, 1_000);
         report(&mut world, camera.highest.into(), 0);
     }
-    let lacking = world.events.iter().filter_map(|event| match event {
+    let mut lacking = world.events.iter().filter_map(|event| match event {
         CallEvent::Quality { subject: Subject::Route(20), lacking_permille, .. } => {
             Some(*lacking_permille)
         }
         _ => None,
     });
-    assert_eq!(lacking.last(), Some(1_000));
+    assert_eq!(lacking.next_back(), Some(1_000));
     world.ask(CallCommand::LimitBandwidth { transport: 2, bps: None });
     camera.film(&mut world, 15_000);
     assert_eq!(camera.layer(), Some(2));
