@@ -150,7 +150,7 @@ impl Capabilities {
             H264Parameters::read(&payload.fmtp).is_some_and(H264Parameters::is_widely_decoded);
         let mut entries = self.entries(kind, receives, sends);
         let close = |entry: &&CodecEntry| entry.codec == Codec::H264 && entry.is_codec_of(payload);
-        entries.find(|entry| suits && close(entry))
+        entries.find(|entry| common && close(entry))
     }
 
     /// Header extensions for sections of `kind`.
