@@ -442,7 +442,7 @@ impl Session {
             self.negotiation.leave_section(&mid, self.single);
         }
         if !self.single && !self.give_section(track) {
-            return self.fail(track, SubscriptionError::Unknown);
+            return self.find_no_section(track);
         }
         self.negotiation.hurry();
     }

@@ -116,11 +116,12 @@ impl Repairs {
         if self.highest.is_none_or(|highest| distance(highest, sequence) > 0) {
             self.highest = Some(sequence);
         }
-        // One that is older than the window would stand where a newer one is remembered.
-        if self.is_far(sequence) {
-            return;
+        // One that is older than the window would stand where a newer one is remembered; repairs
+        // that still wait for it are as old.
+        let far = self.is_far(sequence);
+        if !far {
+            self.came[usize::from(sequence) % WINDOW] = (sequence, came);
         }
-        self.came[usize::from(sequence) % WINDOW] = (sequence, came);
         self.waiting.retain_mut(|repair| {
             let at = sequence.wrapping_sub(repair.base);
             let bit = 1_u128.checked_shl(at.into()).unwrap_or(0);
@@ -128,7 +129,7 @@ impl Repairs {
                 return true;
             }
             repair.missing &= !bit;
-            came != Came::Otherwise && repair.missing != 0
+            !far && came != Came::Otherwise && repair.missing != 0
         });
     }
 
