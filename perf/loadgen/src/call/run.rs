@@ -137,6 +137,8 @@ struct Run<'a> {
     began_ns: u64,
     join_ns: u64,
     news_ns: u64,
+    /// Sockets that had something at the last look.
+    ready: Vec<usize>,
     cursor: usize,
     tick_ns: u64,
     busy_ns: u64,
@@ -206,6 +208,7 @@ impl<'a> Run<'a> {
             began_ns: now_ns,
             join_ns: 0,
             news_ns: 0,
+            ready: Vec::new(),
             cursor: 0,
             tick_ns: now_ns,
             busy_ns: 0,
@@ -224,7 +227,7 @@ impl<'a> Run<'a> {
         self.hear_news()?;
         self.pass_edges(on_mark)?;
         let sent = if self.phase == Phase::Drain { 0 } else { self.send_due() };
-        let got = self.drain().map_err(CallError::Receive)?;
+        let got = self.drain()?;
         let ticked = self.tick();
         if sent + got + ticked > 0 {
             if self.phase == Phase::Open {
@@ -241,17 +244,25 @@ impl<'a> Run<'a> {
         self.members.iter_mut().map(|member| member.send_due(now_ns)).sum()
     }
 
-    fn drain(&mut self) -> io::Result<usize> {
+    fn drain(&mut self) -> Result<usize, CallError> {
         // While others join, signalling and handshakes need the core that we would spin on.
         let joining = self.phase == Phase::Joining || self.is_storming();
         let limit = if joining { NAP } else { Duration::ZERO };
         let mut datagrams = 0;
-        for place in self.poller.ready_within(Some(limit))? {
-            let side = if place % 2 == 0 { Side::Publisher } else { Side::Subscriber };
+        self.ready.clear();
+        self.ready.extend(self.poller.ready_within(Some(limit)).map_err(CallError::Receive)?);
+        for at in 0..self.ready.len() {
+            let place = self.ready[at];
+            let side = if place.is_multiple_of(2) { Side::Publisher } else { Side::Subscriber };
             let Some(member) = self.members.get_mut(place / 2) else { continue };
             let Some(connection) = member.connection(side) else { continue };
             let fd = connection.socket().as_raw_fd();
             let Ok(count) = self.intake.receive(fd) else { continue };
+            if joining {
+                // Streams are told of before they come, but by another thread.
+                self.hear_all_news()?;
+            }
+            let Some(member) = self.members.get_mut(place / 2) else { continue };
             let now_ns = monotonic_ns();
             let tally = if member.late { &mut self.late_tally } else { &mut self.tally };
             for slot in 0..count {

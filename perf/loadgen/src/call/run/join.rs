@@ -98,12 +98,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Takes what signalling has to tell.
+    /// Takes what signalling has to tell, now and then.
     pub(super) fn hear_news(&mut self) -> Result<(), CallError> {
         if self.now_ns < self.news_ns {
             return Ok(());
         }
         self.news_ns = self.now_ns + NEWS_NS;
+        self.hear_all_news()
+    }
+
+    /// Takes all that signalling has to tell.
+    pub(super) fn hear_all_news(&mut self) -> Result<(), CallError> {
         while let Some(news) = self.signalling.as_ref().and_then(|it| it.news.try_recv().ok()) {
             self.apply(news)?;
         }
