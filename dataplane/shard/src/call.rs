@@ -24,9 +24,10 @@ use ringway_proto::ice::Path;
 use ringway_sfu::call::demux::SourceKey;
 use ringway_sfu::call::speakers::{SpeakerSettings, Speakers};
 
-use crate::egress::{Delivery, SocketId};
+use crate::egress::Delivery;
 use crate::gateway::{ConnectionId, ShardEnd};
 use crate::slab::{Slab, SlotId};
+use crate::sockets::MediaSocket;
 
 mod blanks;
 mod commands;
@@ -83,25 +84,6 @@ const MAX_DATAGRAM_BYTES: usize = 2_048;
 /// the socket overflows meanwhile.
 const TURN_PACKETS: usize = 1_024;
 
-/// A UDP socket that peers reach the shard at.
-#[derive(Clone, Copy, Debug)]
-struct MediaSocket {
-    id: SocketId,
-    address: std::net::SocketAddr,
-    ipv6: bool,
-}
-
-impl MediaSocket {
-    /// Whether it takes what comes to `address`, as long as nobody else does.
-    fn covers(&self, address: std::net::SocketAddr) -> bool {
-        let own = self.address.ip();
-        own.is_unspecified()
-            && !address.ip().is_unspecified()
-            && self.address.port() == address.port()
-            && (own.is_ipv6() || address.is_ipv4())
-    }
-}
-
 /// One room as far as a shard knows it: who is loud.
 struct Room {
     speakers: Speakers,
@@ -114,7 +96,7 @@ pub struct Calls {
     handshakes: Handshakes,
     /// Any instant: what full ICE counts from. Without it all agents are lite.
     epoch: Option<Instant>,
-    sockets: Vec<MediaSocket>,
+    pub(crate) sockets: Vec<MediaSocket>,
     /// The lanes to and from the gateway, which has the TCP connections.
     gateway: Option<ShardEnd>,
     /// Connections that are of no more use once this batch is on its way.
@@ -137,6 +119,8 @@ pub struct Calls {
     data_tracks: data_tracks::DataTracks,
     pool: HistoryPool,
     events: VecDeque<CallEvent>,
+    /// Sessions whose requests come behind a receiver report.
+    bundlers: u32,
     /// Sessions with something of their own to send.
     dirty: Vec<SlotId>,
     /// Sessions of a control plane that is gone may be among them.
@@ -211,6 +195,7 @@ impl Calls {
             data_tracks: data_tracks::DataTracks::default(),
             pool: HistoryPool::new(0),
             events: VecDeque::new(),
+            bundlers: 0,
             dirty: Vec::new(),
             any_disowned: false,
             touched: Vec::new(),
@@ -259,6 +244,12 @@ impl Calls {
     pub fn fan_out(&self) -> usize {
         let routes = |id: &SlotId| self.streams.get(*id).map_or(0, Stream::fan_out);
         self.touched.iter().map(routes).sum()
+    }
+
+    /// Whether what a peer asks for may look like a receiver report that can wait: one that sends
+    /// no reduced-size RTCP puts a report in front of everything.
+    pub fn bundles_requests(&self) -> bool {
+        self.bundlers > 0
     }
 
     /// The next thing that the control plane wants to know.

@@ -62,8 +62,11 @@ impl<H: Clone> Shard<H> {
             }
             Command::Call { request, call } => {
                 let (answer, opened) = self.calls.apply(self.now, call, sockets);
-                if let Some((socket, number)) = opened {
-                    self.set_use(socket, Some(SocketUse::Calls(number)));
+                if let Some(number) = opened {
+                    let socket = self.calls.sockets[usize::from(number)];
+                    for id in [Some(socket.id), socket.reports].into_iter().flatten() {
+                        self.set_use(id, Some(SocketUse::Calls(number)));
+                    }
                 }
                 (request, answer)
             }

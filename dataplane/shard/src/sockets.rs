@@ -19,6 +19,29 @@ pub struct Opened<H> {
     pub address: SocketAddr,
 }
 
+/// Where peers of calls send to.
+#[derive(Clone, Copy, Debug)]
+pub struct MediaSocket {
+    /// What is sent from, and what everything comes to that nothing else is for.
+    pub id: SocketId,
+    /// What receiver reports come to that are alone in their datagram: a socket of the same
+    /// address that wakes nobody.
+    pub reports: Option<SocketId>,
+    /// Where it is bound.
+    pub address: SocketAddr,
+}
+
+impl MediaSocket {
+    /// Whether it takes what comes to `address`, as long as nobody else does.
+    pub(crate) fn covers(&self, address: SocketAddr) -> bool {
+        let own = self.address.ip();
+        own.is_unspecified()
+            && !address.ip().is_unspecified()
+            && self.address.port() == address.port()
+            && (own.is_ipv6() || address.is_ipv4())
+    }
+}
+
 /// Why a socket was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -44,14 +67,15 @@ pub trait Sockets {
     /// Binds a UDP socket and receives from it.
     fn open(&mut self, address: SocketAddr) -> Result<Opened<Self::Handle>, OpenError>;
 
-    /// Binds a UDP socket to one address beside `wildcard`, which has its port on all of them, so
-    /// that answers leave from that address.
-    fn open_beside(
+    /// Binds what peers of calls send to. `wildcard` has its port on all addresses: then answers
+    /// to what comes to this one leave from it.
+    fn open_media(
         &mut self,
-        _wildcard: SocketId,
         address: SocketAddr,
-    ) -> Result<Opened<Self::Handle>, OpenError> {
-        self.open(address)
+        _wildcard: Option<&MediaSocket>,
+    ) -> Result<MediaSocket, OpenError> {
+        let Opened { id, address, .. } = self.open(address)?;
+        Ok(MediaSocket { id, reports: None, address })
     }
 
     /// Names a socket of another shard here, to send from it.

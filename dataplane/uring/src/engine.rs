@@ -156,6 +156,20 @@ impl Engine {
         forward!(&mut self.inner, engine => engine.attach(socket, receive))
     }
 
+    /// Adds a socket whose packets wake nobody: they arrive with
+    /// [`look_at_resting`](Self::look_at_resting) alone.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn attach_resting(&mut self, socket: Arc<UdpSocket>) -> io::Result<SocketId> {
+        forward!(&mut self.inner, engine => engine.attach_resting(socket))
+    }
+
+    /// Takes what came to resting sockets, without sleeping. Arrivals may be pending after it.
+    pub fn look_at_resting(&mut self) -> io::Result<()> {
+        forward!(&mut self.inner, engine => engine.look_at_resting())
+    }
+
     /// A socket that was attached.
     #[must_use]
     pub fn socket(&self, id: SocketId) -> Option<&Arc<UdpSocket>> {

@@ -11,6 +11,8 @@ use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 
+use crate::filter;
+
 /// How a socket is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketOptions {
@@ -31,6 +33,8 @@ impl Default for SocketOptions {
 pub struct BoundSocket {
     /// The socket, non-blocking.
     pub socket: Arc<UdpSocket>,
+    /// A second one of the same port, which receiver reports come to, where there is one.
+    pub reports: Option<Arc<UdpSocket>>,
     /// Its address; the port is the kernel's choice if 0 was asked for.
     pub local: SocketAddr,
     /// Receive buffer obtained, in the unit of [`SocketOptions`]. Less than asked for means that
@@ -69,43 +73,90 @@ pub enum BindError {
 
 /// Binds a UDP socket. `[::]` takes IPv4 too. A port in use is an error: no address is shared.
 pub fn bind(address: SocketAddr, options: &SocketOptions) -> Result<BoundSocket, BindError> {
-    bind_as(address, options, false)
+    bind_as(address, options, Sharing::Nothing)
 }
 
-/// Binds a UDP socket to one address, where `wildcard` has its port on all of them: what comes to
-/// that address comes to the new socket from now on, and what that one sends comes from there. The
-/// kernel alone would have chosen the first address of the interface.
+/// Binds a UDP socket and, where the kernel allows it, a second one of the same port that receiver
+/// reports come to. Nobody else gets the port.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_with_reports(
+    address: SocketAddr,
+    options: &SocketOptions,
+) -> Result<BoundSocket, BindError> {
+    let mut bound = bind_as(address, options, Sharing::Nothing)?;
+    bound.reports = part_off_reports(&bound, options, Sharing::Port);
+    Ok(bound)
+}
+
+/// Binds UDP sockets as [`bind_with_reports`] to one address, where `wildcards` have its port on
+/// all of them: what comes to that address comes to the new sockets from now on, and what the first
+/// of them sends comes from there. The kernel alone would have chosen the first address of the
+/// interface.
 ///
 /// # Errors
 /// Also when somebody else has the port at that address.
 pub fn bind_beside(
-    wildcard: &UdpSocket,
+    wildcards: &[&UdpSocket],
     address: SocketAddr,
     options: &SocketOptions,
 ) -> Result<BoundSocket, BindError> {
     let share = |shared| {
-        let wildcard = SockRef::from(wildcard);
-        wildcard.set_reuse_address(shared).map_err(bind_failure(address, "sharing a port"))
+        wildcards.iter().try_for_each(|wildcard| {
+            let wildcard = SockRef::from(*wildcard);
+            wildcard.set_reuse_address(shared).map_err(bind_failure(address, "sharing a port"))
+        })
     };
     share(true)?;
-    let bound = bind_as(address, options, true);
+    let mut bound = bind_as(address, options, Sharing::Address);
+    if let Ok(bound) = &mut bound {
+        bound.reports = part_off_reports(bound, options, Sharing::Both);
+    }
     // From here on again nobody else gets it.
     share(false)?;
     if let Ok(bound) = &bound {
-        let own = SockRef::from(&*bound.socket);
-        own.set_reuse_address(false).map_err(bind_failure(address, "keeping a port"))?;
+        for own in [Some(&bound.socket), bound.reports.as_ref()].into_iter().flatten() {
+            let own = SockRef::from(&**own);
+            own.set_reuse_address(false).map_err(bind_failure(address, "keeping a port"))?;
+        }
     }
     bound
+}
+
+/// The second socket of a port. Without it everything comes to the first, at a wake-up each, so
+/// whatever the kernel has against it is no error.
+fn part_off_reports(
+    first: &BoundSocket,
+    options: &SocketOptions,
+    sharing: Sharing,
+) -> Option<Arc<UdpSocket>> {
+    // Only now: who binds a port that is somebody else's is to hear of it.
+    SockRef::from(&*first.socket).set_reuse_port(true).ok()?;
+    let second = bind_as(first.local, options, sharing).ok()?;
+    let parted = filter::part_reports(&second.socket);
+    parted.is_ok().then_some(second.socket)
 }
 
 fn bind_failure(address: SocketAddr, step: &'static str) -> impl FnOnce(io::Error) -> BindError {
     move |source| bind_error(address, step, source)
 }
 
+/// Whom a port may be shared with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Nothing,
+    /// Sockets bound to other addresses of it.
+    Address,
+    /// Sockets of the same address, chosen among by a filter.
+    Port,
+    Both,
+}
+
 fn bind_as(
     address: SocketAddr,
     options: &SocketOptions,
-    shared: bool,
+    sharing: Sharing,
 ) -> Result<BoundSocket, BindError> {
     let fail = |step| bind_failure(address, step);
     let kind = Type::DGRAM.nonblocking().cloexec();
@@ -121,12 +172,19 @@ fn bind_as(
     switch_on(&socket, libc::SO_TIMESTAMPNS).map_err(fail("asking for time stamps"))?;
     switch_on(&socket, libc::SO_RXQ_OVFL).map_err(fail("asking for drop counts"))?;
     forbid_fragments(&socket, address).map_err(fail("forbidding fragments"))?;
-    socket.set_reuse_address(shared).map_err(fail("sharing a port"))?;
+    let (address_shared, port_shared) = match sharing {
+        Sharing::Nothing => (false, false),
+        Sharing::Address => (true, false),
+        Sharing::Port => (false, true),
+        Sharing::Both => (true, true),
+    };
+    socket.set_reuse_address(address_shared).map_err(fail("sharing a port"))?;
+    socket.set_reuse_port(port_shared).map_err(fail("sharing a port"))?;
     socket.bind(&address.into()).map_err(fail("binding"))?;
     let local = socket.local_addr().map_err(fail("asking for the address"))?;
     let local = local.as_socket().unwrap_or(address);
     let socket = Arc::new(UdpSocket::from(socket));
-    Ok(BoundSocket { socket, local, receive_buffer_bytes, send_buffer_bytes })
+    Ok(BoundSocket { socket, reports: None, local, receive_buffer_bytes, send_buffer_bytes })
 }
 
 pub(crate) fn bind_error(address: SocketAddr, step: &'static str, source: io::Error) -> BindError {
@@ -196,7 +254,7 @@ mod tests {
         let options = SocketOptions::default();
         let Ok(all) = local("[::]:0") else { return };
         let address = SocketAddr::new("127.0.0.93".parse().unwrap(), all.local.port());
-        let one = bind_beside(&all.socket, address, &options).unwrap();
+        let one = bind_beside(&[&all.socket], address, &options).unwrap();
         assert_eq!(one.local, address);
         for (to, taker) in [("127.0.0.93", &one), ("127.0.0.94", &all)] {
             let client = UdpSocket::bind("127.0.0.1:0").unwrap();

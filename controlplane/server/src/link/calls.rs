@@ -6,7 +6,7 @@
 //! listened to and TURN clients relayed. Only when all have is the rest of the server told that
 //! calls can be made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -93,6 +93,8 @@ pub(super) struct Calls<'a> {
     subjects: HashMap<u64, Subject>,
     /// Shards whose media sockets are not open yet and the ports that they try, by request.
     opening: HashMap<u64, (u16, u16)>,
+    /// Sockets of single addresses that are being opened.
+    beside: HashSet<u64>,
     /// How many of the ports were tried.
     tried: usize,
     /// A shard has no port.
@@ -135,6 +137,7 @@ impl<'a> Calls<'a> {
             next: 0,
             subjects: HashMap::new(),
             opening: HashMap::new(),
+            beside: HashSet::new(),
             tried: 0,
             portless: false,
             listening: None,
@@ -273,6 +276,8 @@ impl<'a> Calls<'a> {
             let next = self.handle_opened(shard, port, outcome);
             self.tell_opened().await;
             return next;
+        } else if self.beside.remove(&request) {
+            self.tell_opened().await;
         } else if self.listening == Some(request) {
             self.listening = None;
             self.handle_listening(outcome);
@@ -331,11 +336,12 @@ impl<'a> Calls<'a> {
         if !udp.ip().is_unspecified() {
             return Vec::new();
         }
-        // Without one of these calls do as well as the kernel chooses addresses, so nobody waits
-        // for the outcomes.
+        // Without one of these calls do as well as the kernel chooses addresses, so whatever comes
+        // of it is well. But who came before it was open would be answered from elsewhere.
         let own: Vec<_> = self.ends.media.own.iter().map(to).collect();
         let open = own.into_iter().map(|udp| {
             let (request, call) = (self.number(), abi::CallCommand::OpenMedia { udp });
+            self.beside.insert(request);
             (shard, Command::Call { request, call })
         });
         open.collect()
@@ -396,6 +402,7 @@ impl<'a> Calls<'a> {
     /// When all is open, calls can be made.
     async fn tell_opened(&mut self) {
         if self.opening.is_empty()
+            && self.beside.is_empty()
             && self.listening.is_none()
             // Rooms of a shard without a port would have no media.
             && !self.portless

@@ -18,6 +18,9 @@ use crate::network::{Dice, Network, Path};
 use crate::publisher::{CLOCK_HZ, FRAME_NS};
 use crate::streams::dressed;
 
+/// Frames of a second, three layers of sixty pictures.
+const HELD_FRAMES: u32 = 180;
+
 /// A packet as the receiver got it.
 #[derive(Clone, Debug)]
 pub(crate) struct Got {
@@ -137,8 +140,14 @@ impl Call {
     /// Some packet that the receiver got was lost on its way there.
     fn repeat(&mut self) -> Result<(), String> {
         let Some(begun_at) = self.begun_at else { return Ok(()) };
-        let recent: Vec<u64> =
-            self.got.range(begun_at..).rev().take(60).map(|one| *one.0).collect();
+        // Histories hold a second: what happened to a frame is not known for much longer.
+        let newest = self.got.values().rev().find_map(|got| Some(got.content?.frame));
+        let is_held = |got: &Got| {
+            let age = got.content.zip(newest).map(|(of, newest)| newest.saturating_sub(of.frame));
+            age.is_none_or(|frames| frames < HELD_FRAMES)
+        };
+        let recent = self.got.range(begun_at..).rev().take(60).filter(|(_, got)| is_held(got));
+        let recent: Vec<u64> = recent.map(|(at, _)| *at).collect();
         let at = self.dice.roll(recent.len() as u64) as usize;
         self.repeat_at(recent[at])
     }

@@ -26,13 +26,13 @@ use super::session::Session;
 use super::stamps::Stamps;
 use super::stream::Stream;
 use super::subscription::{Repair, Subscription};
-use super::{Calls, HISTORY_BLOCKS, MAX_DATAGRAM_BYTES, MediaSocket};
+use super::{Calls, HISTORY_BLOCKS, MAX_DATAGRAM_BYTES};
 use crate::clock::Now;
 use crate::gateway::FromShard;
 use crate::ports;
 use crate::shard::canonical;
 use crate::slab::SlotId;
-use crate::sockets::Sockets;
+use crate::sockets::{MediaSocket, Sockets};
 
 type Answer = Result<Outcome, (Refusal, i32)>;
 
@@ -57,7 +57,7 @@ impl Calls {
         now: Now,
         command: CallCommand,
         sockets: &mut S,
-    ) -> (Answer, Option<(crate::egress::SocketId, u16)>) {
+    ) -> (Answer, Option<u16>) {
         match command {
             CallCommand::OpenMedia { udp } => return self.open_media(udp, sockets),
             CallCommand::Listen { .. } | CallCommand::RelayTls { .. } | CallCommand::Relay(_) => {
@@ -151,7 +151,7 @@ impl Calls {
         &mut self,
         udp: SocketAddr,
         sockets: &mut S,
-    ) -> (Answer, Option<(crate::egress::SocketId, u16)>) {
+    ) -> (Answer, Option<u16>) {
         let Some(dtls) = &self.dtls else { return (Err((Refusal::Invalid, 0)), None) };
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(dtls.fingerprint().bytes());
@@ -159,25 +159,21 @@ impl Calls {
         if let Some(open) = self.sockets.iter().find(same) {
             return (Ok(Outcome::Media { udp: open.address, fingerprint }), None);
         }
-        let wildcard = self.sockets.iter().find(|open| open.covers(udp)).map(|open| open.id);
-        let opened = match wildcard {
-            Some(wildcard) => sockets.open_beside(wildcard, udp),
-            None => sockets.open(udp),
-        };
-        match opened {
+        let wildcard = self.sockets.iter().find(|open| open.covers(udp));
+        match sockets.open_media(udp, wildcard) {
             Ok(opened) => {
                 if self.sockets.is_empty() {
                     self.pool = HistoryPool::new(HISTORY_BLOCKS);
                     self.datagram = vec![0; MAX_DATAGRAM_BYTES].into();
                     self.packet = vec![0; MAX_DATAGRAM_BYTES].into();
                 }
-                let (id, address) = (opened.id, opened.address);
+                let address = opened.address;
                 let number = self.sockets.len() as u16;
-                self.sockets.push(MediaSocket { id, address, ipv6: address.is_ipv6() });
+                self.sockets.push(opened);
                 if let Some(gateway) = &mut self.gateway {
                     gateway.say(FromShard::Port { port: address.port() });
                 }
-                (Ok(Outcome::Media { udp: address, fingerprint }), Some((id, number)))
+                (Ok(Outcome::Media { udp: address, fingerprint }), Some(number))
             }
             Err(error) => (Err(ports::refusal(error)), None),
         }
@@ -333,6 +329,8 @@ impl Calls {
         let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
         let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
         session.reduced_rtcp = reduced_size;
+        let bundled = std::mem::replace(&mut session.bundles, !reduced_size);
+        self.bundlers = self.bundlers + u32::from(!reduced_size) - u32::from(bundled);
         Ok(())
     }
 
@@ -635,6 +633,7 @@ impl Calls {
         let sources = std::mem::take(&mut session.sources);
         let routes = std::mem::take(&mut session.routes);
         let data = session.data.take();
+        self.bundlers -= u32::from(std::mem::take(&mut session.bundles));
         session.transport.close();
         if let Some(data) = data {
             self.leave_data(id, &data);

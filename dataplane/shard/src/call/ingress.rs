@@ -118,7 +118,7 @@ impl Calls {
                 counters.add(Counter::RtcpReceived, 1);
                 let datagram = std::mem::take(&mut self.datagram);
                 if let Some(rtcp) = datagram.get(..len) {
-                    self.handle_rtcp(now, id, rtcp);
+                    self.handle_rtcp(now, id, now.mono_of(kernel_ns), rtcp);
                 }
                 self.datagram = datagram;
             }

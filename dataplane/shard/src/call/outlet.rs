@@ -22,7 +22,7 @@ use super::session::Session;
 use super::stream::Stream;
 use super::subscription::Subscription;
 use super::tcp::connection_of;
-use super::{Calls, MAX_DATAGRAM_BYTES, MediaSocket};
+use super::{Calls, MAX_DATAGRAM_BYTES};
 use crate::branch;
 use crate::clock::Now;
 use crate::egress::{
@@ -32,6 +32,7 @@ use crate::egress::{
 use crate::gateway::ConnectionId;
 use crate::shard::Counters;
 use crate::slab::SlotId;
+use crate::sockets::MediaSocket;
 
 /// Octets that a sealed packet may be longer than the one that came: another header, the tag.
 const MARGIN_BYTES: usize = 512;
@@ -722,12 +723,12 @@ fn flush_data(
     true
 }
 
-pub(super) fn socket_of(sockets: &[super::MediaSocket], path: &Path) -> Option<(SocketId, Target)> {
+pub(super) fn socket_of(sockets: &[MediaSocket], path: &Path) -> Option<(SocketId, Target)> {
     if path.protocol == PathProtocol::Tcp {
         return Some((ConnectionId(path.socket).socket(), Target::from(path.remote)));
     }
     let socket = sockets.get(path.socket as usize)?;
-    Some((socket.id, branch::target(path.remote, socket.ipv6)))
+    Some((socket.id, branch::target(path.remote, socket.address.is_ipv6())))
 }
 
 fn end_reason(event: &TransportEvent) -> Option<EndReason> {

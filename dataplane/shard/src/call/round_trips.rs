@@ -37,11 +37,17 @@ impl Calls {
     }
 
     /// Takes an extended report: answers the peer's question, and hears its answer to ours.
-    pub(super) fn handle_extended(&mut self, now: Now, id: SlotId, report: &Extended<'_>) {
+    pub(super) fn handle_extended(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        arrival_ns: u64,
+        report: &Extended<'_>,
+    ) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let own = session.ssrc;
         for since in report.delays().filter(|since| since.ssrc == own) {
-            let arrival = ntp::middle(ntp::from_elapsed_ns(now.mono_ns));
+            let arrival = ntp::middle(ntp::from_elapsed_ns(arrival_ns));
             if let Some(trip) = ntp::round_trip(arrival, since.last_reference, since.delay) {
                 session.note_round_trip(ntp::short_to_ns(trip));
             }
@@ -53,7 +59,8 @@ impl Calls {
         // Go's client asks under the SSRC of a track that it receives, and looks for the answer
         // there.
         let ssrc = session.route(report.ssrc).map_or(session.ssrc, |_| report.ssrc);
-        let since = DelaySince { ssrc: report.ssrc, last_reference, delay: 0 };
+        let delay = ntp::short_from_ns(now.mono_ns.saturating_sub(arrival_ns));
+        let since = DelaySince { ssrc: report.ssrc, last_reference, delay };
         if session.put_rtcp(|out| write_delay_since(out, ssrc, &since)) {
             self.mark_dirty(id);
         }

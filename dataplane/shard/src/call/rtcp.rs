@@ -15,8 +15,9 @@ const MAX_RESENDS: usize = 64;
 const MAX_WANTED: usize = 4_096;
 
 impl Calls {
-    /// Takes the RTCP of one datagram from a peer.
-    pub(super) fn handle_rtcp(&mut self, now: Now, id: SlotId, rtcp: &[u8]) {
+    /// Takes the RTCP of one datagram from a peer, which the kernel had at `arrival_ns`: reports
+    /// wait for a look at their socket.
+    pub(super) fn handle_rtcp(&mut self, now: Now, id: SlotId, arrival_ns: u64, rtcp: &[u8]) {
         let Ok(compound) = Compound::parse(rtcp) else { return };
         let mut resends = 0;
         for packet in compound.packets() {
@@ -26,13 +27,13 @@ impl Calls {
                         ssrc: report.ssrc,
                         ntp: report.ntp,
                         timestamp: report.rtp_timestamp,
-                        at_ns: now.mono_ns,
+                        at_ns: arrival_ns,
                     };
                     self.handle_sender_report(id, report);
-                    blocks.iter().for_each(|block| self.handle_block(now, id, &block));
+                    blocks.iter().for_each(|block| self.handle_block(arrival_ns, id, &block));
                 }
                 Packet::ReceiverReport(_, blocks) => {
-                    blocks.iter().for_each(|block| self.handle_block(now, id, &block));
+                    blocks.iter().for_each(|block| self.handle_block(arrival_ns, id, &block));
                 }
                 Packet::Pli(pli) => self.handle_key_frame_wish(now, id, pli.media_ssrc),
                 Packet::Fir(fir) => {
@@ -60,7 +61,7 @@ impl Calls {
                         session.cap.handle_twcc(now.mono_ns, &twcc);
                     }
                 }
-                Packet::Extended(report) => self.handle_extended(now, id, &report),
+                Packet::Extended(report) => self.handle_extended(now, id, arrival_ns, &report),
                 _ => {}
             }
         }
@@ -78,11 +79,11 @@ impl Calls {
         self.tell_report(stream_id, report);
     }
 
-    fn handle_block(&mut self, now: Now, id: SlotId, block: &ReportBlock) {
+    fn handle_block(&mut self, arrival_ns: u64, id: SlotId, block: &ReportBlock) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let Some(route) = session.route(block.ssrc) else { return };
         let Some(subscription) = self.subscriptions.get_mut(route) else { return };
-        subscription.answers.handle_report(now.mono_ns, block);
+        subscription.answers.handle_report(arrival_ns, block);
         if let Some(trip_ns) = subscription.answers.round_trip_ns() {
             session.note_round_trip(trip_ns);
         }

@@ -67,6 +67,8 @@ pub(super) struct Session {
     pub(super) handshake_waits: bool,
     /// The peer takes packets that are no compounds.
     pub(super) reduced_rtcp: bool,
+    /// It said that it takes and sends compounds alone.
+    pub(super) bundles: bool,
     /// What frames of our own end in.
     pub(super) trailer: Text<TRAILER_BYTES>,
     cname: [u8; CNAME_BYTES],
@@ -105,6 +107,7 @@ impl Session {
             dirty: false,
             handshake_waits: false,
             reduced_rtcp: false,
+            bundles: false,
             trailer: Text::EMPTY,
             cname: cname(random),
             reports: Vec::new(),

@@ -56,3 +56,21 @@ fn as_negotiated() {
     assert_eq!(heard(TRANSPORT_CC), ["twcc"]);
     assert_eq!(heard(NACK | PLI | FIR | TRANSPORT_CC | REMB), ["nack", "pli", "twcc"]);
 }
+
+/// Who sends compounds alone has a report in front of every request, so somebody has to look.
+#[test]
+fn requests_behind_reports_are_looked_for() {
+    let mut world = World::connected(2);
+    assert!(!world.calls.bundles_requests());
+    let steps = [(1, true), (1, true), (2, true), (1, false), (2, false), (2, true)];
+    for ((transport, bundles), expected) in
+        steps.into_iter().zip([true, true, true, true, false, true])
+    {
+        world.ask(CallCommand::SetRtcp { transport, reduced_size: !bundles });
+        assert_eq!(world.calls.bundles_requests(), expected, "{transport} {bundles}");
+    }
+    for _ in 0..2 {
+        world.ask(CallCommand::CloseTransport { transport: 2 });
+        assert!(!world.calls.bundles_requests());
+    }
+}

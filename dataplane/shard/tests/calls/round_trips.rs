@@ -66,6 +66,34 @@ fn who_only_publishes_is_asked_and_believed() {
     assert_eq!(requests(&mut world, 280), 1);
 }
 
+/// Reports wait in the kernel until somebody looks.
+#[test]
+fn what_waited_is_as_old_as_its_arrival() {
+    let mut world = World::connected(2);
+    world.pass(1_000);
+    let mut out = [0; 64];
+    let len = write_reference_time(&mut out, 1, 0x0102_0304_0506_0708).expect("room");
+    world.send_rtcp_late(2, &out[..len], 40);
+    let delays = heard(&mut world, 2, |report| Some(report.delays().next()?.delay));
+    assert_eq!(delays, [ntp::short_from_ns(40_000_000)]);
+
+    // An answer that has waited here for nearly all of the time since the question: the round trip
+    // was short, and a lost packet is asked for often.
+    let often = |under_way_ms: Option<u64>| {
+        let mut world = publishing();
+        let times = heard(&mut world, 1, |report| Some((report.ssrc, report.reference_time()?)));
+        let (ssrc, time) = *times.last().expect("a question");
+        world.pass(400);
+        let asked_ms = (u64::from(ntp::middle(time)) * 1000) >> 16;
+        let age_ms = world.now.mono_ns / 1_000_000 - asked_ms;
+        let since = DelaySince { ssrc, last_reference: ntp::middle(time), delay: 0 };
+        let len = write_delay_since(&mut out, 500, &since).expect("room");
+        world.send_rtcp_late(1, &out[..len], under_way_ms.map_or(0, |ms| age_ms - ms));
+        requests(&mut world, 280)
+    };
+    assert_eq!([None, Some(30)].map(often), [1, 5]);
+}
+
 #[test]
 fn who_asks_is_answered() {
     let mut world = World::connected(2);

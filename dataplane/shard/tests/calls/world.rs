@@ -212,8 +212,14 @@ impl World {
 
     /// Lets the shard take a datagram from a client.
     pub(crate) fn arrive(&mut self, from: SocketAddr, bytes: &[u8]) {
+        self.arrive_late(from, bytes, 0);
+    }
+
+    /// Lets the shard take a datagram that the kernel has had for so long.
+    fn arrive_late(&mut self, from: SocketAddr, bytes: &[u8], ms: u64) {
         let (now, counters) = (self.now, &mut self.counters);
-        self.calls.handle_datagram(now, 0, from, now.unix_ns, bytes, counters);
+        let kernel_ns = now.unix_ns - ms * 1_000_000;
+        self.calls.handle_datagram(now, 0, from, kernel_ns, bytes, counters);
     }
 
     /// A client sends an RTP packet.
@@ -226,9 +232,14 @@ impl World {
 
     /// A client sends RTCP.
     pub(crate) fn send_rtcp(&mut self, key: u64, packet: &[u8]) {
+        self.send_rtcp_late(key, packet, 0);
+    }
+
+    /// A client has sent RTCP so long ago, and the shard looks only now.
+    pub(crate) fn send_rtcp_late(&mut self, key: u64, packet: &[u8], ms: u64) {
         let peer = self.peer(key);
         let (from, sealed) = (peer.address, peer.seal_rtcp(packet));
-        self.arrive(from, &sealed);
+        self.arrive_late(from, &sealed, ms);
         self.settle();
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Plain {
     buffers: Buffers,
     free: Vec<BufferId>,
     sockets: Slots<Attached>,
+    /// Those that `epoll` knows nothing of.
+    resting: Vec<SocketId>,
     /// Never grows: each entry holds a buffer of its own.
     arrivals: VecDeque<Arrival>,
     bell: Arc<OwnedFd>,
@@ -81,6 +83,7 @@ impl Plain {
             buffers,
             free: (0..count).rev().map(BufferId).collect(),
             sockets: Slots::new(config.sockets),
+            resting: Vec::new(),
             arrivals: VecDeque::with_capacity(count as usize),
             bell: config.bell,
             tally: EngineTally::default(),
@@ -100,6 +103,13 @@ impl Plain {
         Ok(id)
     }
 
+    pub(crate) fn attach_resting(&mut self, socket: Arc<UdpSocket>) -> io::Result<SocketId> {
+        let attached = Attached { socket, receive: false, expect: MESSAGES_PER_READ };
+        let id = self.sockets.insert(attached).map_err(|_| io::ErrorKind::QuotaExceeded)?;
+        self.resting.push(id);
+        Ok(id)
+    }
+
     pub(crate) fn socket(&self, id: SocketId) -> Option<&Arc<UdpSocket>> {
         self.sockets.get(id).map(|attached| &attached.socket)
     }
@@ -110,6 +120,7 @@ impl Plain {
             // Fails only if it is not in there.
             let _ = epoll::delete(&self.epoll, &attached.socket);
         }
+        self.resting.retain(|other| *other != id);
     }
 
     pub(crate) fn wait(&mut self, until: Option<Duration>) -> io::Result<()> {
@@ -129,6 +140,22 @@ impl Plain {
                 bell::silence(&self.bell);
             } else {
                 self.read(socket_of(event));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads each resting socket until it has no more, or nothing is left to read it into.
+    pub(crate) fn look_at_resting(&mut self) -> io::Result<()> {
+        for place in 0..self.resting.len() {
+            let id = self.resting[place];
+            loop {
+                if let Some(attached) = self.sockets.get_mut(id) {
+                    attached.expect = MESSAGES_PER_READ;
+                }
+                if self.read(id) < MESSAGES_PER_READ {
+                    break;
+                }
             }
         }
         Ok(())
@@ -190,12 +217,12 @@ impl Plain {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Reads what one socket has, once; it stays readable if there is more.
-    fn read(&mut self, id: SocketId) {
-        let Some(attached) = self.sockets.get_mut(id) else { return };
+    /// Reads what one socket has, once, and says how many; it stays readable if there is more.
+    fn read(&mut self, id: SocketId) -> usize {
+        let Some(attached) = self.sockets.get_mut(id) else { return 0 };
         if self.free.is_empty() {
             self.tally.receive_stalls += 1;
-            return;
+            return 0;
         }
         self.tally.syscalls += 1;
         match self.reader.read(&attached.socket, attached.expect, &self.free, &self.buffers) {
@@ -204,10 +231,12 @@ impl Plain {
                 for message in 0..count {
                     self.accept(message, id);
                 }
+                return count;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => attached.expect = 1,
             Err(_) => self.tally.receive_errors += 1,
         }
+        0
     }
 
     /// Takes a datagram of the last read, which filled free buffers from the top of the stack.

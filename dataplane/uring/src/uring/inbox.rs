@@ -30,6 +30,8 @@ pub(super) enum Receiving {
     Armed,
     /// Ended for want of buffers; armed again when one is free.
     Stalled,
+    /// Not with the kernel until somebody looks.
+    Resting,
     /// The kernel refuses it for good.
     Refused,
 }
@@ -38,6 +40,8 @@ struct Attached {
     /// Keeps the socket open as long as its slot may be sent from.
     socket: Arc<UdpSocket>,
     receiving: Receiving,
+    /// A receive takes what is there and ends.
+    rests: bool,
 }
 
 /// A filled buffer whose header nobody has read yet.
@@ -55,6 +59,7 @@ pub(super) struct Inbox {
     staged: VecDeque<Staged>,
     unarmed: Vec<SocketId>,
     stalled: Vec<SocketId>,
+    resting: Vec<SocketId>,
     armed: u32,
     /// The last receive of a detached socket that ended.
     ended: Option<SocketId>,
@@ -85,6 +90,7 @@ impl Inbox {
             staged,
             unarmed: Vec::with_capacity(sockets as usize),
             stalled: Vec::with_capacity(sockets as usize),
+            resting: Vec::new(),
             armed: 0,
             ended: None,
             refused: Vec::with_capacity(OUTBOX_MESSAGES),
@@ -99,11 +105,18 @@ impl Inbox {
 
     pub(super) fn add(&mut self, socket: Arc<UdpSocket>, receive: bool) -> io::Result<SocketId> {
         let receiving = if receive { Receiving::Unarmed } else { Receiving::Never };
-        let attached = Attached { socket, receiving };
+        let attached = Attached { socket, receiving, rests: false };
         let id = self.sockets.insert(attached).map_err(|_| io::ErrorKind::QuotaExceeded)?;
         if receive {
             self.unarmed.push(id);
         }
+        Ok(id)
+    }
+
+    pub(super) fn add_resting(&mut self, socket: Arc<UdpSocket>) -> io::Result<SocketId> {
+        let attached = Attached { socket, receiving: Receiving::Resting, rests: true };
+        let id = self.sockets.insert(attached).map_err(|_| io::ErrorKind::QuotaExceeded)?;
+        self.resting.push(id);
         Ok(id)
     }
 
@@ -114,6 +127,7 @@ impl Inbox {
         match receiving {
             Receiving::Unarmed => self.unarmed.retain(|other| *other != id),
             Receiving::Stalled => self.stalled.retain(|other| *other != id),
+            Receiving::Resting => self.resting.retain(|other| *other != id),
             _ => {}
         }
         Some(receiving)
@@ -143,13 +157,24 @@ impl Inbox {
         self.rung || !self.staged.is_empty()
     }
 
-    /// The next socket to arm; it counts as armed.
-    pub(super) fn next_unarmed(&mut self) -> Option<SocketId> {
+    /// The next socket to arm, and whether it rests; it counts as armed.
+    pub(super) fn next_unarmed(&mut self) -> Option<(SocketId, bool)> {
         let id = self.unarmed.pop()?;
         let attached = self.sockets.get_mut(id).expect("removed sockets leave the list");
         attached.receiving = Receiving::Armed;
         self.armed += 1;
-        Some(id)
+        Some((id, attached.rests))
+    }
+
+    /// Arms what rests. Says whether there is any.
+    pub(super) fn wake_resting(&mut self) -> bool {
+        let any = !self.resting.is_empty();
+        while let Some(id) = self.resting.pop() {
+            let attached = self.sockets.get_mut(id).expect("removed sockets leave the list");
+            attached.receiving = Receiving::Unarmed;
+            self.unarmed.push(id);
+        }
+        any
     }
 
     /// Arms stalled sockets again if there is a buffer to be filled.
@@ -212,6 +237,11 @@ impl Inbox {
                 attached.receiving = Receiving::Refused;
                 self.receive_refusal = Some(errno);
                 self.tally.receive_errors += 1;
+            }
+            errno if attached.rests => {
+                attached.receiving = Receiving::Resting;
+                self.resting.push(id);
+                self.tally.receive_errors += u64::from(errno > 0 && errno != libc::EAGAIN);
             }
             errno => {
                 attached.receiving = Receiving::Unarmed;

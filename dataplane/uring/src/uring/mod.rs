@@ -14,7 +14,7 @@ mod token;
 
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +88,16 @@ impl Uring {
     pub(crate) fn attach(&mut self, socket: Arc<UdpSocket>, receive: bool) -> io::Result<SocketId> {
         let fd = socket.as_raw_fd();
         let id = self.inbox.add(socket, receive)?;
+        self.register(id, fd)
+    }
+
+    pub(crate) fn attach_resting(&mut self, socket: Arc<UdpSocket>) -> io::Result<SocketId> {
+        let fd = socket.as_raw_fd();
+        let id = self.inbox.add_resting(socket)?;
+        self.register(id, fd)
+    }
+
+    fn register(&mut self, id: SocketId, fd: RawFd) -> io::Result<SocketId> {
         match self.ring.submitter().register_files_update(id.slot(), &[fd]) {
             Ok(_) => Ok(id),
             Err(error) => {
@@ -144,6 +154,11 @@ impl Uring {
         }
         self.inbox.rung = false;
         Ok(())
+    }
+
+    /// A receive of a resting socket that may not wait takes all that is there, and ends.
+    pub(crate) fn look_at_resting(&mut self) -> io::Result<()> {
+        if self.inbox.wake_resting() { self.enter(Stay::Not) } else { Ok(()) }
     }
 
     /// Submits what is queued, lets the kernel complete what it can, and takes the completions.
@@ -218,9 +233,10 @@ impl Uring {
             self.inbox.bell_armed = pushed.is_ok();
         }
         while !queue.is_full() {
-            let Some(id) = self.inbox.next_unarmed() else { return };
+            let Some((id, rests)) = self.inbox.next_unarmed() else { return };
             let header: *const libc::msghdr = &raw const *self.receive_header;
             let receive = opcode::RecvMsgMulti::new(Fixed(id.slot()), header, BUFFER_GROUP)
+                .flags(if rests { libc::MSG_DONTWAIT as u32 } else { 0 })
                 .build()
                 .user_data(Token::Receive(id).into());
             // SAFETY: the header lives in its box as long as the ring, and the buffers that the

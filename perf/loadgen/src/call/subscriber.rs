@@ -3,7 +3,7 @@
 use ringway_proto::twcc::TwccRecorder;
 use ringway_wire::RtpView;
 use ringway_wire::extension::Elements;
-use ringway_wire::rtcp::write::{write_nack, write_receiver_report, write_remb, write_sdes_cname};
+use ringway_wire::rtcp::write::{write_nack, write_receiver_report, write_remb};
 use ringway_wire::rtcp::{Compound, NackEntry, Packet, ReceiverReport, ReportBlock};
 
 use super::connection::{Connection, MAX_DATAGRAM_BYTES};
@@ -22,7 +22,6 @@ const ESTIMATE_BPS: u64 = 200_000_000;
 /// The receiving direction of a participant.
 pub struct Subscriber {
     ssrc: u32,
-    cname: String,
     streams: Vec<ReceivedStream>,
     data: Vec<ReceivedData>,
     report_ns: u64,
@@ -42,10 +41,9 @@ pub struct Arrival {
 
 impl Subscriber {
     /// A subscriber that reports as `ssrc`.
-    pub fn new(ssrc: u32, cname: String) -> Self {
+    pub fn new(ssrc: u32) -> Self {
         Self {
             ssrc,
-            cname,
             streams: Vec::new(),
             data: Vec::new(),
             report_ns: 0,
@@ -230,7 +228,7 @@ impl Subscriber {
             self.streams.iter_mut().filter_map(|stream| stream.report(now_ns)).take(31).collect();
         let report = ReceiverReport { ssrc: self.ssrc };
         let mut len = write_receiver_report(out, &report, &blocks).ok()?;
-        len += write_sdes_cname(out.get_mut(len..)?, self.ssrc, self.cname.as_bytes()).ok()?;
+        // Neither libwebrtc nor Pion describes who only receives (RFC 5506).
         if self.remb {
             let ssrcs: Vec<u32> = self.streams.iter().map(|stream| stream.track.ssrc).collect();
             let rest = out.get_mut(len..)?;

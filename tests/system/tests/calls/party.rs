@@ -239,7 +239,7 @@ impl Round {
                 expected_streams: expected,
                 publisher: None,
                 sending: None,
-                subscriber: Subscriber::new(random.next_ssrc(), format!("party-{number}")),
+                subscriber: Subscriber::new(random.next_ssrc()),
                 receiving: None,
                 failure: None,
             };
@@ -388,7 +388,7 @@ impl Round {
         (member.sending, member.receiving) = (None, None);
         member.joined = true;
         member.failure = None;
-        member.subscriber = Subscriber::new(random.next_ssrc(), format!("party-{number}"));
+        member.subscriber = Subscriber::new(random.next_ssrc());
         member.publisher = member.publisher.is_some().then(|| Publisher::new(number, None, random));
     }
 }

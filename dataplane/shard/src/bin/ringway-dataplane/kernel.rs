@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ringway_abi::call::RelaySpec;
-use ringway_shard::sockets::{OpenError, Opened, Sockets};
-use ringway_uring::{BindError, BoundSocket, Engine, SocketId, SocketOptions, bind, bind_beside};
+use ringway_shard::sockets::{MediaSocket, OpenError, Opened, Sockets};
+use ringway_uring::{
+    BindError, BoundSocket, Engine, SocketId, SocketOptions, bind, bind_beside, bind_with_reports,
+};
 use std::net::UdpSocket;
 
 use crate::gateway::Reception;
@@ -37,14 +39,30 @@ impl Sockets for Kernel<'_> {
         self.receive(bind(address, self.options))
     }
 
-    fn open_beside(
+    fn open_media(
         &mut self,
-        wildcard: SocketId,
         address: SocketAddr,
-    ) -> Result<Opened<Self::Handle>, OpenError> {
-        let wildcard = self.engine.socket(wildcard).ok_or(OpenError::Invalid)?;
-        let bound = bind_beside(wildcard, address, self.options);
-        self.receive(bound)
+        wildcard: Option<&MediaSocket>,
+    ) -> Result<MediaSocket, OpenError> {
+        let mut bound = match wildcard {
+            Some(wildcard) => {
+                let ids = [Some(wildcard.id), wildcard.reports].into_iter().flatten();
+                let sockets = ids.map(|id| self.engine.socket(id).map(|socket| &**socket));
+                let sockets = sockets.collect::<Option<Vec<_>>>().ok_or(OpenError::Invalid)?;
+                bind_beside(&sockets, address, self.options)
+            }
+            None => bind_with_reports(address, self.options),
+        };
+        let reports = bound.as_mut().ok().and_then(|bound| bound.reports.take());
+        let Opened { id, address, .. } = self.receive(bound)?;
+        let reports = reports.map(|socket| self.engine.attach_resting(socket)).transpose();
+        match reports {
+            Ok(reports) => Ok(MediaSocket { id, reports, address }),
+            Err(error) => {
+                self.engine.detach(id);
+                Err(attach_error(error))
+            }
+        }
     }
 
     fn adopt(&mut self, handle: &Self::Handle) -> Result<SocketId, OpenError> {

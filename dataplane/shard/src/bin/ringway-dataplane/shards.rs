@@ -244,12 +244,16 @@ fn socket_options(config: &Config) -> SocketOptions {
     }
 }
 
-/// The engine's kind and its number of sockets: two for each forward at home, and two for each
-/// forward of another shard that this one serves.
+/// Sockets that calls may need: two for each address of the machine.
+const CALL_SOCKETS: u32 = 128;
+
+/// The engine's kind and its number of sockets: two for each forward at home, two for each forward
+/// of another shard that this one serves, and those of calls.
 pub(crate) fn engine_size(start: &Start) -> (ringway_uring::EngineKind, u32) {
     let forwards = start.config.forwards.saturating_mul(u32::from(start.config.shards));
     // Never more than this process may open; some are open already.
     let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX).saturating_sub(64);
     let open_files = u32::try_from(open_files).unwrap_or(u32::MAX);
-    (engine_kind(start.plan.engine), forwards.saturating_mul(2).min(1 << 18).min(open_files))
+    let sockets = forwards.saturating_mul(2).min(1 << 18) + CALL_SOCKETS;
+    (engine_kind(start.plan.engine), sockets.min(open_files))
 }

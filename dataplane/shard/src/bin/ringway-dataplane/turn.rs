@@ -13,6 +13,7 @@
 //!    every byte of this turn is free again.
 //! 6. Release buffers, wake the shards that get some back, hand out handshakes, tell the control
 //!    plane.
+//! 7. Now and then look for receiver reports, which wake nobody, for the next turn.
 //!
 //! Nothing here allocates per packet; only commands do.
 
@@ -64,6 +65,10 @@ const GATHER_FAN_OUT: usize = 8;
 
 /// Commands taken in one turn: each may open sockets, and media waits meanwhile.
 const TURN_COMMANDS: usize = 16;
+/// Between two looks for receiver reports, which go along with turns. They come once a second from
+/// every peer: a wake-up for each costs ten times what the report itself does. Higher makes the
+/// turns that take them longer, lower makes more looks.
+const REPORTS_NS: u64 = 10_000_000;
 /// Ticks between two publications of the latency histogram, which costs some 10 µs.
 const LATENCY_TICKS: u64 = 10;
 
@@ -92,6 +97,8 @@ pub(crate) struct Turn {
     idle: bool,
     /// When the last tick was, and the thread's CPU time then.
     busy: (u64, u64),
+    /// When the last look for receiver reports was.
+    reports_ns: u64,
 }
 
 impl Turn {
@@ -134,6 +141,7 @@ impl Turn {
             packets_at_tick: 0,
             idle: false,
             busy: (0, 0),
+            reports_ns: 0,
         })
     }
 
@@ -160,6 +168,7 @@ impl Turn {
             self.wake_peers();
             self.handshakes.hand_out(now, &mut self.shard.calls);
             self.tell_control();
+            self.look_for_reports(now);
             self.shard.counters.add(Counter::Turns, 1);
         }
         self.shard.publish_all(clocks::now(), &mut self.pages);
@@ -182,7 +191,8 @@ impl Turn {
             let now_ns = clocks::now().mono_ns;
             let held_until_ns = self.shard.calls.held_until().unwrap_or(u64::MAX);
             let until_ns = self.ticks.sleep_until(self.shard.due_ns(self.idle));
-            Duration::from_nanos(until_ns.min(held_until_ns).saturating_sub(now_ns))
+            let look_ns = self.look_ns().unwrap_or(u64::MAX);
+            Duration::from_nanos(until_ns.min(held_until_ns).min(look_ns).saturating_sub(now_ns))
         } else {
             Duration::ZERO
         };
@@ -196,6 +206,21 @@ impl Turn {
     fn look(&mut self, wait: Duration) {
         if let Err(error) = self.engine.wait(Some(wait)) {
             panic!("the engine of shard {} cannot wait: {error}", self.index);
+        }
+    }
+
+    /// By when somebody must look for receiver reports, where they may be more than that.
+    fn look_ns(&self) -> Option<u64> {
+        self.shard.calls.bundles_requests().then_some(self.reports_ns + REPORTS_NS)
+    }
+
+    fn look_for_reports(&mut self, now: Now) {
+        if now.mono_ns < self.reports_ns + REPORTS_NS {
+            return;
+        }
+        self.reports_ns = now.mono_ns;
+        if let Err(error) = self.engine.look_at_resting() {
+            panic!("the engine of shard {} cannot receive: {error}", self.index);
         }
     }
 

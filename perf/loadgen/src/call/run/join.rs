@@ -44,7 +44,6 @@ impl Run<'_> {
     }
 
     fn add_member(&mut self, publisher: Option<usize>, expected_streams: usize, late: bool) {
-        let number = self.members.len();
         let ssrc = self.random.next_ssrc();
         let data = self.plan.scenario.data.as_ref();
         self.members.push(Member {
@@ -53,7 +52,7 @@ impl Run<'_> {
             expected_streams,
             publisher: publisher.map(|place| Publisher::new(place, data, &mut self.random)),
             sending: None,
-            subscriber: Subscriber::new(ssrc, format!("load-{number}")),
+            subscriber: Subscriber::new(ssrc),
             receiving: None,
             failure: None,
         });
