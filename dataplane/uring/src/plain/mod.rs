@@ -145,7 +145,8 @@ impl Plain {
         Ok(())
     }
 
-    /// Reads each resting socket until it has no more, or nothing is left to read it into.
+    /// Reads each resting socket until it has no more, or nothing is left to read it into: a flood
+    /// of what can wait holds up what cannot for no longer than that.
     pub(crate) fn look_at_resting(&mut self) -> io::Result<()> {
         for place in 0..self.resting.len() {
             let id = self.resting[place];

@@ -166,6 +166,11 @@ impl Inbox {
         Some((id, attached.rests))
     }
 
+    /// Packets that wait to be taken.
+    pub(super) fn staged(&self) -> usize {
+        self.staged.len()
+    }
+
     /// Arms what rests. Says whether there is any.
     pub(super) fn wake_resting(&mut self) -> bool {
         let any = !self.resting.is_empty();

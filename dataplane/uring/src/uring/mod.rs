@@ -40,6 +40,12 @@ const FRUITLESS_ENTERS: u32 = 10_000;
 /// Entries into the kernel that a detach may take to see its receive end.
 const DETACH_ENTERS: u32 = 64;
 
+/// Packets after which the kernel ends a receive that may not wait although there are more.
+const RECEIVED_AT_ONCE: usize = 32;
+
+/// Such receives in one look. More lets a flood of what can wait hold up what cannot.
+const MOST_LOOKS: u32 = 16;
+
 const SEND_FLAGS: u32 = (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as u32;
 
 /// The engine. The ring comes first, so that it is closed before the memory that it uses.
@@ -156,9 +162,20 @@ impl Uring {
         Ok(())
     }
 
-    /// A receive of a resting socket that may not wait takes all that is there, and ends.
+    /// A receive of a resting socket that may not wait takes what is there, or as much as the
+    /// kernel gives to one request, and ends.
     pub(crate) fn look_at_resting(&mut self) -> io::Result<()> {
-        if self.inbox.wake_resting() { self.enter(Stay::Not) } else { Ok(()) }
+        for _ in 0..MOST_LOOKS {
+            let before = self.inbox.staged();
+            if !self.inbox.wake_resting() {
+                return Ok(());
+            }
+            self.enter(Stay::Not)?;
+            if self.inbox.staged() < before + RECEIVED_AT_ONCE {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// Submits what is queued, lets the kernel complete what it can, and takes the completions.
