@@ -93,11 +93,12 @@ fn what_is_not_valid_is_refused_with_its_reason() {
     check(Some(schema("s", custom(""))), 1, invalid);
     check(Some(schema("s", custom(&"e".repeat(33)))), 1, invalid);
     check(Some(generic("k")), 1_000, Some(RequestReason::LimitExceeded));
-    check(Some(generic("k")), 999, None);
-    check(Some(generic("l")), 1, Some(RequestReason::LimitExceeded));
-    // The old one makes room for the new one.
-    check(Some(generic("k")), 997, None);
-    check(Some(generic("l")), 1, None);
+    check(Some(generic("k")), 499, None);
+    check(Some(generic("l")), 500, Some(RequestReason::LimitExceeded));
+    // The old one counts until the new one is there.
+    check(Some(generic("k")), 500, Some(RequestReason::LimitExceeded));
+    check(Some(generic("k")), 499, None);
+    check(Some(generic("l")), 499, None);
     check(Some(schema("s", custom("e"))), 1, Some(RequestReason::LimitExceeded));
 }
 
