@@ -331,6 +331,19 @@ fn media_that_breaks_brings_the_client_back() {
 }
 
 #[test]
+fn a_client_that_closes_its_media_is_heard_to_leave() {
+    let mut stage = Stage::new();
+    stage.join(JS, visitor("js_v1", "one"));
+    let transport = stage.opened()[0];
+    stage.connected(transport);
+    stage.take(JS);
+    stage.is_told(PlaneEvent::Closed { transport });
+    assert!(!stage.closed.contains(&JS), "its signalling is still open");
+    stage.says(JS, Says::Leave(proto::LeaveRequest::default()));
+    assert_eq!(stage.hub.sessions(), 0);
+}
+
+#[test]
 fn a_lost_data_plane_ends_everything() {
     let mut stage = Stage::new();
     stage.join(JS, visitor("js_v1", "one"));

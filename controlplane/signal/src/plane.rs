@@ -348,6 +348,11 @@ pub enum PlaneEvent {
         /// In words, for the log.
         reason: &'static str,
     },
+    /// The client closed a transport: nothing flows any more.
+    Closed {
+        /// Which.
+        transport: TransportKey,
+    },
     /// Which layers a source sends.
     SourceLayers {
         /// Which.

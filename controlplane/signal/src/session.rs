@@ -336,6 +336,11 @@ impl Session {
         self.report_connection(transport, ConnectionState::Failed);
     }
 
+    /// The client closed a transport.
+    pub fn handle_closed(&mut self, transport: TransportKey) {
+        self.report_connection(transport, ConnectionState::Closed);
+    }
+
     fn report_connection(&mut self, transport: TransportKey, state: ConnectionState) {
         let is_publisher = self.publisher.key == transport;
         let is_subscriber = self.subscriber.as_ref().is_some_and(|peer| peer.key == transport);

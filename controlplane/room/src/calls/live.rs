@@ -243,6 +243,7 @@ impl LiveRoom {
             Request::PeerConnection { primary, state } => match state {
                 ConnectionState::Connected => self.connected(turn, from, primary),
                 ConnectionState::Failed => self.failed(turn, from),
+                ConnectionState::Closed => self.closed(turn, from),
             },
             Request::SubscribedMedia { track, outcome } => {
                 self.subscribed_media(turn, from, track, outcome);

@@ -228,6 +228,8 @@ pub enum ConnectionState {
     Connected,
     /// It broke; the client may restart ICE.
     Failed,
+    /// The client closed it.
+    Closed,
 }
 
 /// An administrator's or a participant's request that a response is about.

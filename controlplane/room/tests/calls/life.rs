@@ -213,6 +213,33 @@ fn a_failed_connection_may_come_back() {
 }
 
 #[test]
+fn who_closes_its_media_may_still_say_why_it_goes() {
+    let closed = Request::PeerConnection { primary: true, state: ConnectionState::Closed };
+    let mut house = House::new(Config::default());
+    let [ann, bob, cid] = ["ann", "bob", "cid"].map(|identity| house.enter(identity));
+    house.hush();
+    // LiveKit's Rust SDK closes its connections and then leaves.
+    house.ask(ann, closed.clone());
+    house.ask(ann, closed.clone());
+    assert_eq!(house.heard(ann), []);
+    house.ask(ann, Request::Leave { reason: DisconnectReason::ClientInitiated });
+    let end = (DisconnectReason::ClientInitiated, LeaveAction::Disconnect);
+    assert_eq!(left(&house.heard(ann)), Some(end));
+    // Who says nothing is told to come back, and removed where that cannot be told.
+    house.ask(bob, closed.clone());
+    house.ask(cid, closed);
+    house.ask(cid, Request::SignalClosed);
+    house.pass(4_999);
+    assert!(house.calls.participant(cid).is_some());
+    house.pass(1);
+    assert_eq!(house.calls.participant(cid), None);
+    assert!(house.heard(bob).contains(&Notice::CloseSignal));
+    house.pass(5_000);
+    let end = (DisconnectReason::ConnectionTimeout, LeaveAction::Disconnect);
+    assert_eq!(left(&house.heard(bob)), Some(end));
+}
+
+#[test]
 fn a_lost_data_plane_sends_everybody_back_in() {
     let mut house = House::new(Config::default());
     let (ann, bob) = (house.enter("ann"), house.enter("bob"));

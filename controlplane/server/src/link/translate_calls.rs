@@ -282,6 +282,9 @@ pub(super) fn event(shard: u16, event: abi::CallEvent) -> PlaneEvent {
         abi::CallEvent::Connected { transport, remote, tcp } => {
             PlaneEvent::Connected { transport: TransportKey(transport), remote, tcp }
         }
+        abi::CallEvent::Ended { transport, reason: abi::EndReason::Closed } => {
+            PlaneEvent::Closed { transport: TransportKey(transport) }
+        }
         abi::CallEvent::Ended { transport, reason } => {
             PlaneEvent::Failed { transport: TransportKey(transport), reason: ended(reason) }
         }

@@ -106,7 +106,7 @@ impl LiveRoom {
         let closed_ms = participant.signal_closed_ms.take();
         if participant.departs_at_ms.is_some() {
             participant.departs_at_ms = Some(turn.now_ms.saturating_add(RESUME_TIMEOUT_MS));
-            participant.resumed = true;
+            participant.told_first = true;
             turn.after(RESUME_TIMEOUT_MS, Timer::Departure(sid));
         }
         let client = self.participants.get(&sid)?;
@@ -127,7 +127,7 @@ impl LiveRoom {
         let Some(participant) = self.participants.get_mut(&sid) else { return };
         participant.connected = true;
         participant.departs_at_ms = None;
-        participant.resumed = false;
+        participant.told_first = false;
         if !primary || participant.is_active() {
             return;
         }

@@ -27,9 +27,20 @@ impl LiveRoom {
     pub(super) fn failed(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get_mut(&sid) else { return };
         participant.departs_at_ms = Some(turn.now_ms.saturating_add(DEPARTURE_MS));
-        participant.resumed = false;
+        participant.told_first = false;
         turn.after(DEPARTURE_MS, Timer::Departure(sid));
         turn.tell(sid, Notice::CloseSignal);
+    }
+
+    /// The client closed a peer connection. As a rule it says next why it leaves, and could not if
+    /// its signalling were closed here: LiveKit only notices 15 s later, when ICE fails.
+    pub(super) fn closed(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
+        let Some(participant) = self.participants.get_mut(&sid) else { return };
+        if participant.departs_at_ms.is_none() {
+            participant.departs_at_ms = Some(turn.now_ms.saturating_add(DEPARTURE_MS));
+            participant.told_first = true;
+            turn.after(DEPARTURE_MS, Timer::Departure(sid));
+        }
     }
 
     /// The signalling connection ended. Who has media may resume as long as that lasts.
@@ -41,14 +52,15 @@ impl LiveRoom {
         }
     }
 
-    /// A participant had its time to come back. One whose client did is not told to go, since that
-    /// is for good: its network may let media through in a moment.
+    /// A participant had its time to come back, or to say why it goes. One whose client can be told
+    /// to come back is not told to go, since that is for good: its network may let media through in a
+    /// moment.
     pub(super) fn check_departure(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get(&sid) else { return };
         if participant.departs_at_ms.is_none_or(|at_ms| at_ms > turn.now_ms) {
             return;
         }
-        match participant.resumed && participant.signal_closed_ms.is_none() {
+        match participant.told_first && participant.signal_closed_ms.is_none() {
             true => self.failed(turn, sid),
             false => {
                 let reason = DisconnectReason::ConnectionTimeout;

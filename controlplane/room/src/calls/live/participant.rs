@@ -59,8 +59,9 @@ pub(crate) struct LiveParticipant {
     pub(super) pretends_until_ms: Option<u64>,
     /// When it is removed unless its media comes back.
     pub(super) departs_at_ms: Option<u64>,
-    /// Its client came back after its media failed, and its media did not yet.
-    pub(super) resumed: bool,
+    /// Before that it is told to come back, if it can be: its client did after its media failed, but
+    /// its media did not yet, or its client closed its media and has not said why.
+    pub(super) told_first: bool,
     /// In the order of their publication.
     pub(super) published: Vec<TrackSid>,
     pub(super) pending: Vec<PendingTrack>,
@@ -143,7 +144,7 @@ impl LiveParticipant {
             signal_closed_ms: None,
             pretends_until_ms: None,
             departs_at_ms: None,
-            resumed: false,
+            told_first: false,
             published: Vec::new(),
             pending: Vec::new(),
             data_tracks: Vec::new(),

@@ -42,18 +42,10 @@ impl Hub {
     /// A shard says something.
     pub fn handle_plane_event(&mut self, now_ms: u64, event: PlaneEvent) {
         let media = match event {
-            PlaneEvent::Connected { transport, remote, tcp } => {
-                if let Some(sid) = self.index.transports.get(&transport).copied() {
-                    tracing::debug!(participant = %sid, %remote, tcp, "media is connected");
-                    self.converse(sid, |session, _| session.handle_connected(transport));
-                }
-                None
-            }
-            PlaneEvent::Failed { transport, reason } => {
-                if let Some(sid) = self.index.transports.get(&transport).copied() {
-                    tracing::debug!(participant = %sid, reason, "media is lost");
-                    self.converse(sid, |session, _| session.handle_failed(transport));
-                }
+            PlaneEvent::Connected { .. }
+            | PlaneEvent::Failed { .. }
+            | PlaneEvent::Closed { .. } => {
+                self.handle_connection(&event);
                 None
             }
             PlaneEvent::DataHeard { transport, sequence } => {
@@ -105,6 +97,31 @@ impl Hub {
 }
 
 impl Hub {
+    /// A transport is up, or no longer.
+    fn handle_connection(&mut self, event: &PlaneEvent) {
+        let (PlaneEvent::Connected { transport, .. }
+        | PlaneEvent::Failed { transport, .. }
+        | PlaneEvent::Closed { transport }) = event
+        else {
+            return;
+        };
+        let Some(sid) = self.index.transports.get(transport).copied() else { return };
+        match event {
+            PlaneEvent::Connected { remote, tcp, .. } => {
+                tracing::debug!(participant = %sid, %remote, tcp, "media is connected");
+                self.converse(sid, |session, _| session.handle_connected(*transport));
+            }
+            PlaneEvent::Failed { reason, .. } => {
+                tracing::debug!(participant = %sid, reason, "media is lost");
+                self.converse(sid, |session, _| session.handle_failed(*transport));
+            }
+            _ => {
+                tracing::debug!(participant = %sid, "the client closed its media");
+                self.converse(sid, |session, _| session.handle_closed(*transport));
+            }
+        }
+    }
+
     /// Who of a shard speaks in a room now, and who has ceased to.
     fn levels(&mut self, room: (u16, u64), speakers: &[Level]) -> Vec<AudioLevel> {
         let level = |speaker: &Level| {
