@@ -17,10 +17,13 @@ pub fn routes() -> Router<App> {
 /// The status is the same for programs and for people, and LiveKit's: 406 tells those who ask that
 /// nothing can be done here, be the data plane gone or only silent.
 async fn health(State(app): State<App>, headers: HeaderMap) -> Response {
-    let away = "The data plane is away: start ringway-dataplane.\n";
-    let (status, text) = match app.plane.is_joined() {
-        true => (StatusCode::OK, "OK\n"),
-        false => (StatusCode::NOT_ACCEPTABLE, away),
+    let (status, text) = if app.plane.is_settled() {
+        (StatusCode::OK, "OK\n")
+    } else if app.plane.is_joined() {
+        // Who is told OK joins at once, and must not be refused then.
+        (StatusCode::NOT_ACCEPTABLE, "The data plane opens its ports.\n")
+    } else {
+        (StatusCode::NOT_ACCEPTABLE, "The data plane is away: start ringway-dataplane.\n")
     };
     if page::is_wanted(&headers) {
         return app.page.respond(status);

@@ -454,6 +454,23 @@ async fn browsers_get_a_page_and_programs_a_word() {
     assert_eq!((status, kind.as_str()), (406, html));
 }
 
+/// The port of a data plane that was killed is not free at once.
+#[tokio::test]
+async fn it_is_not_well_before_its_ports_are_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let stand_in = StandIn::start(&socket(dir.path()), 1);
+    let media = 7882;
+    stand_in.world.lock().unwrap().taken.insert(media);
+    let server = Server::start(dir.path()).await;
+    let up = |text: &str| text.contains("ringway_data_plane_up 1");
+    server.until("/metrics", |_, text| text.as_str().is_some_and(up)).await;
+    let (status, text) = server.get("/").await;
+    assert_eq!((status, text.as_str()), (406, Some("The data plane opens its ports.\n")));
+    server.check("POST /v1/forwards", json!({}), 201, "", "").await;
+    stand_in.world.lock().unwrap().taken.remove(&media);
+    server.joined().await;
+}
+
 /// Pages of any origin use calls, WHIP, WHEP and the API; not the tokens of the own page.
 #[tokio::test]
 async fn pages_of_other_origins() {

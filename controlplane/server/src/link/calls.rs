@@ -180,6 +180,13 @@ impl<'a> Calls<'a> {
         Command::Call { request, call }
     }
 
+    /// Whether all is open, or others have kept the ports for so long that they are not ours.
+    pub(super) fn is_settled(&self) -> bool {
+        let asked =
+            self.opening.len() + self.relaying.len() + usize::from(self.listening.is_some());
+        asked + self.again.len() == 0 || self.joined_at.elapsed() >= PORTS_FREED_WITHIN
+    }
+
     /// Asks again for what found its port taken. To be called a few times a second.
     pub(super) fn ask_again(&mut self) -> Vec<(u16, Command)> {
         let again = std::mem::take(&mut self.again);

@@ -1,5 +1,6 @@
 //! What the data plane publishes, read for metrics and statistics.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ringway_abi::{Counter, PagesView, counters::Kind};
@@ -29,7 +30,14 @@ const LATENCY_BUCKETS_NS: [u64; 16] = [
 
 /// What can be read of the data plane; empty while it is away.
 #[derive(Clone, Default)]
-pub struct Plane(Arc<RwLock<Option<Arc<PagesView>>>>);
+pub struct Plane(Arc<Known>);
+
+#[derive(Default)]
+struct Known {
+    view: RwLock<Option<Arc<PagesView>>>,
+    /// Its ports for calls are open, or will not be.
+    settled: AtomicBool,
+}
 
 /// What a forward has received.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -117,16 +125,27 @@ pub struct Shard {
 
 impl Plane {
     pub(super) fn set(&self, view: Option<PagesView>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = view.map(Arc::new);
+        self.0.settled.store(false, Ordering::Relaxed);
+        *self.0.view.write().unwrap_or_else(PoisonError::into_inner) = view.map(Arc::new);
+    }
+
+    /// Whoever is told from now on that all works finds that it does.
+    pub(super) fn settle(&self) {
+        self.0.settled.store(true, Ordering::Relaxed);
     }
 
     fn view(&self) -> Option<Arc<PagesView>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the data plane has joined and lives.
     pub fn is_joined(&self) -> bool {
         self.view().is_some()
+    }
+
+    /// Whether it has also opened its ports for calls, as far as it ever will.
+    pub fn is_settled(&self) -> bool {
+        self.is_joined() && self.0.settled.load(Ordering::Relaxed)
     }
 
     /// Release of the data plane.

@@ -149,6 +149,9 @@ impl Session<'_> {
                 Ok(heard) => heard,
                 Err(reason) => return reason,
             };
+            if self.calls.is_settled() {
+                self.plane.settle();
+            }
             let full = self.speak();
             // Between the last look and this a shard may have written without ringing.
             if heard || !self.lanes.iter_mut().all(|lane| lane.lane.events.prepare_sleep()) {

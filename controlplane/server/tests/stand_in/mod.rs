@@ -181,7 +181,11 @@ impl Shard {
                 (request, Outcome::Removed)
             }
             Command::Call { request, call: CallCommand::OpenMedia { udp } } => {
-                (request, Outcome::Media { udp, fingerprint: [7; 32] })
+                let outcome = match world.taken.contains(&udp.port()) {
+                    true => Outcome::Refused { reason: Refusal::PortInUse, errno: 0 },
+                    false => Outcome::Media { udp, fingerprint: [7; 32] },
+                };
+                (request, outcome)
             }
             Command::Call { request, call: CallCommand::Listen { tcp } } => {
                 (request, Outcome::Listening { tcp })
