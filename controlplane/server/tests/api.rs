@@ -462,10 +462,8 @@ async fn it_is_not_well_before_its_ports_are_open() {
     let media = 7882;
     stand_in.world.lock().unwrap().taken.insert(media);
     let server = Server::start(dir.path()).await;
-    let up = |text: &str| text.contains("ringway_data_plane_up 1");
-    server.until("/metrics", |_, text| text.as_str().is_some_and(up)).await;
-    let (status, text) = server.get("/").await;
-    assert_eq!((status, text.as_str()), (406, Some("The data plane opens its ports.\n")));
+    let opening = json!("The data plane opens its ports.\n");
+    server.until("/", |status, text| (status, text) == (406, &opening)).await;
     server.check("POST /v1/forwards", json!({}), 201, "", "").await;
     stand_in.world.lock().unwrap().taken.remove(&media);
     server.joined().await;

@@ -180,11 +180,17 @@ impl<'a> Calls<'a> {
         Command::Call { request, call }
     }
 
+    fn is_all_open(&self) -> bool {
+        self.opening.is_empty()
+            && self.beside.is_empty()
+            && self.listening.is_none()
+            && self.relaying.is_empty()
+            && self.again.is_empty()
+    }
+
     /// Whether all is open, or others have kept the ports for so long that they are not ours.
     pub(super) fn is_settled(&self) -> bool {
-        let asked =
-            self.opening.len() + self.relaying.len() + usize::from(self.listening.is_some());
-        asked + self.again.len() == 0 || self.joined_at.elapsed() >= PORTS_FREED_WITHIN
+        self.is_all_open() || self.joined_at.elapsed() >= PORTS_FREED_WITHIN
     }
 
     /// Asks again for what found its port taken. To be called a few times a second.
@@ -408,13 +414,9 @@ impl<'a> Calls<'a> {
 
     /// When all is open, calls can be made.
     async fn tell_opened(&mut self) {
-        if self.opening.is_empty()
-            && self.beside.is_empty()
-            && self.listening.is_none()
+        if self.is_all_open()
             // Rooms of a shard without a port would have no media.
             && !self.portless
-            && self.relaying.is_empty()
-            && self.again.is_empty()
             && let Some(fingerprint) = self.fingerprint.clone()
         {
             let info =
