@@ -2,9 +2,9 @@
 //! opened comes in, what DTLS shall seal comes out.
 //!
 //! Its bounds: what waits to be sent is refused beyond [`PLAIN_BYTES`], or [`MOST_BYTES`] where the
-//! caller has memory to spare and the peer goes on acknowledging; fragments that make no message
-//! end the association, stream ids above [`STREAM_ID_MAX`] are not let in. Messages that the caller
-//! does not take close the window.
+//! caller has memory to spare and the peer goes on acknowledging; long before that
+//! [`Association::crowd`] tells it. Fragments that make no message end the association, stream ids
+//! above [`STREAM_ID_MAX`] are not let in. Messages that the caller does not take close the window.
 
 use std::collections::VecDeque;
 
@@ -117,6 +117,19 @@ pub enum SendRefused {
     /// Longer than [`MESSAGE_BYTES`], or empty.
     #[error("a message of this length cannot be sent")]
     Length,
+}
+
+/// How much of what is reliable waits for a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// Less than a quarter of what may.
+    Little,
+    /// Less than half of it.
+    Some,
+    /// Half of it, or more.
+    Much,
+    /// Any of it, and the peer has acknowledged nothing for long: nobody knows whether it will.
+    Stuck,
 }
 
 struct Channel {
@@ -269,8 +282,7 @@ impl Association {
         if reliable {
             self.note_sent(now_ns, buffered);
         }
-        let moves = now_ns.saturating_sub(self.progress_ns) < PROGRESS_NS;
-        let most = if reliable && spare && moves { MOST_BYTES } else { PLAIN_BYTES };
+        let most = if reliable { self.most_bytes(now_ns, spare) } else { PLAIN_BYTES };
         if buffered + payload.len() > most || reliable && self.waiting.len() >= WAITING {
             return Err(SendRefused::Full);
         }
@@ -295,6 +307,28 @@ impl Association {
             self.waiting_bytes += payload.len();
         }
         Ok(())
+    }
+
+    /// Reliable bytes that may wait.
+    fn most_bytes(&self, now_ns: u64, spare: bool) -> usize {
+        if spare && self.moves(now_ns) { MOST_BYTES } else { PLAIN_BYTES }
+    }
+
+    fn moves(&self, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.progress_ns) < PROGRESS_NS
+    }
+
+    /// How much waits, as of the last message that was sent or the last [`Self::refresh`]. `spare`
+    /// as for [`Self::send`].
+    pub fn crowd(&self, now_ns: u64, spare: bool) -> Crowd {
+        let most = self.most_bytes(now_ns, spare);
+        let (bytes, count) = (self.waiting_bytes, self.waiting.len());
+        match () {
+            () if count > 0 && !self.moves(now_ns) => Crowd::Stuck,
+            () if bytes < most / 4 && count < WAITING / 4 => Crowd::Little,
+            () if bytes < most / 2 && count < WAITING / 2 => Crowd::Some,
+            () => Crowd::Much,
+        }
     }
 
     /// Bytes of reliable messages that wait, as of the last message that was sent.

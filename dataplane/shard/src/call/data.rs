@@ -1,8 +1,10 @@
 //! Messages of data channels: who may send which, and who gets them.
 //!
 //! A message is looked at once, gets its true sender, and is handed to the SCTP of every member of
-//! its room that it is for. What finds no room there is lost to that member alone and counted;
-//! nobody waits. Reliable messages are kept for a while, for who comes just now or comes back.
+//! its room that it is for. What finds no room there is lost to that member alone and counted; no
+//! other one waits for it. But who sends faster than even the fastest of its receivers takes it
+//! waits itself, so that a file arrives however slow its only receiver is. Reliable messages are
+//! kept for a while, for who comes just now or comes back.
 
 mod elsewhere;
 
@@ -14,7 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 use ringway_abi::call::{CallEvent, DataOpening, DataSpec, data_rights};
 use ringway_abi::counters::Counter;
 use ringway_abi::message::Refusal;
-use ringway_proto::sctp::{Incoming, Label, Opening, SendRefused};
+use ringway_proto::sctp::{Crowd, Incoming, Label, Opening, SendRefused};
 use ringway_wire::data_packet::{Content, DataPacketView, Kind, Sender, user_packet};
 
 use super::Calls;
@@ -256,13 +258,40 @@ impl Calls {
             message,
             spare: *waiting_bytes < SPARE_BYTES,
         };
-        let receivers =
+        let taken =
             fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
         if reliable {
-            *waiting_bytes += receivers * message.len();
+            *waiting_bytes += taken.receivers * message.len();
+        }
+        // Of receivers on other shards nobody knows here how they do.
+        if !elsewhere.contains_key(&key)
+            && !taken.crowd.is_empty()
+            && let Some(end) = self.sessions.get_mut(id).and_then(|one| one.data.as_mut())
+        {
+            end.wait_for(taken.crowd);
         }
         elsewhere::relay(&mut self.others, elsewhere, key, &shared, counters);
-        Ok(receivers.max(view.names() / NAMES_PER_RECEIVER))
+        Ok(taken.receivers.max(view.names() / NAMES_PER_RECEIVER))
+    }
+
+    /// Lets a sender go on once one of those whom it waits for is no reason to any more.
+    fn ease_data(&mut self, now: Now, id: SlotId) {
+        let session = self.sessions.get_mut(id);
+        let Some(end) = session.and_then(|session| session.data.as_mut()) else { return };
+        let crowd = end.take_crowd();
+        let spare = self.data.waiting_bytes < SPARE_BYTES;
+        let eases = crowd.iter().any(|receiver| {
+            let session = self.sessions.get_mut(*receiver);
+            let association = session.and_then(|one| one.data.as_mut()?.association.as_mut());
+            association.is_none_or(|association| {
+                association.refresh(now.mono_ns);
+                matches!(association.crowd(now.mono_ns, spare), Crowd::Little | Crowd::Stuck)
+            })
+        });
+        let session = self.sessions.get_mut(id).filter(|_| !eases);
+        if let Some(end) = session.and_then(|session| session.data.as_mut()) {
+            end.wait_for(crowd);
+        }
     }
 
     /// What is due about data now and then: who waits may go on, what waits is counted again, the
@@ -283,6 +312,7 @@ impl Calls {
                 self.mark_dirty(id);
             }
             if held {
+                self.ease_data(now, id);
                 self.route_data(now, id, counters);
             }
             let end = self.sessions.get_mut(id).and_then(|one| one.data.as_mut());
@@ -345,8 +375,16 @@ struct Passed<'a> {
     spare: bool,
 }
 
-/// Hands a message to every member that it is for; how many have taken it. The one place that
-/// knows who they are.
+/// Who has a message now.
+#[derive(Default)]
+struct Taken {
+    /// How many have taken it.
+    receivers: usize,
+    /// All that it was for, if it is reliable and much waits for each of them.
+    crowd: Vec<SlotId>,
+}
+
+/// Hands a message to every member that it is for. The one place that knows who they are.
 fn fan_out(
     now: Now,
     passed: &Passed<'_>,
@@ -354,8 +392,9 @@ fn fan_out(
     sessions: &mut Slab<super::session::Session>,
     dirty: &mut Vec<SlotId>,
     counters: &mut Counters,
-) -> usize {
-    let mut receivers = 0;
+) -> Taken {
+    let mut taken = Taken::default();
+    let mut eager = passed.label != Label::Reliable;
     for id in members {
         let Some(session) = sessions.get_mut(*id) else { continue };
         let Some(end) = session.data.as_mut() else { continue };
@@ -370,7 +409,7 @@ fn fan_out(
         let Some(association) = &mut end.association else { continue };
         match association.send(now.mono_ns, passed.label, passed.message, passed.spare) {
             Ok(()) => {
-                receivers += 1;
+                taken.receivers += 1;
                 counters.add(Counter::DataSent, 1);
                 if !std::mem::replace(&mut session.dirty, true) {
                     dirty.push(*id);
@@ -380,6 +419,16 @@ fn fan_out(
             Err(SendRefused::Closed) => {}
             Err(SendRefused::Full | SendRefused::Length) => counters.add(Counter::DataSlow, 1),
         }
+        if !eager {
+            match association.crowd(now.mono_ns, passed.spare) {
+                Crowd::Much => taken.crowd.push(*id),
+                Crowd::Little | Crowd::Some => eager = true,
+                Crowd::Stuck => {}
+            }
+        }
     }
-    receivers
+    if eager {
+        taken.crowd.clear();
+    }
+    taken
 }

@@ -9,6 +9,7 @@ use ringway_proto::sctp::{Association, Incoming, Label, Opening};
 
 use crate::clock::Now;
 use crate::shard::Counters;
+use crate::slab::SlotId;
 
 /// What a sender may have passed on in a second: bytes, times receivers. Raised: one sender takes
 /// more of the shard's time; lowered: files to many take longer.
@@ -63,6 +64,8 @@ pub(super) struct DataEnd {
     ended: bool,
     budget: Budget,
     held: bool,
+    /// The receivers of its last reliable message, while much waits for each of them.
+    crowd: Vec<SlotId>,
     /// The sender's number of its last reliable message, and the one that was told last.
     pub(super) sequence: u32,
     told_sequence: u32,
@@ -87,6 +90,7 @@ impl DataEnd {
             ended: false,
             budget: Budget::new(now_ns),
             held: false,
+            crowd: Vec::new(),
             sequence: 0,
             told_sequence: 0,
             joined_ns: 0,
@@ -118,10 +122,10 @@ impl DataEnd {
         }
     }
 
-    /// The peer's next message, unless it has sent too much of late.
+    /// The peer's next message, unless it has sent too much of late, or nobody can take more.
     pub(super) fn poll_message(&mut self, now: Now, counters: &mut Counters) -> Option<Incoming> {
         let association = self.association.as_mut()?;
-        if self.budget.has_some(now.mono_ns) {
+        if self.crowd.is_empty() && self.budget.has_some(now.mono_ns) {
             self.held = false;
             association.hold(false);
             return association.poll_message();
@@ -173,6 +177,16 @@ impl DataEnd {
             Some(association) => association.deadline().unwrap_or(u64::MAX),
             None => u64::MAX,
         }
+    }
+
+    /// Takes no more of its peer's until less waits for one of these.
+    pub(super) fn wait_for(&mut self, crowd: Vec<SlotId>) {
+        self.crowd = crowd;
+    }
+
+    /// Whom it waits for.
+    pub(super) fn take_crowd(&mut self) -> Vec<SlotId> {
+        std::mem::take(&mut self.crowd)
     }
 
     /// Whether it waits for leave to send.

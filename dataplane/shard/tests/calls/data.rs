@@ -1,5 +1,7 @@
 //! Messages of data channels between clients of a room.
 
+use std::ops::Range;
+
 use ringway_abi::call::{CallCommand, CallEvent, DataOpening, DataSpec, Text, data_rights};
 use ringway_abi::counters::Counter;
 use ringway_proto::sctp::{Association, Incoming, Label, Opening};
@@ -215,6 +217,86 @@ fn a_receiver_that_reads_nothing_stalls_nobody() {
     }
     assert_eq!(got, 1_500);
     assert!(world.counters.get(Counter::DataSlow) > 0, "what waits for it is bounded");
+}
+
+/// Two kilobytes of chat that say which they are.
+fn page(number: u16) -> Vec<u8> {
+    let mut page = field(9, &number.to_be_bytes());
+    page.extend((0..16).flat_map(|_| field(40, &[1; 125])));
+    page
+}
+
+/// Which pages a client has got.
+fn pages(world: &mut World, key: u64) -> Vec<u16> {
+    let number = |one: Incoming| {
+        let at = one.payload.windows(2).position(|two| two == [9 << 3 | 2, 2]).expect("a page");
+        u16::from_be_bytes([one.payload[at + 2], one.payload[at + 3]])
+    };
+    take(world, key).into_iter().map(number).collect()
+}
+
+/// Client 1 sends pages up to `end` as long as it has room for them itself; 10 ms pass.
+fn push(world: &mut World, pages: &mut Range<u16>) {
+    let now_ns = world.now.mono_ns;
+    let data = world.peer(1).data.as_mut().expect("channels");
+    while !pages.is_empty() && data.send(now_ns, Label::Reliable, &page(pages.start), true).is_ok()
+    {
+        pages.start += 1;
+    }
+    world.pass(10);
+}
+
+/// Client 2 takes nothing that comes to it any more, or what has come and will.
+fn halt(world: &mut World, halted: bool) {
+    let peer = world.peer(2);
+    let data = peer.data.as_mut().expect("channels");
+    data.hold(halted);
+    peer.messages.extend(std::iter::from_fn(|| data.poll_message()));
+}
+
+#[test]
+fn who_sends_to_one_that_is_slow_waits_and_nothing_is_lost() {
+    let mut world = World::connected(2);
+    for key in 1..=2 {
+        join(&mut world, key, BOTH, DataOpening::Client);
+    }
+    let (mut rest, mut got) = (0..20_000, Vec::new());
+    halt(&mut world, true);
+    (0..100).for_each(|_| push(&mut world, &mut rest));
+    let received = world.counters.get(Counter::DataReceived);
+    assert!((4_000..5_000).contains(&received), "{received} wait here, the rest with their sender");
+    assert!(world.counters.get(Counter::DataHeld) > 0 && rest.start < 15_000, "{rest:?}");
+    while got.len() < 20_000 && world.now.mono_ns < 120_000_000_000 {
+        // It takes some now and then.
+        halt(&mut world, false);
+        world.pass(10);
+        halt(&mut world, true);
+        push(&mut world, &mut rest);
+        got.extend(pages(&mut world, 2));
+    }
+    assert!(got.iter().copied().eq(0..20_000), "{}", got.len());
+    assert_eq!(world.counters.get(Counter::DataSlow), 0);
+}
+
+#[test]
+fn nobody_waits_for_one_that_is_slow_where_another_is_not_nor_for_the_dead() {
+    let mut world = World::connected(3);
+    for key in 1..=3 {
+        join(&mut world, key, BOTH, DataOpening::Client);
+    }
+    let mut send = |world: &mut World, count, times| {
+        let mut rest = 0..count;
+        (0..times).for_each(|_| push(world, &mut rest));
+        assert!(rest.is_empty(), "{rest:?}");
+    };
+    halt(&mut world, true);
+    send(&mut world, 8_000, 300);
+    assert!(pages(&mut world, 3).into_iter().eq(0..8_000));
+    // The other one goes, and who is left acknowledges nothing.
+    world.ask(CallCommand::CloseTransport { transport: 3 });
+    world.peer(2).data = None;
+    send(&mut world, 8_000, 1_000);
+    assert_eq!(world.counters.get(Counter::DataReceived), 16_000);
 }
 
 /// A packet of a data track.

@@ -90,10 +90,10 @@ impl Calls {
         let Message { sid, label, payload, .. } = message;
         let spare = self.data.waiting_bytes < SPARE_BYTES;
         let shared = Passed { view: &view, sid, label: *label, message: payload, spare };
-        let receivers =
+        let taken =
             fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
         if message.label == Label::Reliable {
-            self.data.waiting_bytes += receivers * payload.len();
+            self.data.waiting_bytes += taken.receivers * payload.len();
         }
     }
 }
