@@ -64,8 +64,8 @@ impl LiveRoom {
             return Err((RequestReason::NotFound, ""));
         };
         let blob = DataBlob { key, contents };
-        // What it replaces counts too, as with LiveKit: its Rust SDK expects that a large schema can
-        // be left only once.
+        // What it replaces counts too, as with LiveKit: its Rust SDK expects that a large schema
+        // can be left only once.
         let before = &participant.data_blobs;
         let bytes = before.iter().fold(blob.bytes(), |sum, other| sum + other.bytes());
         let others = before.iter().filter(|other| other.key != blob.key).count();

@@ -53,8 +53,8 @@ impl LiveRoom {
     }
 
     /// A participant had its time to come back, or to say why it goes. One whose client can be told
-    /// to come back is not told to go, since that is for good: its network may let media through in a
-    /// moment.
+    /// to come back is not told to go, since that is for good: its network may let media through
+    /// in a moment.
     pub(super) fn check_departure(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get(&sid) else { return };
         if participant.departs_at_ms.is_none_or(|at_ms| at_ms > turn.now_ms) {

@@ -59,8 +59,8 @@ pub(crate) struct LiveParticipant {
     pub(super) pretends_until_ms: Option<u64>,
     /// When it is removed unless its media comes back.
     pub(super) departs_at_ms: Option<u64>,
-    /// Before that it is told to come back, if it can be: its client did after its media failed, but
-    /// its media did not yet, or its client closed its media and has not said why.
+    /// Before that it is told to come back, if it can be: its client did after its media failed,
+    /// but its media did not yet, or its client closed its media and has not said why.
     pub(super) told_first: bool,
     /// In the order of their publication.
     pub(super) published: Vec<TrackSid>,
