@@ -563,6 +563,55 @@ fn who_wishes_for_tcp_is_told_of_nothing_else() {
     }
 }
 
+/// Who wishes for TLS is made to use relays, as far as there are any: best over TLS, and to UDP.
+#[test]
+fn who_wishes_for_tls_is_told_to_use_relays() {
+    use proto::simulate_scenario::Scenario;
+    let forced = |told: &Option<proto::ClientConfiguration>| {
+        told.as_ref().is_some_and(|told| told.force_relay == 2)
+    };
+    let with_tls = ["turns:turn.example.com:5349?transport=tcp"].as_slice();
+    for (tls_port, expect) in
+        [(0, ["turn:192.0.2.1:3478?transport=udp"].as_slice()), (5349, with_tls)]
+    {
+        let mut stage = Stage::new();
+        let domain = "turn.example.com".to_owned();
+        let turn = Turn { enabled: true, tls_port, domain, ..Turn::default() };
+        let address = "192.0.2.1".parse().unwrap();
+        stage.hub.set_relays(Relays::new(&turn, &[], &[7; 32], &[address]));
+        stage.join(OTHER, visitor("js_v0", "two"));
+        stage.after(10);
+        let heard = stage.take(OTHER);
+        let Some(Hears::Join(join)) = heard.first() else { panic!("{heard:?}") };
+        assert!(!forced(&join.client_configuration));
+        let sid = join.participant.as_ref().unwrap().sid.clone();
+        stage.says(OTHER, answer_to(last_offer(&heard)));
+        stage.connected(stage.opened()[0]);
+        stage.says(OTHER, wish(Scenario::SwitchCandidateProtocol(2)));
+        let heard = stage.take(OTHER);
+        assert!(last_offer(&heard).sdp.contains("7882 typ host"), "{heard:?}");
+        // Whether it resumes or begins anew.
+        let mut back = visitor("js_v0", "two");
+        back.join.reconnect = Some(ringway_signal::join::Reconnect { sid, reason: 1 });
+        stage.join(ConnectionId(3), back);
+        let heard = stage.take(ConnectionId(3));
+        let Some(Hears::Reconnect(told)) = heard.first() else { panic!("{heard:?}") };
+        assert!(forced(&told.client_configuration));
+        assert_eq!(told.ice_servers[0].urls, expect);
+        stage.join(ConnectionId(4), visitor("js_v0", "two"));
+        let heard = stage.take(ConnectionId(4));
+        let Some(Hears::Join(told)) = heard.first() else { panic!("{heard:?}") };
+        assert!(forced(&told.client_configuration));
+        assert_eq!(told.ice_servers[0].urls, expect);
+        // It takes the wish back.
+        stage.says(ConnectionId(4), wish(Scenario::SwitchCandidateProtocol(0)));
+        stage.join(ConnectionId(5), visitor("js_v0", "two"));
+        let heard = stage.take(ConnectionId(5));
+        let Some(Hears::Join(told)) = heard.first() else { panic!("{heard:?}") };
+        assert!(!forced(&told.client_configuration));
+    }
+}
+
 /// One leaves a data blob, the other gets it; where nobody allowed it none is kept.
 #[test]
 fn a_data_blob() {

@@ -21,8 +21,10 @@ mod random;
 mod session;
 mod settings;
 pub mod translate;
+mod way;
 pub mod wire;
 
 pub use livekit_protocol as proto;
 pub use session::{Ignored, Output, Session, Start, TrackSource, World, oneshot};
 pub use settings::{SERVER_VERSION, Settings};
+pub use way::Way;

@@ -41,6 +41,7 @@ use crate::plane::{Ask, PlaneInfo, SourceKey, SourceKind, TransportKey};
 use crate::random::Random;
 use crate::settings::Settings;
 use crate::translate;
+use crate::way::{self, Way};
 use first_offer::FirstOffer;
 use negotiate::Negotiation;
 use peer::Peer;
@@ -85,8 +86,8 @@ pub enum Output {
     Published(TrackSid, TrackSource),
     /// A source is gone.
     Unpublished(TrackSid, SourceKey),
-    /// When the same participant begins anew, tell it only how to reach us over TCP, or all again.
-    OnlyTcp(bool),
+    /// When the same participant begins anew, tell it of this way to reach us.
+    Way(Way),
     /// Mint a token and tell it to the client.
     RefreshToken(Box<TokenClaims>),
     /// Close the signalling connection once all is told.
@@ -122,8 +123,8 @@ pub struct Start<'a> {
     pub join: Join,
     /// What the client is.
     pub client: Client,
-    /// Tell the client only how to reach us over TCP, where it can.
-    pub only_tcp: bool,
+    /// How the client shall reach us.
+    pub way: Way,
     /// STUN and TURN servers for it.
     pub ice_servers: Vec<livekit_protocol::IceServer>,
     /// From the system's random device.
@@ -143,6 +144,9 @@ pub struct Session {
     room: u64,
     shard: u16,
     single: bool,
+    way: Way,
+    /// The client was told of TURN servers.
+    relayed: bool,
     /// The client's streams are named so that it plays tracks of one participant in step.
     sync_streams: bool,
     /// Offered or answered in full once (WHIP, WHEP).
@@ -189,7 +193,7 @@ impl Session {
     }
 
     fn build(start: Start<'_>, one_shot: Option<Purpose>) -> Self {
-        let Start { settings, plane, joined, join, client, only_tcp, seed, .. } = start;
+        let Start { settings, plane, joined, join, client, way, seed, .. } = start;
         let mut random = Random::new(seed);
         let gates = gates_of(&client);
         let lite = !settings.full_ice || (client.takes_ice_lite() && !join.disable_ice_lite);
@@ -203,7 +207,7 @@ impl Session {
             shard: joined.shard,
             lite,
             tcp,
-            only_tcp,
+            way,
             playout_delay: joined.room.max_playout_delay_ms > 0 && !unsynced,
             trailer: &joined.sif_trailer,
         };
@@ -231,6 +235,8 @@ impl Session {
             room: joined.room.sid.key(),
             shard: joined.shard,
             single: join.single,
+            way,
+            relayed: false,
             sync_streams,
             one_shot: one_shot.is_some(),
             subscriber_primary,
@@ -262,6 +268,8 @@ impl Session {
         let codecs = &self.settings.enabled_codecs;
         let permission = &joined.participant.permission;
         let mut response = self.settings.join_response(&self.client);
+        self.relayed = way::are_relays(&ice_servers);
+        self.way.configure(&mut response.client_configuration);
         response.ice_servers = ice_servers;
         response.room = Some(translate::room(&joined.room, codecs));
         response.participant = Some(translate::participant(&joined.participant));
@@ -295,6 +303,7 @@ impl Session {
         }
         if self.client.takes_reconnect_response() {
             let mut response = self.settings.reconnect_response(&self.client);
+            self.way.configure(&mut response.client_configuration);
             response.ice_servers = ice_servers;
             response.last_message_seq = self.last_message();
             self.respond(Message::Reconnect(response));

@@ -86,7 +86,7 @@ pub(crate) fn start(joined: &Joined, single: bool) -> Start<'_> {
         joined,
         join,
         client: Client { info },
-        only_tcp: false,
+        way: ringway_signal::Way::Any,
         ice_servers: Vec::new(),
         seed: [1; 4],
         now_ms: 0,

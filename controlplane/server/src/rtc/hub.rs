@@ -9,9 +9,9 @@ mod direct;
 mod held;
 mod index;
 mod media;
-mod only_tcp;
 mod returning;
 mod unmet;
+mod ways;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -28,14 +28,14 @@ use ringway_signal::proto::IceServer;
 use ringway_signal::proto::signal_request::Message;
 use ringway_signal::translate::{self, join_of};
 use ringway_signal::wire::Outgoing;
-use ringway_signal::{Session, Settings, Start};
+use ringway_signal::{Session, Settings, Start, Way};
 
 use super::relays::Relays;
 pub use direct::{Created, DirectError};
 use held::Held;
 use index::Index;
-use only_tcp::OnlyTcp;
 use returning::Returning;
+use ways::Ways;
 
 /// One signalling connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,7 +107,7 @@ pub struct Hub {
     members: HashMap<ParticipantSid, Member>,
     connections: HashMap<ConnectionId, ParticipantSid>,
     index: Index,
-    only_tcp: OnlyTcp,
+    ways: Ways,
     returning: Returning,
     /// Who speaks, by shard and the data plane's name of the room.
     speaking: HashMap<(u16, u64), Vec<TrackSid>>,
@@ -132,7 +132,7 @@ impl Hub {
             members: HashMap::new(),
             connections: HashMap::new(),
             index: Index::default(),
-            only_tcp: OnlyTcp::default(),
+            ways: Ways::default(),
             returning: Returning::default(),
             speaking: HashMap::new(),
             heard: HashMap::new(),
@@ -147,10 +147,10 @@ impl Hub {
         self.relays = relays;
     }
 
-    /// STUN and TURN servers for a participant who comes now.
-    fn ice_servers(&self, now_ms: u64, participant: ParticipantSid) -> Vec<IceServer> {
+    /// STUN and TURN servers for a participant who comes now, and shall reach us in this way.
+    fn ice_servers(&self, now_ms: u64, sid: ParticipantSid, way: Way) -> Vec<IceServer> {
         let unix_s = (self.settings.unix_start_ms + now_ms) / 1000;
-        let mut servers = self.relays.of(&participant.to_string(), unix_s);
+        let mut servers = self.relays.of(&sid.to_string(), unix_s, way == Way::Relay);
         servers.extend_from_slice(&self.settings.ice_servers);
         servers
     }
@@ -198,7 +198,9 @@ impl Hub {
         let sid = joined.participant.sid;
         let known = self.members.contains_key(&sid);
         self.connect(sid, connection);
-        let ice_servers = self.ice_servers(now_ms, sid);
+        let (room, identity) = (joined.room.sid.key(), &joined.participant.identity);
+        let way = self.ways.of(now_ms, room, identity);
+        let ice_servers = self.ice_servers(now_ms, sid, way);
         if resumes && known {
             self.release(now_ms, sid);
             self.converse(sid, |session, view| {
@@ -208,20 +210,9 @@ impl Hub {
             let settings = Arc::clone(&self.settings);
             // Only this SDK loses what it hears too early.
             let loses = client.is_js();
-            let (room, identity) = (joined.room.sid.key(), &joined.participant.identity);
-            let only_tcp = self.only_tcp.wants(now_ms, room, identity);
             let joined = &joined;
-            let start = Start {
-                settings,
-                plane,
-                joined,
-                join,
-                client,
-                only_tcp,
-                ice_servers,
-                seed,
-                now_ms,
-            };
+            let start =
+                Start { settings, plane, joined, join, client, way, ice_servers, seed, now_ms };
             let session = Session::new(start);
             self.enter(sid, session, Some(connection));
             self.settle(now_ms);

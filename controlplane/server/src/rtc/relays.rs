@@ -62,19 +62,24 @@ impl Relays {
         Self { own, external: external.iter().filter_map(External::new).collect() }
     }
 
-    /// Servers for one participant.
-    pub fn of(&self, participant: &str, unix_s: u64) -> Vec<IceServer> {
-        let own = self.own.iter().map(|own| own.of(participant, unix_s));
+    /// Servers for one participant. Who wants TLS is told of nothing else of our own, if that has
+    /// TLS at all.
+    pub fn of(&self, participant: &str, unix_s: u64, tls: bool) -> Vec<IceServer> {
+        let own = self.own.iter().map(|own| own.of(participant, unix_s, tls));
         own.chain(self.external.iter().map(|one| one.of(participant, unix_s))).collect()
     }
 }
 
 impl Own {
-    fn of(&self, participant: &str, unix_s: u64) -> IceServer {
+    fn of(&self, participant: &str, unix_s: u64, tls: bool) -> IceServer {
         let username = format!("{}:{participant}", unix_s + u64::from(self.ttl_s));
         let tag = hmac::sign(&self.key, username.as_bytes());
         let credential = tag.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
-        IceServer { urls: self.urls.clone(), username, credential }
+        let mut urls = self.urls.clone();
+        if tls && urls.iter().any(|url| is_tls(url)) {
+            urls.retain(|url| is_tls(url));
+        }
+        IceServer { urls, username, credential }
     }
 }
 
@@ -136,6 +141,10 @@ fn urls(turn: &Turn, addresses: &[IpAddr]) -> Vec<String> {
     urls
 }
 
+fn is_tls(url: &str) -> bool {
+    url.starts_with("turns:")
+}
+
 fn bracketed(host: &str) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
 }
@@ -155,7 +164,8 @@ mod tests {
             domain: "turn.example.com".to_owned(),
             ..Turn::default()
         };
-        let servers = |turn: &Turn| Relays::new(turn, &[], &[7; 32], &addresses).of("PA_x", 1000);
+        let servers =
+            |turn: &Turn| Relays::new(turn, &[], &[7; 32], &addresses).of("PA_x", 1000, false);
         let [server] = &servers(&turn)[..] else { panic!("one server") };
         let expect = [
             "turn:10.0.0.1:3478?transport=udp",
@@ -169,6 +179,11 @@ mod tests {
         // Python: hmac.new(b'\x07' * 32, b'1300:PA_x', 'sha256').hexdigest()
         let expect = "f633477082e8843427b4fdd474cc27d096509b3660eefdf80feb2db781ac62b1";
         assert_eq!(server.credential, expect);
+        let tls = Relays::new(&turn, &[], &[7; 32], &addresses).of("PA_x", 1000, true);
+        assert_eq!(tls[0].urls, ["turns:turn.example.com:5349?transport=tcp"]);
+        let plain = Turn { tls_port: 0, ..turn.clone() };
+        let plain = Relays::new(&plain, &[], &[7; 32], &addresses).of("PA_x", 1000, true);
+        assert_eq!(plain[0].urls, server.urls[..4]);
         let balanced = Turn { external_tls: true, udp_port: 0, tcp_port: 0, ..turn };
         assert_eq!(servers(&balanced)[0].urls, ["turns:turn.example.com:443?transport=tcp"]);
         assert!(servers(&Turn::default()).is_empty());
@@ -187,7 +202,7 @@ mod tests {
         };
         let servers = [server(Protocol::Tls, None), server(Protocol::Tcp, Some("north"))];
         let relays = Relays::new(&Turn::default(), &servers, &[0; 32], &[]);
-        let told = relays.of("PA_x", 1000);
+        let told = relays.of("PA_x", 1000, true);
         let [fixed, made] = &told[..] else { panic!("two servers") };
         assert_eq!(fixed.urls, ["turns:[2001:db8::7]:443?transport=tcp"]);
         assert_eq!((&*fixed.username, &*fixed.credential), ("user", "password"));

@@ -11,6 +11,7 @@ use ringway_sdp::{
 use crate::plane::{Ask, IceCredentials, PlaneInfo, TransportKey};
 use crate::random::Random;
 use crate::settings::Settings;
+use crate::way::Way;
 
 /// What we say of data channels: RFC 8841's usual port, and LiveKit's bound.
 pub(super) const DATA: DataOptions = DataOptions { sctp_port: 5000, max_message_bytes: 65_535 };
@@ -27,7 +28,7 @@ pub(super) struct Basis<'a> {
     pub(super) shard: u16,
     pub(super) lite: bool,
     pub(super) tcp: bool,
-    pub(super) only_tcp: bool,
+    pub(super) way: Way,
     pub(super) playout_delay: bool,
     pub(super) trailer: &'a [u8],
 }
@@ -95,16 +96,16 @@ impl Peer {
             opened: false,
             trailer: basis.trailer.to_vec(),
         };
-        peer.choose(basis.only_tcp);
+        peer.choose(basis.way);
         peer
     }
 
     /// Tells the client from now on of all ways to reach us, or only of those over TCP, if there
-    /// are any.
-    pub(super) fn choose(&mut self, only_tcp: bool) {
+    /// are any. What a relay reaches is UDP.
+    pub(super) fn choose(&mut self, way: Way) {
         let is_tcp = |one: &&Candidate| one.transport != CandidateTransport::Udp;
         let some = self.reachable.iter().filter(is_tcp).cloned();
-        let some: Vec<Candidate> = if only_tcp { some.collect() } else { Vec::new() };
+        let some: Vec<Candidate> = if way == Way::Tcp { some.collect() } else { Vec::new() };
         self.local.candidates = if some.is_empty() { self.reachable.clone() } else { some };
     }
 

@@ -1,11 +1,12 @@
 //! Failures that a client asks for (`SimulateScenario`), to try how it copes with them.
 
+use livekit_protocol::SimulateScenario;
 use livekit_protocol::simulate_scenario::Scenario;
-use livekit_protocol::{CandidateProtocol, SimulateScenario};
 use ringway_room::calls::{DisconnectReason, LeaveAction, Request};
 
 use super::{Output, Session};
 use crate::plane::Ask;
+use crate::way::Way;
 
 /// For how long a wish about the next resume holds: LiveKit's time.
 const CUT_WITHIN_MS: u64 = 5_000;
@@ -83,11 +84,11 @@ impl Session {
                 self.ask_plane(Ask::LimitBandwidth { transport, bps });
             }
             Some(Scenario::SwitchCandidateProtocol(protocol)) => {
-                // There is no TURN over TLS; TCP is what comes nearest.
-                let only_tcp = protocol != CandidateProtocol::Udp as i32;
-                self.outputs.push_back(Output::OnlyTcp(only_tcp));
+                let way = Way::wished(protocol, self.relayed);
+                self.way = way;
+                self.outputs.push_back(Output::Way(way));
                 let peers = std::iter::once(&mut self.publisher).chain(&mut self.subscriber);
-                peers.for_each(|peer| peer.choose(only_tcp));
+                peers.for_each(|peer| peer.choose(way));
                 self.restart_subscriber(now_ms);
             }
             _ => self.ignored.unknown += 1,

@@ -19,7 +19,7 @@ use ringway_signal::plane::{
 };
 use ringway_signal::proto::signal_request::Message as Says;
 use ringway_signal::proto::signal_response::Message as Hears;
-use ringway_signal::{Output, Session, Settings, Start, TrackSource, World, proto};
+use ringway_signal::{Output, Session, Settings, Start, TrackSource, Way, World, proto};
 
 /// What the room and other sessions would know.
 #[derive(Default)]
@@ -169,7 +169,7 @@ pub(crate) fn start(join: Join, client: Client, joined: &Joined) -> Start<'_> {
         joined,
         join,
         client,
-        only_tcp: false,
+        way: Way::Any,
         ice_servers: Vec::new(),
         seed: [1, 2, 3, 4],
         now_ms: 0,

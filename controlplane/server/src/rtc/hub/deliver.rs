@@ -3,7 +3,7 @@
 use ringway_room::calls::{Effect, Notice, ParticipantSid};
 use ringway_signal::plane::Ask;
 use ringway_signal::wire::Outgoing;
-use ringway_signal::{Output as Said, Session, World, translate};
+use ringway_signal::{Output as Said, Session, Way, World, translate};
 
 use super::held::Held;
 use super::index::View;
@@ -162,7 +162,7 @@ impl Hub {
                     });
                 }
             }
-            Said::OnlyTcp(only) => self.prefer_tcp(now_ms, sid, only),
+            Said::Way(way) => self.prefer(now_ms, sid, way),
             Said::RefreshToken(claims) => {
                 if let Some(connection) = connection {
                     self.outputs.push_back(Output::RefreshToken(connection, claims));
@@ -173,10 +173,10 @@ impl Hub {
         }
     }
 
-    fn prefer_tcp(&mut self, now_ms: u64, sid: ParticipantSid, only: bool) {
+    fn prefer(&mut self, now_ms: u64, sid: ParticipantSid, way: Way) {
         let room = self.members.get(&sid).map(|member| member.session.room());
         if let Some((room, info)) = room.zip(self.calls.participant(sid)) {
-            self.only_tcp.set(now_ms, room, info.identity.clone(), only);
+            self.ways.set(now_ms, room, info.identity.clone(), way);
         }
     }
 

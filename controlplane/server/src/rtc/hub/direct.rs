@@ -7,7 +7,7 @@ use ringway_signal::client::PROTOCOL;
 use ringway_signal::oneshot::{Direct, OneShotAnswer, OneShotError, announcements, parse_offer};
 use ringway_signal::proto::IceServer;
 use ringway_signal::translate::join_of;
-use ringway_signal::{Session, Start};
+use ringway_signal::{Session, Start, Way};
 
 use super::{Hub, Refused, Visitor};
 
@@ -92,7 +92,7 @@ impl Hub {
         let sid = joined.participant.sid;
         let settings = Arc::clone(&self.settings);
         let obs = client.is_obs();
-        let ice_servers = self.ice_servers(now_ms, sid);
+        let ice_servers = self.ice_servers(now_ms, sid, Way::Any);
         let joined = &joined;
         let start = Start {
             settings,
@@ -100,7 +100,7 @@ impl Hub {
             joined,
             join,
             client,
-            only_tcp: false,
+            way: Way::Any,
             ice_servers: Vec::new(),
             seed,
             now_ms,
