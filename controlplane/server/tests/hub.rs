@@ -502,6 +502,38 @@ fn a_resumed_session_is_cut_as_its_client_wished() {
     }
 }
 
+/// A client that leaves closes its media in the same moment, which the data plane may tell first.
+#[test]
+fn a_farewell_counts_that_is_heard_after_the_end_of_the_media() {
+    for comes_back in [false, true] {
+        let mut stage = Stage::new();
+        stage.join(JS, visitor("js_v1", "one"));
+        stage.join(OTHER, visitor("js_v0", "two"));
+        let sid = stage.take(JS).into_iter().find_map(|message| match message {
+            Hears::Join(join) => join.participant.map(|one| one.sid),
+            _ => None,
+        });
+        let transport = stage.opened()[0];
+        stage.connected(transport);
+        stage.is_told(PlaneEvent::Failed { transport, reason: "the client closed it" });
+        assert!(stage.closed.contains(&JS));
+        assert_eq!(stage.hub.sessions(), 2);
+        if comes_back {
+            let mut back = visitor("js_v1", "one");
+            back.join.reconnect =
+                Some(ringway_signal::join::Reconnect { sid: sid.unwrap(), reason: 1 });
+            stage.join(ConnectionId(3), back);
+        }
+        // Nothing else counts that comes over this connection.
+        stage.says(JS, Says::Ping(1));
+        assert!(stage.take(JS).iter().all(|heard| !matches!(heard, Hears::Pong(_))));
+        stage.says(JS, Says::Leave(proto::LeaveRequest::default()));
+        assert_eq!(stage.hub.sessions(), if comes_back { 2 } else { 1 });
+        stage.hub.handle_closed(stage.now_ms, JS);
+        assert_eq!(stage.hub.sessions(), if comes_back { 2 } else { 1 });
+    }
+}
+
 #[test]
 fn a_simulated_bandwidth_reaches_the_data_plane() {
     use proto::simulate_scenario::Scenario;

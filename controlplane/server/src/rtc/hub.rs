@@ -251,6 +251,10 @@ impl Hub {
     }
 
     /// A message came over a connection; `None` is one that no version of the protocol knows.
+    ///
+    /// Who leaves closes its peer connections in the same moment, and the data plane may tell of
+    /// that first. Then we have hung up before we hear the farewell, and it counts all the same,
+    /// unless the client has come back meanwhile.
     pub fn handle_message(
         &mut self,
         now_ms: u64,
@@ -258,6 +262,12 @@ impl Hub {
         message: Option<Message>,
     ) {
         let Some(sid) = self.connections.get(&connection).copied() else { return };
+        let Some(member) = self.members.get(&sid) else { return };
+        let is_late = member.connection != Some(connection);
+        let is_farewell = matches!(message, Some(Message::Leave(_)));
+        if is_late && (member.connection.is_some() || !is_farewell) {
+            return;
+        }
         self.converse(sid, |session, view| session.handle_message(now_ms, message, view));
         self.settle(now_ms);
     }

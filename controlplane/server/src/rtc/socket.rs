@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use ringway_signal::proto::signal_request::Message as Said;
 use ringway_signal::wire::{Format, Outgoing, decode_binary, decode_text};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite;
@@ -23,6 +24,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 enum End {
     /// The client closed, or is gone.
     Client,
+    /// The client could not be told something.
+    Untold,
     /// We have said all that there is to say.
     Server,
     /// The client sent what is no message.
@@ -41,33 +44,51 @@ pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Tick
         Ok(()) => serve(&mut socket, &mut ticket).await,
         Err(end) => end,
     };
+    // There may be a farewell that we have not read.
+    let unheard = matches!(end, End::Server | End::Untold);
     let reason = match end {
-        End::Client => None,
+        End::Client | End::Untold => None,
         End::Server => Some((close_code::NORMAL, "")),
         End::Nonsense(what) => Some((close_code::UNSUPPORTED, what)),
         End::Unread => Some((close_code::POLICY, "messages are not read")),
         End::TooLong => Some((close_code::SIZE, "the message is too long")),
     };
     tracing::debug!(connection = ticket.connection().0, ?reason, "a signalling connection ends");
-    ticket.close().await;
+    if !unheard {
+        ticket.close().await;
+    }
     if let Some((code, reason)) = reason {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // An error only means that the client has gone.
-        let sent = timeout(SEND_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
-        if matches!(sent, Ok(Ok(()))) {
-            let _ = timeout(CLOSE_TIMEOUT, answered(&mut socket)).await;
-        }
+        let _ = timeout(SEND_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
+    }
+    let _ = timeout(CLOSE_TIMEOUT, answered(&mut socket, &ticket)).await;
+    if unheard {
+        ticket.close().await;
     }
 }
 
-/// Waits for the client's Close, or for its end.
+/// Waits for the client's Close, or for its end. Of what it says until then only a farewell counts:
+/// without it the participant would wait for the client to come back.
 ///
 /// RFC 6455 5.5.1: "After both sending and receiving a Close message, an endpoint considers the
 /// WebSocket connection closed and MUST close the underlying TCP connection." Where TCP ends
 /// sooner, Firefox may tell a page of the end alone: not that it was connected, nor what it was
 /// told.
-async fn answered(socket: &mut WebSocket) {
-    while let Some(Ok(_)) = socket.recv().await {}
+async fn answered(socket: &mut WebSocket, ticket: &Ticket) {
+    while let Some(Ok(heard)) = socket.recv().await {
+        let request = match heard {
+            Message::Binary(bytes) => decode_binary(&bytes),
+            Message::Text(text) => decode_text(&text),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => continue,
+        };
+        if let Ok(request) = request
+            && let Some(farewell @ Said::Leave(_)) = request.message
+            && !ticket.say(Some(farewell)).await
+        {
+            return;
+        }
+    }
 }
 
 async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
@@ -135,7 +156,7 @@ async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Re
     };
     match timeout(SEND_TIMEOUT, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(End::Client),
+        Ok(Err(_)) => Err(End::Untold),
         Err(_) => Err(End::Unread),
     }
 }

@@ -191,7 +191,7 @@ impl Hub {
     fn hang_up(&mut self, sid: ParticipantSid) {
         let Some(member) = self.members.get_mut(&sid) else { return };
         if let Some(connection) = member.connection.take() {
-            self.connections.remove(&connection);
+            // It stays in the list until it is closed: see `Hub::handle_message`.
             self.outputs.push_back(Output::Close(connection));
         }
     }
