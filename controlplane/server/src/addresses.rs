@@ -63,15 +63,19 @@ pub(crate) fn media_addresses(rtc: &Rtc) -> Result<MediaAddresses, AddressError>
     let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
     let bind = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
     let (udp_ports, tcp_port) = (rtc.udp_ports(), rtc.tcp_port);
-    let own = several(&found);
+    let own = several(&found, &advertised);
     Ok(MediaAddresses { bind, udp_ports, tcp_port, advertised, own, relay: None })
 }
 
-/// Addresses of families that have several.
-fn several(found: &[InterfaceAddress]) -> Vec<IpAddr> {
-    let all: Vec<IpAddr> = found.iter().map(|address| address.ip).collect();
-    let count = |v4: bool| all.iter().filter(|ip| ip.is_ipv4() == v4).count();
-    let several = |ip: &&IpAddr| count(ip.is_ipv4()) > 1;
+/// Addresses of families that have several. The loopback one counts where clients are told of it:
+/// to what comes from another address of this machine the kernel would answer from that. And IPv6
+/// has always a link-local one beside.
+fn several(found: &[InterfaceAddress], advertised: &[IpAddr]) -> Vec<IpAddr> {
+    let loopback = advertised.iter().copied().filter(IpAddr::is_loopback);
+    let mut all: Vec<IpAddr> = loopback.collect();
+    add(&mut all, found.iter().map(|address| address.ip));
+    let count = all.iter().filter(|ip| ip.is_ipv4()).count();
+    let several = |ip: &&IpAddr| if ip.is_ipv4() { count > 1 } else { !ip.is_loopback() };
     all.iter().filter(several).copied().take(OWN_MAX).collect()
 }
 
@@ -199,17 +203,19 @@ mod tests {
 
     #[test]
     fn single_addresses_need_no_socket_of_their_own() {
-        for (found, expect) in [
-            ("", ""),
-            ("10.0.0.2 2001:db8::2", ""),
-            ("10.0.0.2 10.0.0.3 2001:db8::2", "10.0.0.2 10.0.0.3"),
-            ("10.0.0.2 2001:db8::2 2001:db8::3", "2001:db8::2 2001:db8::3"),
+        for (found, advertised, expect) in [
+            ("", "", ""),
+            ("", "127.0.0.1", ""),
+            ("10.0.0.2", "10.0.0.2", ""),
+            ("10.0.0.2", "192.0.2.7 127.0.0.1 ::1", "127.0.0.1 10.0.0.2"),
+            ("10.0.0.2 2001:db8::2", "", "2001:db8::2"),
+            ("10.0.0.2 10.0.0.3 2001:db8::2", "", "10.0.0.2 10.0.0.3 2001:db8::2"),
         ] {
             let name = String::from("eth0");
             let found = ips(found).into_iter();
             let found: Vec<_> =
                 found.map(|ip| InterfaceAddress { name: name.clone(), ip }).collect();
-            assert_eq!(several(&found), ips(expect));
+            assert_eq!(several(&found, &ips(advertised)), ips(expect));
         }
     }
 

@@ -247,6 +247,53 @@ fn a_full_agent_rests_while_nothing_is_new() {
     }
 }
 
+/// Ports that a full agent sends to at `now_ns`.
+fn sent_to(agent: &mut IceAgent, now_ns: u64) -> Vec<u16> {
+    let _ = agent.handle_timeout(now_ns);
+    let mut out = [0; 512];
+    let sent = std::iter::from_fn(|| agent.poll_transmit(now_ns, &mut out));
+    let mut ports: Vec<u16> = sent.map(|one| one.path.remote.port()).collect();
+    ports.sort_unstable();
+    ports
+}
+
+#[test]
+fn a_full_agent_lets_the_peer_begin_and_then_does_all_at_once() {
+    let address = ([192, 0, 2, 9], 7882).into();
+    let local = LocalAddress { socket: 3, address, protocol: PathProtocol::Udp };
+    let (now_ns, wait_ns) = (SECOND, 250 * NS_PER_MS);
+    let ports: Vec<u16> = (1..5).map(|number| path(number).remote.port()).collect();
+    let begin = || {
+        let mut agent = IceAgent::full(&credentials("server"), &[local], Instant::now());
+        agent.set_remote(&credentials("peer"));
+        (1..5).for_each(|number| agent.add_remote_candidate(path(number)));
+        assert_eq!(sent_to(&mut agent, now_ns), []);
+        agent
+    };
+    // It says nothing for a while, then everything.
+    let mut agent = begin();
+    assert_eq!(agent.deadline(now_ns), Some(now_ns + wait_ns));
+    assert_eq!(sent_to(&mut agent, now_ns + wait_ns - 1), []);
+    assert_eq!(sent_to(&mut agent, now_ns + wait_ns), ports);
+    // The first check is answered, and all is checked.
+    let mut agent = begin();
+    let bytes = Request::default().bytes();
+    let view = StunView::parse(&bytes).expect("a request");
+    agent.handle_stun(now_ns, path(1), &view, &bytes).expect("granted");
+    let mut expected = [&ports[..1], &ports].concat();
+    expected.sort_unstable();
+    assert_eq!(sent_to(&mut agent, now_ns), expected);
+    // Checks that came before the peer's credentials are answered as soon as these are there.
+    let mut agent = IceAgent::full(&credentials("server"), &[local], Instant::now());
+    for number in 1..5 {
+        agent.handle_stun(now_ns, path(number), &view, &bytes).expect("kept");
+    }
+    assert_eq!(sent_to(&mut agent, now_ns), []);
+    agent.set_remote(&credentials("peer"));
+    let sent = sent_to(&mut agent, now_ns);
+    assert!(ports.iter().all(|port| sent.contains(port)), "{sent:?}");
+}
+
 #[test]
 fn the_latest_nomination_is_followed_at_once() {
     let mut agent = IceAgent::lite(&credentials("server"));

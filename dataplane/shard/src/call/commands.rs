@@ -240,6 +240,8 @@ impl Calls {
         let id = self.session_of.get(&key).copied().ok_or(Refusal::NoSuchTransport)?;
         let session = self.sessions.get_mut(id).ok_or(Refusal::NoSuchTransport)?;
         session.transport.set_remote(now.mono_ns, &remote, fingerprint);
+        // Checks that came before are answered.
+        session.transport.handle_timeout(now.mono_ns);
         self.mark_dirty(id);
         Ok(())
     }
