@@ -32,6 +32,10 @@ const LINGER_MS: u32 = 12_000;
 /// io_uring in the background, on a busy machine after a second or two. Raised: a port that is
 /// another program's is complained about later.
 const PORTS_FREED_WITHIN: Duration = Duration::from_secs(10);
+/// How long the ports of calls are waited for until the server is said to be well without them.
+/// Raised: who only forwards waits longer where somebody else has a port; lowered: after a data
+/// plane was killed some are told to come too early.
+const SETTLED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where media is received, and where clients are told to send it.
 #[derive(Clone, Debug)]
@@ -190,7 +194,7 @@ impl<'a> Calls<'a> {
 
     /// Whether all is open, or others have kept the ports for so long that they are not ours.
     pub(super) fn is_settled(&self) -> bool {
-        self.is_all_open() || self.joined_at.elapsed() >= PORTS_FREED_WITHIN
+        self.is_all_open() || self.joined_at.elapsed() >= SETTLED_WITHIN
     }
 
     /// Asks again for what found its port taken. To be called a few times a second.
