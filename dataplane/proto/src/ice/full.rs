@@ -35,8 +35,8 @@ const MAX_REMOTE_CANDIDATES: usize = 32;
 const IDLE_MS: u64 = 1000;
 
 /// Checks and answers that go out at once. The library does one thing at a time and would wait for
-/// 50 ms before the next: a client that joins would wait as long. Go's own agent checks all pairs at
-/// once. Raised: more datagrams in one burst; lowered: with many candidates it takes longer to
+/// 50 ms before the next: a client that joins would wait as long. Go's own agent checks all pairs
+/// at once. Raised: more datagrams in one burst; lowered: with many candidates it takes longer to
 /// connect.
 const MOST_AT_ONCE: usize = 32;
 
