@@ -10,12 +10,12 @@ pub mod relays;
 pub(crate) mod resource;
 mod socket;
 pub mod task;
+mod upgrade;
 pub mod visitor;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{RawQuery, State, WebSocketUpgrade};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -33,15 +33,12 @@ use ringway_signal::proto::IceServer;
 use std::sync::Arc;
 use task::{Ends, Rtc, RtcTask, Ticket};
 use tokio::sync::mpsc;
+use upgrade::Upgrade;
 use visitor::{refused, visitor};
 
 /// Words of the data plane that may wait for the task. When it is full the lanes fill, and a shard
 /// counts what it drops.
 const PLANE_NEWS_MAX: usize = 4096;
-
-/// Read at a time from a socket. Most messages are shorter; the library's 128 KiB would be most of
-/// what a participant costs.
-const READ_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Why there can be no calls.
 #[derive(Debug, thiserror::Error)]
@@ -128,13 +125,11 @@ impl IntoResponse for Refused {
     }
 }
 
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
-
 async fn connect_v0(
     State(rtc): State<Rtc>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    upgrade: Upgrade,
+    upgrade: Result<Upgrade, StatusCode>,
 ) -> Response {
     connect(rtc, &query.unwrap_or_default(), &headers, upgrade, false).await
 }
@@ -143,7 +138,7 @@ async fn connect_v1(
     State(rtc): State<Rtc>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    upgrade: Upgrade,
+    upgrade: Result<Upgrade, StatusCode>,
 ) -> Response {
     connect(rtc, &query.unwrap_or_default(), &headers, upgrade, true).await
 }
@@ -152,16 +147,19 @@ async fn connect(
     rtc: Rtc,
     query: &str,
     headers: &HeaderMap,
-    upgrade: Upgrade,
+    upgrade: Result<Upgrade, StatusCode>,
     needs_request: bool,
 ) -> Response {
     // LiveKit looks whether a token is genuine before it looks at the upgrade, and at all else that
     // comes with it afterwards.
-    let Ok(upgrade) = upgrade else {
-        return match rtc.tokens().of_request(headers, query) {
-            Ok(_) | Err(TokenError::Missing) => StatusCode::NOT_FOUND.into_response(),
-            Err(error) => refused(401, &error).into_response(),
-        };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(status) => {
+            return match rtc.tokens().of_request(headers, query) {
+                Ok(_) | Err(TokenError::Missing) => status.into_response(),
+                Err(error) => refused(401, &error).into_response(),
+            };
+        }
     };
     let visitor = match visitor(rtc.tokens(), query, headers, needs_request, false) {
         Ok(visitor) => visitor,
@@ -174,13 +172,13 @@ async fn connect(
     let Some(first) = ticket.first().await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let message_bytes = rtc.message_bytes();
-    upgrade
-        .max_message_size(message_bytes)
-        .max_frame_size(message_bytes)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .on_upgrade(move |socket| socket::run(socket, first, ticket))
+    let (answer, opened) = upgrade.accept(rtc.message_bytes());
+    tokio::spawn(async move {
+        if let Some(socket) = opened.await {
+            socket::run(socket, first, ticket).await;
+        }
+    });
+    answer
 }
 
 async fn validate_v0(

@@ -1,6 +1,8 @@
 //! Signalling over real sockets: a real WebSocket client, the real room, a data plane that only
 //! listens.
 
+#[path = "rtc/closes.rs"]
+mod closes;
 mod house;
 
 use std::time::Duration;

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use futures_util::{SinkExt, StreamExt};
 use ringway_signal::proto::signal_request::Message as Said;
 use ringway_signal::wire::{Format, Outgoing, decode_binary, decode_text};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::pace::Pace;
 use super::task::Ticket;
+use super::upgrade::WebSocket;
 
 /// How often a ping proves that the connection lives; LiveKit's value.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -20,20 +25,67 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// a client that is busy may not hear our last words.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Bytes that are thrown away after our Close. More: who floods occupies us for longer; fewer: a
+/// client that sends something long does not hear why it was too long.
+const UNHEARD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Thrown away at a time. Held only while a client says what nobody can take.
+const UNHEARD_BUFFER_BYTES: usize = 64 * 1024;
+
 /// Why a connection ends.
+#[derive(Clone, Copy, Debug)]
 enum End {
-    /// The client closed, or is gone.
+    /// The client is gone.
+    Gone,
+    /// The client closed.
     Client,
     /// The client could not be told something.
     Untold,
     /// We have said all that there is to say.
     Server,
     /// The client sent what is no message.
-    Nonsense(&'static str),
+    Nonsense,
     /// The client does not read.
     Unread,
     /// The client's message is longer than any may be.
     TooLong,
+    /// The client's text is none.
+    NoText,
+    /// The client does not speak WebSocket.
+    NoFrame,
+}
+
+impl End {
+    /// What the client is told; `None` where it is not we who end.
+    fn told(self) -> Option<(CloseCode, &'static str)> {
+        match self {
+            Self::Gone | Self::Client | Self::Untold => None,
+            Self::Server => Some((CloseCode::Normal, "")),
+            Self::Nonsense => Some((CloseCode::Unsupported, "not a SignalRequest")),
+            Self::Unread => Some((CloseCode::Policy, "messages are not read")),
+            Self::TooLong => Some((CloseCode::Size, "the message is too long")),
+            Self::NoText => Some((CloseCode::Invalid, "a text must be UTF-8")),
+            Self::NoFrame => Some((CloseCode::Protocol, "not a frame")),
+        }
+    }
+
+    /// Whether frames can be told apart in what comes next.
+    fn in_frames(self) -> bool {
+        !matches!(self, Self::TooLong | Self::NoText | Self::NoFrame)
+    }
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        tracing::debug!(%error, "a signalling connection broke");
+        match error {
+            // Found out before the message was read.
+            Error::Capacity(_) => Self::TooLong,
+            Error::Utf8(_) => Self::NoText,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Gone,
+            Error::Protocol(_) => Self::NoFrame,
+            _ => Self::Gone,
+        }
+    }
 }
 
 pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Ticket) {
@@ -44,49 +96,65 @@ pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Tick
         Ok(()) => serve(&mut socket, &mut ticket).await,
         Err(end) => end,
     };
+    tracing::debug!(connection = ticket.connection().0, ?end, "a signalling connection ends");
     // There may be a farewell that we have not read.
     let unheard = matches!(end, End::Server | End::Untold);
-    let reason = match end {
-        End::Client | End::Untold => None,
-        End::Server => Some((close_code::NORMAL, "")),
-        End::Nonsense(what) => Some((close_code::UNSUPPORTED, what)),
-        End::Unread => Some((close_code::POLICY, "messages are not read")),
-        End::TooLong => Some((close_code::SIZE, "the message is too long")),
-    };
-    tracing::debug!(connection = ticket.connection().0, ?reason, "a signalling connection ends");
     if !unheard {
         ticket.close().await;
     }
-    if let Some((code, reason)) = reason {
+    if let Some((code, reason)) = end.told() {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // An error only means that the client has gone.
         let _ = timeout(SEND_TIMEOUT, socket.send(Message::Close(Some(frame)))).await;
     }
-    let _ = timeout(CLOSE_TIMEOUT, answered(&mut socket, &ticket)).await;
+    let _ = timeout(CLOSE_TIMEOUT, hear_out(socket, &ticket, end.in_frames())).await;
     if unheard {
         ticket.close().await;
     }
 }
 
-/// Waits for the client's Close, or for its end. Of what it says until then only a farewell counts:
-/// without it the participant would wait for the client to come back.
+/// Answers the client's Close, or waits for its answer or its end. What it says until then is
+/// thrown away, but for a farewell: without it the participant would wait for the client to come
+/// back.
 ///
 /// RFC 6455 5.5.1: "After both sending and receiving a Close message, an endpoint considers the
 /// WebSocket connection closed and MUST close the underlying TCP connection." Where TCP ends
 /// sooner, Firefox may tell a page of the end alone: not that it was connected, nor what it was
-/// told.
-async fn answered(socket: &mut WebSocket, ticket: &Ticket) {
-    while let Some(Ok(heard)) = socket.recv().await {
+/// told. Where it ends with bytes unread it is a reset, and what we said last may be lost to any
+/// client.
+async fn hear_out(mut socket: WebSocket, ticket: &Ticket, in_frames: bool) {
+    let mut left = UNHEARD_BYTES_MAX;
+    while in_frames && left > 0 {
+        let heard = match socket.next().await {
+            Some(Ok(heard)) => heard,
+            Some(Err(_)) => break,
+            // The library has sent its answer to a Close, or there is nobody.
+            None => return,
+        };
+        left = left.saturating_sub(heard.len());
         let request = match heard {
             Message::Binary(bytes) => decode_binary(&bytes),
             Message::Text(text) => decode_text(&text),
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => continue,
+            _ => continue,
         };
         if let Ok(request) = request
             && let Some(farewell @ Said::Leave(_)) = request.message
             && !ticket.say(Some(farewell)).await
         {
             return;
+        }
+    }
+    // What the library holds of a message goes.
+    discard(socket.into_inner(), left).await;
+}
+
+/// Reads what is no longer looked at.
+async fn discard(mut stream: impl AsyncRead + Unpin, mut left: usize) {
+    let mut unheard = vec![0; UNHEARD_BUFFER_BYTES];
+    while left > 0 {
+        match stream.read(&mut unheard).await {
+            Ok(0) | Err(_) => return,
+            Ok(count) => left = left.saturating_sub(count),
         }
     }
 }
@@ -109,10 +177,10 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
             _ = ping.tick() => {
                 let pinged = socket.send(Message::Ping(Default::default()));
                 if !matches!(timeout(SEND_TIMEOUT, pinged).await, Ok(Ok(()))) {
-                    return End::Client;
+                    return End::Gone;
                 }
             }
-            heard = socket.recv() => {
+            heard = socket.next() => {
                 let request = match heard {
                     Some(Ok(Message::Binary(bytes))) => {
                         format = Format::Binary;
@@ -122,14 +190,12 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
                         format = Format::Json;
                         decode_text(&text)
                     }
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                    Some(Ok(Message::Close(_))) | None => return End::Client,
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "a signalling connection broke");
-                        return if is_too_long(error) { End::TooLong } else { End::Client };
-                    }
+                    Some(Ok(Message::Close(_))) => return End::Client,
+                    Some(Ok(_)) => continue,
+                    Some(Err(error)) => return error.into(),
+                    None => return End::Gone,
                 };
-                let Ok(request) = request else { return End::Nonsense("not a SignalRequest") };
+                let Ok(request) = request else { return End::Nonsense };
                 if !ticket.say(request.message).await {
                     return End::Server;
                 }
@@ -140,12 +206,6 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
             }
         }
     }
-}
-
-/// The library finds that out before it has read the message; it says so in its own error alone.
-fn is_too_long(error: axum::Error) -> bool {
-    let error = error.into_inner();
-    matches!(error.downcast_ref::<tungstenite::Error>(), Some(tungstenite::Error::Capacity(_)))
 }
 
 async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Result<(), End> {
