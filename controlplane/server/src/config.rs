@@ -205,15 +205,13 @@ pub enum ConfigError {
     /// A delay that ends before it begins.
     #[error("room.playout_delay and the delays of room_configurations: min must not exceed max")]
     PlayoutDelay,
-    /// A number out of its range.
-    #[error("{key} must be between {least} and {most}")]
-    NotWithin {
+    /// A limit that nothing could keep to.
+    #[error("{key} must be 0, which is no limit, or at least {least}")]
+    NeitherNoneNorAtLeast {
         /// Which.
         key: &'static str,
         /// The lowest.
         least: usize,
-        /// The highest.
-        most: usize,
     },
     /// A number that allows nothing.
     #[error("{key} must be at least {least}")]
@@ -328,7 +326,9 @@ mod tests {
         check(&format!("{keys}limits: {{max_forward: 1}}"), "limits.max_forwards");
         check(&format!("{keys}limits: {{body_bytes: 10}}"), "limits.body_bytes must be");
         check(&format!("{keys}limit: {{num_track: 1}}"), "limit.num_tracks");
-        check(&format!("{keys}limit: {{signal_message_size_limit: 9}}"), "between 65536 and");
+        check(&format!("{keys}limit: {{signal_message_size_limit: 9}}"), "or at least 1024");
+        check(&format!("{keys}limit: {{signal_message_size_limit: 0}}"), "");
+        check(&format!("{keys}limit: {{signal_message_size_limit: 100000000}}"), "");
         check(&format!("{keys}room: {{playout_delay: {{min: 9, max: 8}}}}"), "room.playout_delay");
         check(&format!("{keys}room: {{playout_delay: {{min: 9}}}}"), "");
         check(&format!("{keys}metrics: {{username: a}}"), "both username and password");

@@ -88,7 +88,7 @@ fn told(config: &Config, node: NodeId) -> (Settings, calls::Config) {
         ice_tcp: config.rtc.tcp_port != 0,
         ice_servers: ice_servers(&config.rtc.stun_servers),
         flexfec: config.rtc.flexfec.upstream_enabled,
-        message_bytes: config.limit.signal_message_size_limit,
+        message_bytes: config.limit.message_bytes(),
         ..Settings::default()
     };
     config.room.apply(&mut settings);
@@ -215,11 +215,13 @@ mod tests {
 
     #[test]
     fn clients_are_told_which_server_they_have_and_where() {
-        let yaml = "{region: moon, enable_data_tracks: false}";
+        let yaml = "{region: moon, enable_data_tracks: false, \
+                    limit: {signal_message_size_limit: 0}}";
         let config: Config = ringway_settings::parse(yaml, "x.yaml".as_ref()).unwrap();
         let (settings, calls) = told(&config, NodeId::from_random([7; LENGTH]));
         assert!(settings.node_id.starts_with("ND_") && settings.node_id.len() == 15);
         assert_eq!((settings.region.as_str(), calls.region.as_str()), ("moon", "moon"));
         assert!(!calls.data_tracks);
+        assert_eq!(settings.message_bytes, 64 << 20);
     }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// Shorter than this no offer of a browser comes.
-const MESSAGE_BYTES_LEAST: usize = 64 * 1024;
-/// A client can make the server hold one message so long.
+/// Shorter than this hardly any request is; LiveKit bounds nothing.
+const MESSAGE_BYTES_LEAST: usize = 1024;
+/// A client can make the server hold one message so long, whatever the configuration says.
 const MESSAGE_BYTES_MOST: usize = 64 * 1024 * 1024;
 
 /// Settings of all calls; 0 is no limit.
@@ -82,15 +82,21 @@ impl Limit {
         limits.blobs_bytes = self.max_data_blobs_size;
     }
 
+    /// The longest message of signalling that is read.
+    pub(crate) fn message_bytes(&self) -> usize {
+        match self.signal_message_size_limit {
+            0 => MESSAGE_BYTES_MOST,
+            bytes => bytes.min(MESSAGE_BYTES_MOST),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let bytes = self.signal_message_size_limit;
-        let (least, most) = (MESSAGE_BYTES_LEAST, MESSAGE_BYTES_MOST);
-        match (least..=most).contains(&bytes) {
-            true => Ok(()),
-            false => {
-                let key = "limit.signal_message_size_limit";
-                Err(ConfigError::NotWithin { key, least, most })
-            }
+        match self.signal_message_size_limit {
+            1..MESSAGE_BYTES_LEAST => Err(ConfigError::NeitherNoneNorAtLeast {
+                key: "limit.signal_message_size_limit",
+                least: MESSAGE_BYTES_LEAST,
+            }),
+            _ => Ok(()),
         }
     }
 }
@@ -126,6 +132,23 @@ mod tests {
             ..calls::CallLimits::default()
         };
         assert_eq!(limits, expect);
+    }
+
+    #[test]
+    fn messages_are_bounded_even_without_a_limit() {
+        let most = MESSAGE_BYTES_MOST;
+        for (set, expect) in [
+            (0, Some(most)),
+            (1, None),
+            (1023, None),
+            (1024, Some(1024)),
+            (most, Some(most)),
+            (usize::MAX, Some(most)),
+        ] {
+            let limit = Limit { signal_message_size_limit: set, ..Limit::default() };
+            let bytes = limit.check().ok().map(|()| limit.message_bytes());
+            assert_eq!(bytes, expect, "{set}");
+        }
     }
 
     #[test]
