@@ -323,6 +323,7 @@ mod tests {
         check(&keys, "");
         check("keys: {k: short}", "API key \"k\" is shorter");
         check(&format!("{keys}prot: 1"), "did you mean \"port\"?");
+        check(&format!("{keys}webhook: {{urls: [http://a]}}"), "unknown key \"webhook\"");
         check(&format!("{keys}limits: {{max_forward: 1}}"), "limits.max_forwards");
         check(&format!("{keys}limits: {{body_bytes: 10}}"), "limits.body_bytes must be");
         check(&format!("{keys}limit: {{num_track: 1}}"), "limit.num_tracks");
