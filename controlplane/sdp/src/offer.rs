@@ -21,7 +21,7 @@ pub struct OfferSection {
     pub kind: Kind,
     /// Codecs, the preferred one first; empty for all of the kind.
     pub codecs: Vec<Codec>,
-    /// The track that is sent; without one the section is inactive and can be used again.
+    /// The track that is sent; without one the section is empty and can be used again.
     pub track: Option<SendTrack>,
     /// Given up for good: written with port 0.
     pub stopped: bool,
@@ -43,6 +43,9 @@ pub struct OfferRequest<'a> {
     /// Every section names all codecs of its kind behind its own: for a client that takes the first
     /// section of a kind for all that there will be.
     pub all_codecs: bool,
+    /// What sections are that carry nothing. [`Direction::Inactive`], unless the client could not
+    /// use them again then: [`Direction::RecvOnly`].
+    pub empty: Direction,
 }
 
 /// Builds an offer.
@@ -95,7 +98,7 @@ fn media_section(
         let all = capabilities.entries(wanted.kind, false, true);
         entries.extend(all.filter(|entry| !own.contains(&entry.payload_type)));
     }
-    section.direction = Direction::of(sent.is_some(), false);
+    section.direction = if sent.is_some() { Direction::SendOnly } else { request.empty };
     for entry in &entries {
         write_entry(&mut section, capabilities, entry, sent);
     }

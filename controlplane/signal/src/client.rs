@@ -174,6 +174,13 @@ impl Client {
         self.sdk_is(Sdk::Go)
     }
 
+    /// Hears of a track in a section that was inactive before. pion stops the receiver of such a
+    /// section at each offer that says so, the second time for good; LiveKit, which is made of
+    /// pion, offers `recvonly`.
+    pub fn reuses_inactive_sections(&self) -> bool {
+        !self.sdk_is(Sdk::Go) && !self.sdk_is(Sdk::Unknown)
+    }
+
     /// Goes on where a stream changes to another codec that its section has. pion's application
     /// sees no change, and of a client that does not say what it is nobody knows.
     pub fn takes_codec_changes(&self) -> bool {

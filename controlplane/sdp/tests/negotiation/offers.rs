@@ -4,8 +4,9 @@ use crate::peers::{
     DATA, answer_with, capabilities, gated, local, sample, subscriber_offer, track,
 };
 use ringway_sdp::{
-    AcceptedAnswer, Codec, Description, Feedback, Gates, Kind, NegotiationError, OfferRequest,
-    OfferSection, Origin, Purpose, Rejection, SendTrack, Setup, accept_answer, build_offer,
+    AcceptedAnswer, Codec, Description, Direction, Feedback, Gates, Kind, NegotiationError,
+    OfferRequest, OfferSection, Origin, Purpose, Rejection, SendTrack, Setup, accept_answer,
+    build_offer,
 };
 
 fn accept(round: u64, name: &str) -> Result<AcceptedAnswer, NegotiationError> {
@@ -140,6 +141,7 @@ fn a_codec_that_the_client_must_not_have_cannot_be_offered() {
             data: DATA,
             sections: std::slice::from_ref(section),
             all_codecs: false,
+            empty: Direction::Inactive,
         })
     };
     let found = build(&section).map(|_| ());
@@ -168,6 +170,7 @@ fn opus_inside_red_is_not_asked_for_again() {
             data: DATA,
             sections: &[section],
             all_codecs: false,
+            empty: Direction::Inactive,
         });
         let offer = offer.expect("an offer").to_string();
         assert_eq!(offer.contains("a=rtcp-fb:111 nack\r\n"), nack, "{codecs:?} {red}");
@@ -215,6 +218,7 @@ fn all_codecs_may_be_named_behind_those_that_are_sent() {
             data: DATA,
             sections: std::slice::from_ref(&section),
             all_codecs,
+            empty: Direction::Inactive,
         };
         let offer = build_offer(&request).expect("an offer");
         let payloads = offer.sections[0].payloads.clone();

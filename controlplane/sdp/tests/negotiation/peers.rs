@@ -3,9 +3,9 @@
 
 use ringway_sdp::{
     Answer, AnswerRequest, Capabilities, CapabilityOptions, Codec, DataOptions, Description,
-    Fingerprint, Gates, HashAlgorithm, Kind, LocalTransport, NegotiationError, OfferRequest,
-    Origin, Purpose, SectionWish, SendSections, SendTrack, answer, build_offer, default_codecs,
-    host_candidates,
+    Direction, Fingerprint, Gates, HashAlgorithm, Kind, LocalTransport, NegotiationError,
+    OfferRequest, Origin, Purpose, SectionWish, SendSections, SendTrack, answer, build_offer,
+    default_codecs, host_candidates,
 };
 
 macro_rules! samples {
@@ -155,6 +155,7 @@ pub(crate) fn subscriber_offer(round: u64) -> Description {
         data: DATA,
         sections: &sections,
         all_codecs: false,
+        empty: Direction::Inactive,
     });
     let offer = offer.expect("an offer");
     assert_eq!(Description::parse(&offer.to_string()).as_ref(), Ok(&offer));

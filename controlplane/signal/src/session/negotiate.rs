@@ -10,8 +10,8 @@ use ringway_room::calls::{
     DisconnectReason, LeaveAction, Request, TrackKind, TrackSid, VideoQuality,
 };
 use ringway_sdp::{
-    Description, MAX_SECTIONS, NegotiationError, OfferRequest, SectionsNeeded, SendSections,
-    accept_answer, build_offer,
+    Description, Direction, MAX_SECTIONS, NegotiationError, OfferRequest, SectionsNeeded,
+    SendSections, accept_answer, build_offer,
 };
 
 use super::{Output, Session, World, peer};
@@ -237,6 +237,10 @@ impl Session {
             data: peer::DATA,
             sections: self.negotiation.sections.sections(),
             all_codecs: self.client.agrees_on_codecs_once(),
+            empty: match self.client.reuses_inactive_sections() {
+                true => Direction::Inactive,
+                false => Direction::RecvOnly,
+            },
         }))
     }
 
