@@ -8,13 +8,14 @@
 //! - [`peer`]: one peer connection and its commands.
 //! - [`publish`]: media that the client sends, and its offers.
 //! - [`subscribe`]: media that the client receives.
-//! - [`negotiate`]: when to offer, or to ask the client to.
+//! - [`negotiate`]: when to offer, or to ask the client to; [`fading`]: what has to wait for that.
 //! - [`simulate`]: failures that clients ask for, to try themselves.
 //! - [`data`]: what the client may do with data.
 //! - [`hear`]: what the client asks; [`tell`]: what the room tells.
 //! - [`oneshot`]: WHIP and WHEP, which have one offer and one answer.
 
 mod data;
+mod fading;
 mod first_offer;
 mod hear;
 mod negotiate;

@@ -138,7 +138,7 @@ fn who_cannot_change_codecs_is_subscribed_anew() {
             continue;
         }
         assert_eq!(said.kinds(), "#RemoveRoute");
-        let said = stage.after(0);
+        let said = stage.after(300);
         assert_eq!(said.kinds(), "<Offer", "{sdk:?}");
         let offer = said.offer();
         assert_eq!(offer.mid_to_track_id.len(), 1);
@@ -169,7 +169,7 @@ fn who_cannot_change_codecs_is_asked_for_a_section() {
     gains(&mut stage, &camera, Codec::Vp8);
     let vp8 = Notice::ReceiveCodec { track: camera.sid, mime_type: "video/VP8".into() };
     assert_eq!(stage.is_told(vp8).kinds(), "#RemoveRoute");
-    assert_eq!(stage.after(0).kinds(), "<MediaSectionsRequirement");
+    assert_eq!(stage.after(300).kinds(), "<MediaSectionsRequirement");
     let [second] = &routes(&offers(&mut stage, 2, &[video(), video()]))[..] else { panic!() };
     assert_eq!((first.payload_type, second.payload_type), (98, 96));
     assert_eq!((first.mid.as_str(), second.mid.as_str()), ("0", "1"));

@@ -10,7 +10,7 @@ use ringway_room::calls::{
 use ringway_sdp::MAX_SECTIONS;
 use ringway_signal::client::Client;
 use ringway_signal::join::Join;
-use ringway_signal::plane::Codec;
+use ringway_signal::plane::{Ask, Codec};
 use ringway_signal::proto;
 use ringway_signal::proto::signal_request::Message as Says;
 use ringway_signal::proto::signal_response::Message as Hears;
@@ -50,7 +50,7 @@ fn two_in_turn(stage: &mut Stage) -> [(String, String); 2] {
             let answer = description(version, "efgh", "active", &lines);
             stage.says(Says::Answer(sd("answer", 0, answer)));
             stage.is_told(Notice::Unsubscribe { track: video.sid });
-            stage.after(200);
+            stage.after(400);
         }
         seen
     })
@@ -99,7 +99,74 @@ fn a_synced_track_that_comes_again_keeps_its_stream() {
     stage.is_told(Notice::Unsubscribe { track: video.sid });
     stage.subscribe(&video);
     let said = stage.after(200);
+    assert_eq!(said.kinds(), "");
+    let said = stage.after(200);
     assert_eq!(offered(said.offer()), ("2".to_owned(), "camera".to_owned()));
+}
+
+/// How often a description says it.
+fn count(sdp: &str, what: &str) -> usize {
+    sdp.matches(what).count()
+}
+
+#[test]
+fn a_section_is_emptied_when_the_last_of_its_track_is_over() {
+    let mut stage = Stage::new(Join::default(), client("", 17));
+    stage.after(10);
+    stage.says(Says::Answer(sd("answer", 1, description(1, "efgh", "active", &[DATA]))));
+    let [first, second, unsent] = [6, 7, 8].map(|n| track(n, TrackKind::Video, "video/VP8"));
+    stage.has_source(&first, Codec::Vp8);
+    stage.subscribe(&first);
+    stage.subscribe(&unsent);
+    stage.after(200);
+    let lines = ["recvonly"; 2].map(|direction| line("video", direction, "", ""));
+    let mut lines: Vec<Line> = std::iter::once(DATA).chain(lines).collect();
+    let said = stage.says(Says::Answer(sd("answer", 0, description(2, "efgh", "active", &lines))));
+    let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!("{}", said.kinds()) };
+    let named = format!("a=ssrc:{} cname", route.ssrc);
+    // The data plane sends black now; whoever wants an offer meanwhile gets one that says so. What
+    // was never sent is taken out at once.
+    stage.is_told(Notice::Unsubscribe { track: first.sid });
+    stage.is_told(Notice::Unsubscribe { track: unsent.sid });
+    stage.subscribe(&second);
+    let said = stage.after(200);
+    let sdp = &said.offer().sdp;
+    assert_eq!((count(sdp, &named), count(sdp, "a=inactive")), (1, 1), "{sdp}");
+    assert_eq!(said.offer().mid_to_track_id["3"], second.sid.to_string());
+    lines.push(line("video", "recvonly", "", ""));
+    lines[2].direction = "inactive";
+    stage.says(Says::Answer(sd("answer", 0, description(3, "efgh", "active", &lines))));
+    let said = stage.after(300);
+    let sdp = &said.offer().sdp;
+    assert_eq!((count(sdp, &named), count(sdp, "a=inactive")), (0, 2), "{sdp}");
+}
+
+#[test]
+fn so_is_one_of_a_single_connection() {
+    let lines = [DATA, line("video", "recvonly", "", "")];
+    let mut version = 1;
+    let mut offer = || {
+        version += 1;
+        sd("offer", version, description(version, "abcd", "actpass", &lines))
+    };
+    let join = Join { single: true, offer: Some(offer()), ..Join::default() };
+    let mut stage = Stage::new(join, client("", 17));
+    let video = track(6, TrackKind::Video, "video/VP8");
+    stage.has_source(&video, Codec::Vp8);
+    stage.subscribe(&video);
+    let first = stage.begin();
+    assert_eq!(first.answer().mid_to_track_id["1"], video.sid.to_string());
+    stage.after(200);
+    stage.is_told(Notice::Unsubscribe { track: video.sid });
+    // It comes again, which has to wait as well.
+    stage.subscribe(&video);
+    let said = stage.says(Says::Offer(offer()));
+    assert_eq!(said.kinds(), "<Answer");
+    assert_eq!(count(&said.answer().sdp, "a=sendonly"), 1);
+    let needs = |num_videos| proto::MediaSectionsRequirement { num_audios: 0, num_videos };
+    assert_eq!(stage.after(300).client, [Hears::MediaSectionsRequirement(needs(1))]);
+    let said = stage.says(Says::Offer(offer()));
+    assert_eq!(count(&said.answer().sdp, "a=inactive"), 1);
 }
 
 #[test]
@@ -131,7 +198,7 @@ fn a_single_connection_in_a_synced_room_asks_for_a_section_of_each_track() {
             offer(&mut stage);
             stage.is_told(Notice::Unsubscribe { track: video.sid });
             // The section is seen to stop.
-            stage.after(200);
+            stage.after(400);
             offer(&mut stage);
         }
     };

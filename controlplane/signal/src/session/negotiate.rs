@@ -14,6 +14,7 @@ use ringway_sdp::{
     SendSections, accept_answer, build_offer,
 };
 
+use super::fading::{self, Fading};
 use super::{Output, Session, World, peer};
 use crate::translate;
 
@@ -37,6 +38,8 @@ pub(super) struct Negotiation {
     pub(super) sections: SendSections,
     /// Sections of the client's offers that must not carry another track.
     pub(super) spent: Vec<String>,
+    /// Sections that are to be emptied in a moment.
+    pub(super) fading: Vec<Fading>,
     /// Sections that are missing in the client's last offer.
     pub(super) needed: SectionsNeeded,
     /// Of these, asked for since that offer.
@@ -68,6 +71,7 @@ impl Negotiation {
         Self {
             sections: SendSections::new(keeps_apart),
             spent: Vec::new(),
+            fading: Vec::new(),
             needed: SectionsNeeded::default(),
             requested: SectionsNeeded::default(),
             keeps_apart,
@@ -83,12 +87,8 @@ impl Negotiation {
     pub(super) fn deadline(&self) -> Option<u64> {
         let waiting = self.waiting.map(|waiting| waiting.deadline_ms);
         let repeat = self.repeat.map(|repeat| repeat.due_ms);
-        [self.due_ms, waiting, repeat].into_iter().flatten().min()
-    }
-
-    /// Something has changed that must not wait for more changes.
-    pub(super) fn hurry(&mut self) {
-        self.due_ms = Some(0);
+        let fading = fading::deadline(&self.fading);
+        [self.due_ms, waiting, repeat, fading].into_iter().flatten().min()
     }
 
     /// A section no longer carries its track.
@@ -113,6 +113,7 @@ impl Session {
     }
 
     pub(super) fn negotiate(&mut self, now_ms: u64, world: &dyn World) {
+        self.end_fading(now_ms);
         let waiting = self.negotiation.waiting;
         if waiting.is_some_and(|waiting| waiting.deadline_ms <= now_ms) {
             self.negotiation.waiting = None;

@@ -75,6 +75,11 @@ impl Subscription {
         self.mid.is_none() && self.info.track.kind == kind
     }
 
+    /// Whether the client agreed to get it, and has got it.
+    pub(super) fn is_sent(&self) -> bool {
+        self.reported && self.section.is_some()
+    }
+
     pub(super) fn service(&self) -> Service {
         self.service
     }
@@ -138,6 +143,9 @@ impl Session {
         if self.one_shot {
             return self.fill_slots(world);
         }
+        if self.fades(track) {
+            return;
+        }
         if !self.single && !self.give_section(track) {
             return self.find_no_section(track);
         }
@@ -165,7 +173,7 @@ impl Session {
     }
 
     /// Finds a section of our next offer for a track; false if there are too many.
-    fn give_section(&mut self, track: TrackSid) -> bool {
+    pub(super) fn give_section(&mut self, track: TrackSid) -> bool {
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return true };
         let codecs = codecs_of(&subscription.info.track);
         let video = subscription.info.track.kind == TrackKind::Video;
@@ -181,6 +189,7 @@ impl Session {
     }
 
     pub(super) fn unsubscribe(&mut self, now_ms: u64, track: TrackSid, world: &dyn World) {
+        self.fade(track);
         if self.forget_subscription(track) {
             if self.one_shot {
                 return self.fill_slots(world);
@@ -268,7 +277,7 @@ impl Session {
         }
         self.negotiation.needed = needed;
         self.negotiation.requested = SectionsNeeded::default();
-        let mut sends = Vec::new();
+        let mut sends = self.fading_sends(offer);
         for (track, subscription) in &mut self.subscriptions {
             let name = track.to_string();
             let place = placed.iter().find(|placed| placed.track == name);
@@ -290,6 +299,7 @@ impl Session {
         let names: Vec<Named> = self
             .subscriptions
             .iter()
+            .filter(|(sid, _)| !self.fades(**sid))
             .map(|(sid, one)| (*sid, sid.to_string(), streams(&one.info.track, *sid, world)))
             .collect();
         let before: Vec<Placed> = self
@@ -425,8 +435,9 @@ impl Session {
     }
 
     /// The client must not see its stream change to another codec: it loses this one, and gets one
-    /// in another section with the next negotiation, which is due at once.
+    /// in another section once that has faded.
     fn renew(&mut self, track: TrackSid) {
+        self.fade(track);
         let ssrc = self.fresh_ssrc();
         let rtx_ssrc = self.random.ssrc(|taken| taken == ssrc);
         let Some(subscription) = self.subscriptions.get_mut(&track) else { return };
@@ -434,17 +445,9 @@ impl Session {
         subscription.rtx_ssrc = subscription.rtx_ssrc.map(|_| rtx_ssrc);
         subscription.carried = None;
         subscription.section = None;
-        let (mid, routed) = (subscription.mid.take(), subscription.routed.take());
-        if let Some(Routed { route, .. }) = routed {
+        if let Some(Routed { route, .. }) = subscription.routed.take() {
             self.ask_plane(Ask::RemoveRoute { route });
         }
-        if let Some(mid) = mid {
-            self.negotiation.leave_section(&mid, self.single);
-        }
-        if !self.single && !self.give_section(track) {
-            return self.find_no_section(track);
-        }
-        self.negotiation.hurry();
     }
 
     /// Says which codec the client receives, or would if it were sent.

@@ -232,10 +232,12 @@ impl Stage {
 
     /// Time passes.
     pub(crate) fn after(&mut self, ms: u64) -> Said {
-        self.now_ms += ms;
-        if self.session.deadline().is_some_and(|due_ms| due_ms <= self.now_ms) {
+        let end_ms = self.now_ms + ms;
+        while let Some(due_ms) = self.session.deadline().filter(|due_ms| *due_ms <= end_ms) {
+            self.now_ms = self.now_ms.max(due_ms);
             self.session.handle_timeout(self.now_ms, &self.around);
         }
+        self.now_ms = end_ms;
         self.said()
     }
 

@@ -17,7 +17,7 @@ use super::route::Sent;
 /// LiveKit's value, as the others are.
 const PAUSE_NS: u64 = 1_000_000_000;
 /// How long the end of a stream is made known, against loss. Raised, the section is busy for longer
-/// with what nobody wants.
+/// with what nobody wants; the control plane empties it after that (`signal/session/fading`).
 const END_NS: u64 = 200_000_000;
 /// A receiver that waits for packets gets some from so long after its subscription on, for so long,
 /// unless the source sends any.
