@@ -64,7 +64,7 @@ impl<H: Clone> Shard<H> {
                 let (answer, opened) = self.calls.apply(self.now, call, sockets);
                 if let Some(number) = opened {
                     let socket = self.calls.sockets[usize::from(number)];
-                    for id in [Some(socket.id), socket.reports].into_iter().flatten() {
+                    for id in socket.ids() {
                         self.set_use(id, Some(SocketUse::Calls(number)));
                     }
                 }

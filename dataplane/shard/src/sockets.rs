@@ -32,6 +32,11 @@ pub struct MediaSocket {
 }
 
 impl MediaSocket {
+    /// All that it consists of.
+    pub fn ids(&self) -> impl Iterator<Item = SocketId> {
+        [Some(self.id), self.reports].into_iter().flatten()
+    }
+
     /// Whether it takes what comes to `address`, as long as nobody else does.
     pub(crate) fn covers(&self, address: SocketAddr) -> bool {
         let own = self.address.ip();

@@ -88,9 +88,8 @@ pub(super) struct FullAgent {
     nominated: bool,
     /// From when on it rests; `None` where something is new since it was turned.
     rests_ns: Option<u64>,
-    /// The peer's first check came under these credentials.
-    heard: bool,
-    /// Until when it is waited for.
+    /// Until when the peer's first check under these credentials is waited for; 0: it came. `None`
+    /// until it was turned.
     waits_ns: Option<u64>,
 }
 
@@ -119,7 +118,6 @@ impl FullAgent {
             remote_candidates: 0,
             nominated: false,
             rests_ns: None,
-            heard: false,
             waits_ns: None,
         }
     }
@@ -127,8 +125,7 @@ impl FullAgent {
     pub(super) fn restart(&mut self, local: &IceCredentials) {
         self.local = IceKey::new(local);
         self.remote_candidates = 0;
-        (self.nominated, self.rests_ns) = (false, None);
-        (self.heard, self.waits_ns) = (false, None);
+        (self.nominated, self.rests_ns, self.waits_ns) = (false, None, None);
         self.agent.ice_restart(creds(local), true);
     }
 
@@ -190,7 +187,9 @@ impl FullAgent {
             self.rests_ns = None;
         }
         self.nominated |= nominates;
-        self.heard |= request;
+        if request {
+            self.waits_ns = Some(0);
+        }
         // Other nominations come only out of here.
         self.turn(now_ns, paths);
         Ok(nominates)
@@ -229,8 +228,7 @@ impl FullAgent {
 
     /// Whether it leaves the first check to the peer.
     fn waits(&mut self, now_ns: u64) -> bool {
-        let until_ns = *self.waits_ns.get_or_insert(now_ns + FIRST_WAIT_MS * NS_PER_MS);
-        !self.heard && now_ns < until_ns
+        now_ns < *self.waits_ns.get_or_insert(now_ns + FIRST_WAIT_MS * NS_PER_MS)
     }
 
     /// Takes what the agent says; tells whether another path was selected.
@@ -255,7 +253,7 @@ impl FullAgent {
         if self.rests(now_ns, paths) && !self.reply.is_waiting() {
             return NEVER_NS;
         }
-        if let Some(until_ns) = self.waits_ns.filter(|until_ns| !self.heard && now_ns < *until_ns) {
+        if let Some(until_ns) = self.waits_ns.filter(|until_ns| now_ns < *until_ns) {
             return until_ns;
         }
         let idle_ns = now_ns + IDLE_MS * NS_PER_MS;

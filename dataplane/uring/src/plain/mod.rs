@@ -150,14 +150,10 @@ impl Plain {
     pub(crate) fn look_at_resting(&mut self) -> io::Result<()> {
         for place in 0..self.resting.len() {
             let id = self.resting[place];
-            loop {
-                if let Some(attached) = self.sockets.get_mut(id) {
-                    attached.expect = MESSAGES_PER_READ;
-                }
-                if self.read(id) < MESSAGES_PER_READ {
-                    break;
-                }
+            if let Some(attached) = self.sockets.get_mut(id) {
+                attached.expect = MESSAGES_PER_READ;
             }
+            while self.read(id) == MESSAGES_PER_READ {}
         }
         Ok(())
     }

@@ -103,20 +103,19 @@ impl Inbox {
         }
     }
 
-    pub(super) fn add(&mut self, socket: Arc<UdpSocket>, receive: bool) -> io::Result<SocketId> {
-        let receiving = if receive { Receiving::Unarmed } else { Receiving::Never };
-        let attached = Attached { socket, receiving, rests: false };
+    /// Adds a socket that never receives, is to be armed, or rests.
+    pub(super) fn add(
+        &mut self,
+        socket: Arc<UdpSocket>,
+        receiving: Receiving,
+    ) -> io::Result<SocketId> {
+        let attached = Attached { socket, receiving, rests: receiving == Receiving::Resting };
         let id = self.sockets.insert(attached).map_err(|_| io::ErrorKind::QuotaExceeded)?;
-        if receive {
-            self.unarmed.push(id);
+        match receiving {
+            Receiving::Unarmed => self.unarmed.push(id),
+            Receiving::Resting => self.resting.push(id),
+            _ => {}
         }
-        Ok(id)
-    }
-
-    pub(super) fn add_resting(&mut self, socket: Arc<UdpSocket>) -> io::Result<SocketId> {
-        let attached = Attached { socket, receiving: Receiving::Resting, rests: true };
-        let id = self.sockets.insert(attached).map_err(|_| io::ErrorKind::QuotaExceeded)?;
-        self.resting.push(id);
         Ok(id)
     }
 
@@ -175,9 +174,7 @@ impl Inbox {
     pub(super) fn wake_resting(&mut self) -> bool {
         let any = !self.resting.is_empty();
         while let Some(id) = self.resting.pop() {
-            let attached = self.sockets.get_mut(id).expect("removed sockets leave the list");
-            attached.receiving = Receiving::Unarmed;
-            self.unarmed.push(id);
+            self.unarm(id);
         }
         any
     }
@@ -188,10 +185,15 @@ impl Inbox {
             return;
         }
         while let Some(id) = self.stalled.pop() {
-            let attached = self.sockets.get_mut(id).expect("removed sockets leave the list");
-            attached.receiving = Receiving::Unarmed;
-            self.unarmed.push(id);
+            self.unarm(id);
         }
+    }
+
+    /// Lets a socket that was in a list be armed by the next entry into the kernel.
+    fn unarm(&mut self, id: SocketId) {
+        let attached = self.sockets.get_mut(id).expect("removed sockets leave the list");
+        attached.receiving = Receiving::Unarmed;
+        self.unarmed.push(id);
     }
 
     pub(super) fn accept(&mut self, completion: Completion) {

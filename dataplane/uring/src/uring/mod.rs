@@ -14,7 +14,7 @@ mod token;
 
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,18 +92,16 @@ impl Uring {
     }
 
     pub(crate) fn attach(&mut self, socket: Arc<UdpSocket>, receive: bool) -> io::Result<SocketId> {
-        let fd = socket.as_raw_fd();
-        let id = self.inbox.add(socket, receive)?;
-        self.register(id, fd)
+        self.attach_as(socket, if receive { Receiving::Unarmed } else { Receiving::Never })
     }
 
     pub(crate) fn attach_resting(&mut self, socket: Arc<UdpSocket>) -> io::Result<SocketId> {
-        let fd = socket.as_raw_fd();
-        let id = self.inbox.add_resting(socket)?;
-        self.register(id, fd)
+        self.attach_as(socket, Receiving::Resting)
     }
 
-    fn register(&mut self, id: SocketId, fd: RawFd) -> io::Result<SocketId> {
+    fn attach_as(&mut self, socket: Arc<UdpSocket>, receiving: Receiving) -> io::Result<SocketId> {
+        let fd = socket.as_raw_fd();
+        let id = self.inbox.add(socket, receiving)?;
         match self.ring.submitter().register_files_update(id.slot(), &[fd]) {
             Ok(_) => Ok(id),
             Err(error) => {

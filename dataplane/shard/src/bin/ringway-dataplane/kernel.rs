@@ -46,8 +46,8 @@ impl Sockets for Kernel<'_> {
     ) -> Result<MediaSocket, OpenError> {
         let mut bound = match wildcard {
             Some(wildcard) => {
-                let ids = [Some(wildcard.id), wildcard.reports].into_iter().flatten();
-                let sockets = ids.map(|id| self.engine.socket(id).map(|socket| &**socket));
+                let sockets =
+                    wildcard.ids().map(|id| self.engine.socket(id).map(|socket| &**socket));
                 let sockets = sockets.collect::<Option<Vec<_>>>().ok_or(OpenError::Invalid)?;
                 bind_beside(&sockets, address, self.options)
             }
