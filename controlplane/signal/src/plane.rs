@@ -286,14 +286,25 @@ pub struct AddRoute {
     pub cname: String,
     /// How it is served.
     pub service: Service,
-    /// Least and greatest delay at the receiver, ms; `None` says nothing.
-    pub playout_delay_ms: Option<(u16, u16)>,
+    /// How long the receiver shall buffer; `None` says nothing.
+    pub playout: Option<Playout>,
     /// What comes in is encrypted between its ends.
     pub encrypted: bool,
     /// The receiver does not know what clients append to pictures: it is cut off.
     pub cut_trailer: bool,
     /// The receiver learns of the track by packets: it gets some where none come.
     pub announce: bool,
+}
+
+/// How long a receiver of video shall buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Playout {
+    /// Least delay, ms.
+    pub min_ms: u16,
+    /// Greatest delay, ms.
+    pub max_ms: u16,
+    /// The least delay follows the receiver's jitter.
+    pub adapts: bool,
 }
 
 /// How a route is served.

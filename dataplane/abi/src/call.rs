@@ -548,8 +548,8 @@ pub struct RouteSpec {
     pub cname: Text<CNAME_BYTES>,
     /// How it is served.
     pub service: Service,
-    /// Least and greatest delay at the receiver, ms.
-    pub playout_delay_ms: Option<(u16, u16)>,
+    /// How long the receiver shall buffer.
+    pub playout: Option<PlayoutBounds>,
     /// What comes in is encrypted between its ends.
     pub encrypted: bool,
     /// The receiver does not know what clients append to pictures: it is cut off.
@@ -557,6 +557,17 @@ pub struct RouteSpec {
     /// The receiver learns of the track by packets: it gets silence or padding for a while, until
     /// the source sends anything.
     pub announce: bool,
+}
+
+/// How long a receiver of video shall buffer.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayoutBounds {
+    /// Least delay, ms.
+    pub min_ms: u16,
+    /// Greatest delay, ms.
+    pub max_ms: u16,
+    /// The least delay follows the jitter that the receiver reports.
+    pub adapts: bool,
 }
 
 /// How a route is served.

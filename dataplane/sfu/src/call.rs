@@ -12,7 +12,7 @@
 //!   that were lost can be recovered.
 //! - [`route`]: one subscription; [`trail`]: which of its numbers stands for which of the source's;
 //!   [`timeline`]: timestamps across layers; [`blank`]: what is sent where nothing comes;
-//!   [`answers`]: what its receiver reports.
+//!   [`answers`]: what its receiver reports; [`playout`]: how long it shall buffer.
 //! - [`bandwidth`]: which layers fit; [`speakers`]: who talks; [`quality`]: how good it is.
 
 pub mod answers;
@@ -26,6 +26,7 @@ mod frames;
 mod ladder;
 pub mod layer;
 pub mod picture;
+pub mod playout;
 pub mod prepared;
 pub mod repairs;
 pub mod route;

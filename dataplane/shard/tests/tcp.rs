@@ -275,7 +275,7 @@ impl World {
             mid: Text::EMPTY,
             cname: Text::EMPTY,
             service: Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 },
-            playout_delay_ms: None,
+            playout: None,
             encrypted: false,
             cut_trailer: false,
             announce: false,

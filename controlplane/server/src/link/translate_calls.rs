@@ -4,7 +4,7 @@ use ringway_abi::call as abi;
 use ringway_abi::message::Refusal;
 use ringway_signal::plane::{
     AddRoute, AddSource, Ask, Codec, DataOpening, ExtensionKind, Feedback, Fingerprint,
-    HashAlgorithm, IceCredentials, Layer, Level, MediaMap, Picture, PlaneEvent, RouteKey, Service,
+    HashAlgorithm, IceCredentials, Layer, Level, MediaMap, Picture, PlaneEvent, Playout, RouteKey, Service,
     SetData, SourceKey, SourceKind, Subject, TransportKey, Travelled,
 };
 
@@ -229,11 +229,16 @@ fn route(add: &AddRoute) -> Option<abi::RouteSpec> {
         mid: abi::Text::new(add.mid.as_bytes())?,
         cname: abi::Text::new(add.cname.as_bytes())?,
         service: service(&add.service),
-        playout_delay_ms: add.playout_delay_ms,
+        playout: add.playout.map(playout),
         encrypted: add.encrypted,
         cut_trailer: add.cut_trailer,
         announce: add.announce,
     })
+}
+
+fn playout(bounds: Playout) -> abi::PlayoutBounds {
+    let Playout { min_ms, max_ms, adapts } = bounds;
+    abi::PlayoutBounds { min_ms, max_ms, adapts }
 }
 
 fn service(service: &Service) -> abi::Service {

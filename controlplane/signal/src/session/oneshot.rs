@@ -245,7 +245,7 @@ impl Session {
             mid: slot.mid.clone(),
             cname: cname(STREAM).to_owned(),
             service: subscription.service(),
-            playout_delay_ms: None,
+            playout: None,
             // A receiver of WHEP has no keys.
             encrypted: false,
             cut_trailer: !subscription.info.track.packet_trailer_features.is_empty(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ringway_room::calls::{
-    Encryption, Request, RouteSettings, Subscribe, SubscriptionError, TrackInfo, TrackKind,
+    self, Encryption, Request, RouteSettings, Subscribe, SubscriptionError, TrackInfo, TrackKind,
     TrackSid,
 };
 use ringway_sdp::{
@@ -12,7 +12,7 @@ use ringway_sdp::{
 };
 
 use super::{Session, TrackSource, World};
-use crate::plane::{AddRoute, Ask, RouteKey, Service, SourceKey};
+use crate::plane::{AddRoute, Ask, Playout, RouteKey, Service, SourceKey};
 
 /// A track that the client shall receive.
 #[derive(Debug)]
@@ -472,10 +472,6 @@ impl Session {
         let before = subscription.routed.take().map(|routed| routed.route);
         let route = RouteKey(self.random.key());
         let info = &subscription.info;
-        let delay = (info.max_playout_delay_ms > 0).then(|| {
-            let bounded = |ms: u32| u16::try_from(ms).unwrap_or(u16::MAX);
-            (bounded(info.min_playout_delay_ms), bounded(info.max_playout_delay_ms))
-        });
         let add = AddRoute {
             route,
             source,
@@ -490,7 +486,7 @@ impl Session {
             mid: section.mid.clone(),
             cname: subscription.send_track(self.sync_streams).cname().to_owned(),
             service: subscription.service,
-            playout_delay_ms: delay.filter(|_| info.track.kind == TrackKind::Video),
+            playout: playout(info),
             encrypted: info.track.encryption != Encryption::None,
             cut_trailer: trailers && !self.client.takes_packet_trailer(),
             announce: self.client.hears_by_packets(),
@@ -506,6 +502,18 @@ impl Session {
             self.report(track, Ok(()));
         }
     }
+}
+
+/// How long receivers of a track shall buffer. LiveKit follows their jitter too, but not for shared
+/// screens, whose pictures come seldom and in bursts.
+fn playout(info: &Subscribe) -> Option<Playout> {
+    let bounded = |ms: u32| u16::try_from(ms).unwrap_or(u16::MAX);
+    let told = info.max_playout_delay_ms > 0 && info.track.kind == TrackKind::Video;
+    told.then(|| Playout {
+        min_ms: bounded(info.min_playout_delay_ms),
+        max_ms: bounded(info.max_playout_delay_ms),
+        adapts: info.track.source != calls::TrackSource::ScreenShare,
+    })
 }
 
 /// Payload types of one route.

@@ -44,8 +44,6 @@ pub struct Dress {
     pub red_payload_type: Option<u8>,
     /// The media section, where the receiver needs to be told.
     pub mid: Option<Name>,
-    /// How long the receiver shall buffer.
-    pub playout_delay: Option<PlayoutDelay>,
 }
 
 /// What the receiving transport puts on one packet.
@@ -55,6 +53,8 @@ pub struct Stamp {
     pub abs_send_time: Option<[u8; 3]>,
     /// Its transport-wide number, where the transport counts.
     pub transport_sequence: Option<u16>,
+    /// How long the receiver shall buffer, where it is told.
+    pub playout_delay: Option<PlayoutDelay>,
 }
 
 /// A head that was written.
@@ -203,7 +203,7 @@ impl Dress {
         {
             head.put(id, &sequence.to_be_bytes());
         }
-        if let Some(delay) = self.playout_delay
+        if let Some(delay) = stamp.playout_delay
             && let Some(id) = extensions.id(ExtensionKind::PlayoutDelay)
         {
             head.put(id, &delay.octets());

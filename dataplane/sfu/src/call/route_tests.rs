@@ -308,20 +308,23 @@ fn heads_carry_what_the_receiver_knows() {
         payload_type: 45,
         red_payload_type: None,
         mid: Name::new(b"0"),
+    };
+    let mut stamp = Stamp {
+        abs_send_time: Some([7, 8, 9]),
+        transport_sequence: Some(0x1122),
         playout_delay: Some(PlayoutDelay { min_10ms: 1, max_10ms: 2 }),
     };
-    let stamp = Stamp { abs_send_time: Some([7, 8, 9]), transport_sequence: Some(0x1122) };
-    let mut check = |dress: &Dress, receiver: &ExtensionMap, expect: &[u8]| {
+    let mut check = |dress: &Dress, stamp: &Stamp, receiver: &ExtensionMap, expect: &[u8]| {
         let head = dress
-            .write(&prepared, &bytes, &sent, receiver, &stamp, &mut out)
+            .write(&prepared, &bytes, &sent, receiver, stamp, &mut out)
             .expect("there is room");
         assert_eq!(out[..12], [out[0], 0x80 | 45, 0, 5, 0, 0, 0, 0, 1, 2, 3, 4]);
         assert_eq!(out[12..head.len], *expect);
         assert_eq!(bytes[head.rest], [0x18, 0x0a, 1, 2]);
     };
-    check(&dress, &receiver, &[]);
+    check(&dress, &stamp, &receiver, &[]);
     receiver.insert(3, ExtensionKind::DependencyDescriptor);
-    check(&dress, &receiver, &[0xbe, 0xde, 0, 1, 0x32, 0x80, 0, 9]);
+    check(&dress, &stamp, &receiver, &[0xbe, 0xde, 0, 1, 0x32, 0x80, 0, 9]);
     receiver.insert(1, ExtensionKind::AbsSendTime);
     receiver.insert(2, ExtensionKind::TransportSequence);
     receiver.insert(4, ExtensionKind::Mid);
@@ -330,12 +333,12 @@ fn heads_carry_what_the_receiver_knows() {
         0xbe, 0xde, 0, 5, 0x32, 0x80, 0, 9, 0x12, 7, 8, 9, 0x21, 0x11, 0x22, 0x62, 0, 0x10, 2,
         0x40, b'0', 0, 0, 0,
     ];
-    check(&dress, &receiver, &all);
+    check(&dress, &stamp, &receiver, &all);
     dress.mid = None;
-    dress.playout_delay = None;
+    stamp.playout_delay = None;
     receiver.insert(200, ExtensionKind::AbsSendTime);
     let two_byte = [0x10, 0, 0, 4, 3, 3, 0x80, 0, 9, 200, 3, 7, 8, 9, 2, 2, 0x11, 0x22, 0, 0];
-    check(&dress, &receiver, &two_byte);
+    check(&dress, &stamp, &receiver, &two_byte);
 }
 
 #[test]

@@ -15,9 +15,9 @@ use ringway_sfu::call::blank::BlankKind;
 use ringway_sfu::call::demux::{LayerSpec, Name, SourceKey};
 use ringway_sfu::call::format::{Feedback, Format};
 use ringway_sfu::call::picture::Picture;
+use ringway_sfu::call::playout::{Playout, PlayoutBounds};
 use ringway_sfu::call::source::{Source, SourceKind};
 use ringway_wire::extension::{ExtensionKind, ExtensionMap};
-use ringway_wire::extension_value::PlayoutDelay;
 use ringway_wire::payload::Codec;
 
 use super::blanks::{announcement, blank_kind, silence};
@@ -474,9 +474,7 @@ impl Calls {
         subscription.cname = spec.cname;
         subscription.encrypted = spec.encrypted;
         subscription.cuts_trailer = spec.cut_trailer;
-        subscription.dress.playout_delay = spec
-            .playout_delay_ms
-            .map(|(min, max)| PlayoutDelay { min_10ms: min / 10, max_10ms: max / 10 });
+        subscription.playout = spec.playout.map(playout);
         if let Some(line) = session.spent.take_line(spec.ssrc) {
             subscription.go_on(line);
         }
@@ -659,6 +657,11 @@ const NAMES: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)),
     IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1)),
 ];
+
+fn playout(bounds: abi::PlayoutBounds) -> Playout {
+    let abi::PlayoutBounds { min_ms, max_ms, adapts } = bounds;
+    Playout::new(PlayoutBounds { min_ms, max_ms, adapts })
+}
 
 /// A socket's address by family. `[::]` takes both.
 fn names(address: SocketAddr) -> Vec<SocketAddr> {

@@ -264,6 +264,9 @@ impl Calls {
         counters: &mut Counters,
     ) -> Option<()> {
         let subscription = self.subscriptions.get_mut(route)?;
+        if let Some(playout) = &mut subscription.playout {
+            playout.handle_nack();
+        }
         if !subscription.resends.allow(now.mono_ns, sequence) {
             return None;
         }
@@ -389,7 +392,10 @@ impl<'a> Sending<'a> {
                 Decision::Send(sent) => (sent, false),
                 Decision::Pad(sent) => (sent, true),
             };
-            let stamp = stamp(session, subscription.video, self.stamp_time, bytes.len());
+            let mut stamp = stamp(session, subscription.video, self.stamp_time, bytes.len());
+            if let Some(playout) = &mut subscription.playout {
+                stamp.playout_delay = playout.tell(self.now.mono_ns, sent.sequence);
+            }
             let index = subscription.index(sent.sequence);
             if let Some(stamps) = &mut subscription.stamps {
                 stamps.put(index, stamp);
@@ -596,7 +602,11 @@ pub(super) fn stamp(
         session.cap.sent(session.transport_sequence, bytes);
         session.transport_sequence
     });
-    Stamp { abs_send_time: video.then_some(abs_send_time), transport_sequence }
+    Stamp {
+        abs_send_time: video.then_some(abs_send_time),
+        transport_sequence,
+        playout_delay: None,
+    }
 }
 
 /// How a packet leaves that is sent again.

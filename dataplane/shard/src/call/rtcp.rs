@@ -84,6 +84,9 @@ impl Calls {
         let Some(route) = session.route(block.ssrc) else { return };
         let Some(subscription) = self.subscriptions.get_mut(route) else { return };
         subscription.answers.handle_report(arrival_ns, block);
+        if let Some(playout) = &mut subscription.playout {
+            playout.handle_report(arrival_ns, block);
+        }
         if let Some(trip_ns) = subscription.answers.round_trip_ns() {
             session.note_round_trip(trip_ns);
         }

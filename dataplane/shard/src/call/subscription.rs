@@ -7,6 +7,7 @@ use ringway_proto::srtp::PacketIndex;
 use ringway_sfu::call::answers::Answers;
 use ringway_sfu::call::blank::BlankKind;
 use ringway_sfu::call::dress::Dress;
+use ringway_sfu::call::playout::Playout;
 use ringway_sfu::call::route::{Limits, Pause, Route};
 use ringway_wire::head::HeadFields;
 use ringway_wire::sequence::ExtendedSequence;
@@ -60,6 +61,8 @@ pub(super) struct Subscription {
     pub(super) repair: Option<Repair>,
     /// Only of video without RTX.
     pub(super) stamps: Option<Stamps>,
+    /// Only of video in rooms that say how long to buffer.
+    pub(super) playout: Option<Playout>,
     pub(super) resends: Resends,
     pub(super) answers: Answers,
     /// Packets sent again since the route's quality was told.
@@ -96,6 +99,7 @@ impl Subscription {
             video,
             repair: None,
             stamps: None,
+            playout: None,
             resends: Resends::default(),
             answers: Answers::default(),
             repaired: 0,

@@ -227,7 +227,7 @@ impl Call {
                 mid: Text::new(b"0").expect("room"),
                 cname: Text::new(b"PA_1|camera").expect("room"),
                 service: service(2, 3),
-                playout_delay_ms: None,
+                playout: None,
                 encrypted: false,
                 cut_trailer: false,
                 announce: false,

@@ -12,6 +12,7 @@ mod hold;
 mod lines;
 mod padding;
 mod peer;
+mod playout;
 mod quality;
 mod redundancy;
 mod repair;

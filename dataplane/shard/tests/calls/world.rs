@@ -121,7 +121,7 @@ pub(crate) fn route(
         mid: Text::EMPTY,
         cname: Text::new(b"PA_1|camera").expect("room"),
         service: ALL,
-        playout_delay_ms: None,
+        playout: None,
         encrypted: false,
         cut_trailer: false,
         announce: false,

@@ -1,6 +1,6 @@
 //! What one step of an input does.
 
-use ringway_abi::call::{CallCommand, EXTENSION_KINDS, Service, Text};
+use ringway_abi::call::{CallCommand, EXTENSION_KINDS, PlayoutBounds, Service, Text};
 
 use ringway_proto::sctp::Label;
 
@@ -184,7 +184,8 @@ fn command(world: &mut World, bytes: &[u8]) {
             let rtx_ssrc = if b & 8 == 0 { usual.rtx_ssrc } else { other.rtx_ssrc };
             let (payload_type, rtx_payload_type) = (c, rest.first().copied().unwrap_or(97));
             let source = other.source;
-            let playout_delay_ms = Some((u16::from(c) << 8, u16::from(b) << 8));
+            let (min_ms, max_ms) = (u16::from(c) << 8, u16::from(b) << 8);
+            let playout = Some(PlayoutBounds { min_ms, max_ms, adapts: c & 1 == 1 });
             CallCommand::AddRoute(ringway_abi::call::RouteSpec {
                 ssrc,
                 rtx_ssrc,
@@ -193,7 +194,7 @@ fn command(world: &mut World, bytes: &[u8]) {
                 rtx_payload_type,
                 red_payload_type: b,
                 service,
-                playout_delay_ms,
+                playout,
                 announce: c & 2 == 2,
                 mid: Text::new(&rest[..rest.len().min(16)]).unwrap_or(Text::EMPTY),
                 ..usual

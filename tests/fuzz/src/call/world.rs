@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use ringway_abi::call::{
     CallCommand, Codec, DataOpening, DataSpec, EXTENSION_KINDS, Fingerprint, HashAlgorithm,
-    IceCredentials, LAYERS, Layer, PAYLOADS, Payload, RouteSpec, Service, SourceKind, SourceSpec,
-    Text, data_rights, feedback,
+    IceCredentials, LAYERS, Layer, PAYLOADS, Payload, PlayoutBounds, RouteSpec, Service, SourceKind,
+    SourceSpec, Text, data_rights, feedback,
 };
 use ringway_proto::dtls::{DtlsConfig, DtlsContext, DtlsRole};
 use ringway_proto::ice::{self, IceAgent, Path, PathProtocol};
@@ -481,7 +481,7 @@ pub(super) fn route(subscriber: usize, source: u64) -> RouteSpec {
         mid: Text::new(b"0").expect("room"),
         cname: Text::new(b"PA_1|camera").expect("room"),
         service: Service { paused: false, max_layer: 2, max_temporal: 3, priority: 1 },
-        playout_delay_ms: video.then_some((0, 100)),
+        playout: video.then_some(PlayoutBounds { min_ms: 0, max_ms: 100, adapts: true }),
         encrypted: false,
         cut_trailer: video,
         announce: false,

@@ -326,7 +326,7 @@ impl Meeting {
             mid: Text::new(b"0").expect("room"),
             cname: Text::new(CNAME).expect("room"),
             service: ALL,
-            playout_delay_ms: None,
+            playout: None,
             encrypted: false,
             cut_trailer: false,
             announce: false,
