@@ -88,6 +88,7 @@ fn told(config: &Config, node: NodeId) -> (Settings, calls::Config) {
         ice_tcp: config.rtc.tcp_port != 0,
         ice_servers: ice_servers(&config.rtc.stun_servers),
         flexfec: config.rtc.flexfec.upstream_enabled,
+        slow_bps: config.rtc.datachannel_slow_threshold,
         message_bytes: config.limit.message_bytes(),
         ..Settings::default()
     };

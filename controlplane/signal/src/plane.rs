@@ -183,6 +183,8 @@ pub struct SetData {
     pub hidden: bool,
     /// Who opens the channels.
     pub opening: DataOpening,
+    /// Senders wait for it while it takes at least so many bits a second; 0: for the fastest alone.
+    pub slow_bps: u32,
 }
 
 /// Who opens data channels.

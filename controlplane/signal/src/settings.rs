@@ -37,6 +37,9 @@ pub struct Settings {
     pub ice_tcp: bool,
     /// `rtc.flexfec.upstream_enabled`: publishers may send FlexFEC repairs.
     pub flexfec: bool,
+    /// `rtc.datachannel_slow_threshold`: senders of reliable messages wait for receivers that take
+    /// at least so many bits a second; 0: for the fastest alone.
+    pub slow_bps: u32,
     /// `limit.signal_message_size_limit`: the longest message of a client, bytes.
     pub message_bytes: usize,
 }
@@ -65,6 +68,7 @@ impl Default for Settings {
             full_ice: true,
             ice_tcp: true,
             flexfec: false,
+            slow_bps: 0,
             message_bytes: MESSAGE_BYTES_MAX,
         }
     }

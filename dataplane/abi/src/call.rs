@@ -346,6 +346,9 @@ pub struct DataSpec {
     pub rights: u8,
     /// Who opens the channels.
     pub opening: DataOpening,
+    /// Who sends to it reliably waits while it takes at least so many bits a second; 0: for the
+    /// fastest receiver alone.
+    pub slow_bps: u32,
 }
 
 /// Bits of [`DataSpec::rights`].

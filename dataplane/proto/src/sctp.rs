@@ -25,6 +25,9 @@ pub const MOST_BYTES: usize = 16_000_000;
 const WAITING: usize = 8_192;
 /// A peer that has acknowledged nothing for so long gets no more than [`PLAIN_BYTES`].
 const PROGRESS_NS: u64 = 5_000_000_000;
+/// How long it is measured how fast a peer takes what waits for it. Raised: known later; lowered:
+/// less exactly.
+const DRAIN_NS: u64 = 500_000_000;
 /// Window for what comes in: the longest message must fit.
 const WINDOW_BYTES: usize = 400_000;
 /// DATA chunks that may be there without having been taken. A full message of usual chunks has 230.
@@ -121,7 +124,7 @@ pub enum SendRefused {
 
 /// How much of what is reliable waits for a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crowd {
+pub enum Waiting {
     /// Less than a quarter of what may.
     Little,
     /// Less than half of it.
@@ -130,6 +133,32 @@ pub enum Crowd {
     Much,
     /// Any of it, and the peer has acknowledged nothing for long: nobody knows whether it will.
     Stuck,
+}
+
+/// How fast what waits becomes less.
+#[derive(Debug, Default)]
+struct Drained {
+    since_ns: u64,
+    bytes: u64,
+    bps: Option<u64>,
+}
+
+impl Drained {
+    /// Nothing waits.
+    fn rest(&mut self, now_ns: u64) {
+        (self.since_ns, self.bytes) = (now_ns, 0);
+    }
+
+    /// So much more has gone.
+    fn handle_sent(&mut self, now_ns: u64, bytes: usize) {
+        self.bytes += bytes as u64;
+        let took_ns = now_ns.saturating_sub(self.since_ns);
+        if took_ns >= DRAIN_NS {
+            let bps = u128::from(self.bytes) * 8 * 1_000_000_000 / u128::from(took_ns);
+            self.bps = Some(u64::try_from(bps).unwrap_or(u64::MAX));
+            self.rest(now_ns);
+        }
+    }
 }
 
 struct Channel {
@@ -155,6 +184,7 @@ pub struct Association {
     waiting_bytes: usize,
     /// When that became less.
     progress_ns: u64,
+    drained: Drained,
 }
 
 impl std::fmt::Debug for Association {
@@ -192,6 +222,7 @@ impl Association {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             progress_ns: now_ns,
+            drained: Drained::default(),
         };
         if opening != Opening::Peer {
             association.inner.connect();
@@ -320,14 +351,14 @@ impl Association {
 
     /// How much waits, as of the last message that was sent or the last [`Self::refresh`]. `spare`
     /// as for [`Self::send`].
-    pub fn crowd(&self, now_ns: u64, spare: bool) -> Crowd {
+    pub fn waiting(&self, now_ns: u64, spare: bool) -> Waiting {
         let most = self.most_bytes(now_ns, spare);
         let (bytes, count) = (self.waiting_bytes, self.waiting.len());
         match () {
-            () if count > 0 && !self.moves(now_ns) => Crowd::Stuck,
-            () if bytes < most / 4 && count < WAITING / 4 => Crowd::Little,
-            () if bytes < most / 2 && count < WAITING / 2 => Crowd::Some,
-            () => Crowd::Much,
+            () if count > 0 && !self.moves(now_ns) => Waiting::Stuck,
+            () if bytes < most / 4 && count < WAITING / 4 => Waiting::Little,
+            () if bytes < most / 2 && count < WAITING / 2 => Waiting::Some,
+            () => Waiting::Much,
         }
     }
 
@@ -340,7 +371,9 @@ impl Association {
     fn note_sent(&mut self, now_ns: u64, buffered: usize) {
         if self.waiting.is_empty() {
             self.progress_ns = now_ns;
+            self.drained.rest(now_ns);
         }
+        let before = self.waiting_bytes;
         while let Some(oldest) = self.waiting.front().copied()
             && self.waiting_bytes - oldest >= buffered
         {
@@ -348,6 +381,13 @@ impl Association {
             self.waiting_bytes -= oldest;
             self.progress_ns = now_ns;
         }
+        self.drained.handle_sent(now_ns, before - self.waiting_bytes);
+    }
+
+    /// How fast the peer takes what is reliable while any of it waits, bits a second; `None` until
+    /// that is known.
+    pub fn drained_bps(&self) -> Option<u64> {
+        self.drained.bps
     }
 
     /// Looks again at how much waits.

@@ -36,7 +36,6 @@ const KEYS: &[(&str, &str)] = &[
     ("reconnect_on_subscription_error", NO_RECONNECT),
     ("reconnect_on_data_channel_error", NO_RECONNECT),
     ("data_channel_max_buffered_amount", BOUNDS),
-    ("datachannel_slow_threshold", BOUNDS),
     ("datachannel_lossy_target_latency", BOUNDS),
     ("datachannel_data_track_target_latency", BOUNDS),
     ("forward_stats", "GET /metrics has them (docs/monitor.md)"),

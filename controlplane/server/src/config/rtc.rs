@@ -48,6 +48,9 @@ pub struct Rtc {
     pub enable_loopback_candidate: bool,
     /// Repairs of lost packets that are sent along.
     pub flexfec: FlexFec,
+    /// Who sends reliable messages waits for receivers that take at least so many bits a second; 0:
+    /// for the fastest alone.
+    pub datachannel_slow_threshold: u32,
 }
 
 /// FlexFEC-03.
@@ -75,6 +78,7 @@ impl Default for Rtc {
             interfaces: Names::default(),
             enable_loopback_candidate: false,
             flexfec: FlexFec::default(),
+            datachannel_slow_threshold: 0,
         }
     }
 }

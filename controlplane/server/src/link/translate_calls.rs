@@ -96,6 +96,7 @@ fn data(set: &SetData) -> Option<Vec<abi::CallCommand>> {
             DataOpening::Shard => abi::DataOpening::Shard,
             DataOpening::Negotiated => abi::DataOpening::Negotiated,
         },
+        slow_bps: set.slow_bps,
     }));
     Some(commands)
 }

@@ -90,6 +90,7 @@ impl Session {
                 metrics: self.data.metrics,
                 hidden: self.data.hidden,
                 opening,
+                slow_bps: self.settings.slow_bps,
             };
             if self.data.told.get(&peer.key) != Some(&set) {
                 news.push(set);

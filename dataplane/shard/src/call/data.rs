@@ -7,8 +7,10 @@
 //! kept for a while, for who comes just now or comes back.
 
 mod elsewhere;
+mod pressure;
 
 pub(super) use elsewhere::Message;
+pub(super) use pressure::{Pressure, Waits};
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -16,12 +18,13 @@ use std::hash::{BuildHasher, RandomState};
 use ringway_abi::call::{CallEvent, DataOpening, DataSpec, data_rights};
 use ringway_abi::counters::Counter;
 use ringway_abi::message::Refusal;
-use ringway_proto::sctp::{Crowd, Incoming, Label, Opening, SendRefused};
+use ringway_proto::sctp::{Incoming, Label, Opening, SendRefused, Waiting};
 use ringway_wire::data_packet::{Content, DataPacketView, Kind, Sender, user_packet};
 
 use super::Calls;
 use super::data_end::DataEnd;
 use super::lanes::Word;
+use super::session::Session;
 use crate::clock::Now;
 use crate::shard::Counters;
 use crate::slab::{Slab, SlotId};
@@ -91,6 +94,8 @@ impl DataRoom {
 pub(super) struct Data {
     rooms: HashMap<u64, DataRoom>,
     elsewhere: elsewhere::Elsewhere,
+    /// Those here whom senders on other shards wait for.
+    waited: elsewhere::Waited,
     /// What waits for all members, about.
     waiting_bytes: usize,
     /// The message at hand, with its true sender.
@@ -128,6 +133,7 @@ impl Calls {
         end.identity.clone_from(&end.named);
         end.sid = spec.sid.as_bytes().to_vec();
         end.rights = spec.rights;
+        end.slow_bps = spec.slow_bps.into();
         end.opening = match spec.opening {
             DataOpening::Client => Opening::Peer,
             DataOpening::Shard => Opening::Ours,
@@ -211,7 +217,7 @@ impl Calls {
         incoming: &Incoming,
         counters: &mut Counters,
     ) -> Result<usize, Counter> {
-        let Data { rooms, message, hasher, elsewhere, waiting_bytes } = &mut self.data;
+        let Data { rooms, message, hasher, elsewhere, waiting_bytes, .. } = &mut self.data;
         let session = self.sessions.get_mut(id);
         let end = session.and_then(|session| session.data.as_mut());
         let end = end.ok_or(Counter::DataForbidden)?;
@@ -242,7 +248,7 @@ impl Calls {
         let sender = Sender { identity: &end.identity, sid: &end.sid, hidden, agent };
         // What counts is the channel, not what the packet claims.
         view.write_from(&sender, if reliable { Kind::Reliable } else { Kind::Lossy }, message);
-        let (key, sid) = (end.room, end.sid.clone());
+        let (key, sid, watched) = (end.room, end.sid.clone(), end.waits.is_watched(now.mono_ns));
         if reliable {
             room.keep(Kept {
                 at_ns: now.mono_ns,
@@ -263,14 +269,14 @@ impl Calls {
         if reliable {
             *waiting_bytes += taken.receivers * message.len();
         }
-        // Of receivers on other shards nobody knows here how they do.
-        if !elsewhere.contains_key(&key)
-            && !taken.crowd.is_empty()
+        let shards = elsewhere.get(&key).map_or(0, Vec::len);
+        if reliable
             && let Some(end) = self.sessions.get_mut(id).and_then(|one| one.data.as_mut())
         {
-            end.wait_for(taken.crowd);
+            end.waits.handle_passed(taken.crowd, shards);
         }
-        elsewhere::relay(&mut self.others, elsewhere, key, &shared, counters);
+        let from = elsewhere::From { sender: id, watched };
+        elsewhere::relay(&mut self.others, elsewhere, key, &from, &shared, counters);
         Ok(taken.receivers.max(view.names() / NAMES_PER_RECEIVER))
     }
 
@@ -278,19 +284,12 @@ impl Calls {
     fn ease_data(&mut self, now: Now, id: SlotId) {
         let session = self.sessions.get_mut(id);
         let Some(end) = session.and_then(|session| session.data.as_mut()) else { return };
-        let crowd = end.take_crowd();
+        let mut here = std::mem::take(end.waits.here());
         let spare = self.data.waiting_bytes < SPARE_BYTES;
-        let eases = crowd.iter().any(|receiver| {
-            let session = self.sessions.get_mut(*receiver);
-            let association = session.and_then(|one| one.data.as_mut()?.association.as_mut());
-            association.is_none_or(|association| {
-                association.refresh(now.mono_ns);
-                matches!(association.crowd(now.mono_ns, spare), Crowd::Little | Crowd::Stuck)
-            })
-        });
-        let session = self.sessions.get_mut(id).filter(|_| !eases);
+        here.ease(|receiver, firm| has_eased(now, &mut self.sessions, receiver, firm, spare));
+        let session = self.sessions.get_mut(id);
         if let Some(end) = session.and_then(|session| session.data.as_mut()) {
-            end.wait_for(crowd);
+            *end.waits.here() = here;
         }
     }
 
@@ -326,6 +325,7 @@ impl Calls {
             }
         }
         self.keep_tracks(now);
+        self.ease_others(now);
         if check {
             self.data.waiting_bytes = waiting_bytes;
         }
@@ -380,8 +380,8 @@ struct Passed<'a> {
 struct Taken {
     /// How many have taken it.
     receivers: usize,
-    /// All that it was for, if it is reliable and much waits for each of them.
-    crowd: Vec<SlotId>,
+    /// How those do that it was for, if it is reliable.
+    crowd: pressure::Crowd,
 }
 
 /// Hands a message to every member that it is for. The one place that knows who they are.
@@ -389,12 +389,11 @@ fn fan_out(
     now: Now,
     passed: &Passed<'_>,
     members: &[SlotId],
-    sessions: &mut Slab<super::session::Session>,
+    sessions: &mut Slab<Session>,
     dirty: &mut Vec<SlotId>,
     counters: &mut Counters,
 ) -> Taken {
     let mut taken = Taken::default();
-    let mut eager = passed.label != Label::Reliable;
     for id in members {
         let Some(session) = sessions.get_mut(*id) else { continue };
         let Some(end) = session.data.as_mut() else { continue };
@@ -419,16 +418,32 @@ fn fan_out(
             Err(SendRefused::Closed) => {}
             Err(SendRefused::Full | SendRefused::Length) => counters.add(Counter::DataSlow, 1),
         }
-        if !eager {
-            match association.crowd(now.mono_ns, passed.spare) {
-                Crowd::Much => taken.crowd.push(*id),
-                Crowd::Little | Crowd::Some => eager = true,
-                Crowd::Stuck => {}
+        if passed.label == Label::Reliable {
+            match association.waiting(now.mono_ns, passed.spare) {
+                Waiting::Much => taken.crowd.add(*id, end.is_fast()),
+                Waiting::Little | Waiting::Some => taken.crowd.add_light(),
+                Waiting::Stuck => {}
             }
         }
     }
-    if eager {
-        taken.crowd.clear();
-    }
     taken
+}
+
+/// Whether a receiver for which much waited is no reason to wait any more; `firm`: as one that is
+/// fast.
+fn has_eased(
+    now: Now,
+    sessions: &mut Slab<Session>,
+    receiver: SlotId,
+    firm: bool,
+    spare: bool,
+) -> bool {
+    let end = sessions.get_mut(receiver).and_then(|session| session.data.as_mut());
+    end.is_none_or(|end| {
+        let waiting = end.association.as_mut().map_or(Waiting::Little, |association| {
+            association.refresh(now.mono_ns);
+            association.waiting(now.mono_ns, spare)
+        });
+        matches!(waiting, Waiting::Little | Waiting::Stuck) || firm && !end.is_fast()
+    })
 }

@@ -7,9 +7,9 @@ use ringway_abi::counters::Counter;
 use ringway_proto::dtls::DtlsRole;
 use ringway_proto::sctp::{Association, Incoming, Label, Opening};
 
+use super::data::Waits;
 use crate::clock::Now;
 use crate::shard::Counters;
-use crate::slab::SlotId;
 
 /// What a sender may have passed on in a second: bytes, times receivers. Raised: one sender takes
 /// more of the shard's time; lowered: files to many take longer.
@@ -64,8 +64,10 @@ pub(super) struct DataEnd {
     ended: bool,
     budget: Budget,
     held: bool,
-    /// The receivers of its last reliable message, while much waits for each of them.
-    crowd: Vec<SlotId>,
+    /// Receivers that it waits for.
+    pub(super) waits: Waits,
+    /// As a receiver that takes so many bits a second it is always waited for; 0: never.
+    pub(super) slow_bps: u64,
     /// The sender's number of its last reliable message, and the one that was told last.
     pub(super) sequence: u32,
     told_sequence: u32,
@@ -90,7 +92,8 @@ impl DataEnd {
             ended: false,
             budget: Budget::new(now_ns),
             held: false,
-            crowd: Vec::new(),
+            waits: Waits::default(),
+            slow_bps: 0,
             sequence: 0,
             told_sequence: 0,
             joined_ns: 0,
@@ -125,7 +128,7 @@ impl DataEnd {
     /// The peer's next message, unless it has sent too much of late, or nobody can take more.
     pub(super) fn poll_message(&mut self, now: Now, counters: &mut Counters) -> Option<Incoming> {
         let association = self.association.as_mut()?;
-        if self.crowd.is_empty() && self.budget.has_some(now.mono_ns) {
+        if !self.waits.holds(now.mono_ns) && self.budget.has_some(now.mono_ns) {
             self.held = false;
             association.hold(false);
             return association.poll_message();
@@ -179,14 +182,11 @@ impl DataEnd {
         }
     }
 
-    /// Takes no more of its peer's until less waits for one of these.
-    pub(super) fn wait_for(&mut self, crowd: Vec<SlotId>) {
-        self.crowd = crowd;
-    }
-
-    /// Whom it waits for.
-    pub(super) fn take_crowd(&mut self) -> Vec<SlotId> {
-        std::mem::take(&mut self.crowd)
+    /// Whether it takes what it is sent fast enough to be waited for always. Until that is known it
+    /// may.
+    pub(super) fn is_fast(&self) -> bool {
+        let rate = self.association.as_ref().map(Association::drained_bps);
+        self.slow_bps > 0 && rate.is_some_and(|bps| bps.is_none_or(|bps| bps >= self.slow_bps))
     }
 
     /// Whether it waits for leave to send.

@@ -19,7 +19,7 @@ use ringway_wire::extension::ExtensionKind;
 use ringway_wire::payload::Codec;
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::data::Message;
+use super::data::{Message, Pressure};
 use crate::slab::SlotId;
 
 mod pipe;
@@ -93,6 +93,8 @@ pub(super) enum Word {
     Exit { room: u64 },
     /// A message for those of its room that are there.
     Data(Box<Message>),
+    /// To the home of a sender: how those do that got its last message. Never lost.
+    Pressure { sender: SlotId, pressure: Pressure },
     /// To the home of a data track: its packets are wanted for so many subscribers; 0: no longer.
     /// Said again and again, as [`Word::Want`].
     WantTrack { track: u64, routes: u32 },

@@ -182,7 +182,10 @@ impl Calls {
             }
             Word::Enter { room } => self.handle_enter(shard, room),
             Word::Exit { room } => self.handle_exit(shard, room),
-            Word::Data(message) => self.handle_message(now, &message, counters),
+            Word::Data(message) => self.handle_message(now, shard, &message, counters),
+            Word::Pressure { sender, pressure } => {
+                self.handle_pressure(now, shard, sender, pressure);
+            }
             Word::WantTrack { track, routes } => {
                 self.handle_want_track(now, shard, track, routes);
             }

@@ -38,6 +38,7 @@ pub(crate) fn set(transport: u64, rights: u8, opening: DataOpening) -> [CallComm
             sid: Text::new(text("PA_").as_bytes()).expect("short"),
             rights,
             opening,
+            slow_bps: 0,
         }),
     ]
 }
@@ -219,15 +220,18 @@ fn a_receiver_that_reads_nothing_stalls_nobody() {
     assert!(world.counters.get(Counter::DataSlow) > 0, "what waits for it is bounded");
 }
 
-/// Two kilobytes of chat that say which they are.
-fn page(number: u16) -> Vec<u8> {
+/// Two kilobytes of chat, to one or to all, that say which they are.
+fn page(to: Option<&str>, number: u16) -> Vec<u8> {
     let mut page = field(9, &number.to_be_bytes());
+    if let Some(to) = to {
+        page.extend(field(5, to.as_bytes()));
+    }
     page.extend((0..16).flat_map(|_| field(40, &[1; 125])));
     page
 }
 
 /// Which pages a client has got.
-fn pages(world: &mut World, key: u64) -> Vec<u16> {
+pub(crate) fn pages(world: &mut World, key: u64) -> Vec<u16> {
     let number = |one: Incoming| {
         let at = one.payload.windows(2).position(|two| two == [9 << 3 | 2, 2]).expect("a page");
         u16::from_be_bytes([one.payload[at + 2], one.payload[at + 3]])
@@ -237,19 +241,24 @@ fn pages(world: &mut World, key: u64) -> Vec<u16> {
 
 /// Client 1 sends pages up to `end` as long as it has room for them itself; 10 ms pass.
 fn push(world: &mut World, pages: &mut Range<u16>) {
-    let now_ns = world.now.mono_ns;
-    let data = world.peer(1).data.as_mut().expect("channels");
-    while pages.start < pages.end
-        && data.send(now_ns, Label::Reliable, &page(pages.start), true).is_ok()
-    {
-        pages.start += 1;
-    }
+    push_to(world, None, pages);
     world.pass(10);
 }
 
-/// Client 2 takes nothing that comes to it any more, or what has come and will.
-fn halt(world: &mut World, halted: bool) {
-    let peer = world.peer(2);
+/// Client 1 sends pages up to `end` to a client or to all, as long as it has room for them itself.
+pub(crate) fn push_to(world: &mut World, to: Option<&str>, pages: &mut Range<u16>) {
+    let now_ns = world.now.mono_ns;
+    let data = world.peer(1).data.as_mut().expect("channels");
+    while pages.start < pages.end
+        && data.send(now_ns, Label::Reliable, &page(to, pages.start), true).is_ok()
+    {
+        pages.start += 1;
+    }
+}
+
+/// A client takes nothing that comes to it any more, or what has come and will.
+pub(crate) fn halt(world: &mut World, key: u64, halted: bool) {
+    let peer = world.peer(key);
     let data = peer.data.as_mut().expect("channels");
     data.hold(halted);
     peer.messages.extend(std::iter::from_fn(|| data.poll_message()));
@@ -262,16 +271,16 @@ fn who_sends_to_one_that_is_slow_waits_and_nothing_is_lost() {
         join(&mut world, key, BOTH, DataOpening::Client);
     }
     let (mut rest, mut got) = (0..20_000, Vec::new());
-    halt(&mut world, true);
+    halt(&mut world, 2, true);
     (0..100).for_each(|_| push(&mut world, &mut rest));
     let received = world.counters.get(Counter::DataReceived);
     assert!((4_000..5_000).contains(&received), "{received} wait here, the rest with their sender");
     assert!(world.counters.get(Counter::DataHeld) > 0 && rest.start < 15_000, "{rest:?}");
     while got.len() < 20_000 && world.now.mono_ns < 120_000_000_000 {
         // It takes some now and then.
-        halt(&mut world, false);
+        halt(&mut world, 2, false);
         world.pass(10);
-        halt(&mut world, true);
+        halt(&mut world, 2, true);
         push(&mut world, &mut rest);
         got.extend(pages(&mut world, 2));
     }
@@ -290,7 +299,7 @@ fn nobody_waits_for_one_that_is_slow_where_another_is_not_nor_for_the_dead() {
         (0..times).for_each(|_| push(world, &mut rest));
         assert_eq!(rest.start, count);
     };
-    halt(&mut world, true);
+    halt(&mut world, 2, true);
     send(&mut world, 8_000, 300);
     assert!(pages(&mut world, 3).into_iter().eq(0..8_000));
     // The other one goes, and who is left acknowledges nothing.
@@ -298,6 +307,34 @@ fn nobody_waits_for_one_that_is_slow_where_another_is_not_nor_for_the_dead() {
     world.peer(2).data = None;
     send(&mut world, 8_000, 1_000);
     assert_eq!(world.counters.get(Counter::DataReceived), 16_000);
+}
+
+#[test]
+fn where_the_operator_says_so_senders_wait_for_all_that_are_fast_enough() {
+    for (slow_bps, waits) in [(1_000_000, true), (100_000_000, false)] {
+        let mut world = World::connected(3);
+        for key in 1..=3 {
+            join(&mut world, key, BOTH, DataOpening::Client);
+            let [_, CallCommand::SetData(spec)] = set(key, BOTH, DataOpening::Client) else {
+                panic!("the second is what sets it");
+            };
+            world.ask(CallCommand::SetData(DataSpec { slow_bps, ..spec }));
+        }
+        let (mut rest, mut got) = (0..20_000, Vec::new());
+        let end_ns = world.now.mono_ns + 100_000_000_000;
+        while (rest.start < 20_000 || waits && got.len() < 20_000) && world.now.mono_ns < end_ns {
+            // The second takes a window of 1 MB in 100 ms at most: about 80 Mbit/s.
+            halt(&mut world, 2, false);
+            push(&mut world, &mut rest);
+            halt(&mut world, 2, true);
+            (0..9).for_each(|_| push(&mut world, &mut rest));
+            got.extend(pages(&mut world, 2));
+        }
+        let lost = world.counters.get(Counter::DataSlow);
+        assert_eq!((rest.start, lost == 0), (20_000, waits), "{slow_bps}: {lost}");
+        assert!(!waits || got.iter().copied().eq(0..20_000), "{}", got.len());
+        assert!(pages(&mut world, 3).into_iter().eq(0..20_000));
+    }
 }
 
 /// A packet of a data track.

@@ -5,12 +5,19 @@ use ringway_abi::counters::Counter;
 use ringway_proto::sctp::{Incoming, Label};
 use ringway_shard::call::ShardLane;
 
-use crate::data::{BOTH, chat, frame, join, passed, send, set, take};
+use crate::data::{
+    BOTH, chat, frame, halt, join, pages, passed, push_to, send, set, take,
+};
 use crate::world::World;
 
 /// Two shards; client 1 is on the first, 2 and 3 are on the second.
 fn shards() -> [World; 2] {
-    let mut worlds = [World::connected(1), World::connected(3)];
+    shards_of(1)
+}
+
+/// The same, where so many clients of the first shard are connected.
+fn shards_of(clients: u64) -> [World; 2] {
+    let mut worlds = [World::connected(clients), World::connected(3)];
     let (a, b) = ShardLane::pair();
     worlds[0].calls.join_shards(0, vec![None, Some(a)]);
     worlds[1].calls.join_shards(1, vec![Some(b), None]);
@@ -59,6 +66,50 @@ fn who_comes_back_gets_what_came_from_the_other_shard() {
     there.ask(CallCommand::ReplayData { transport: 2, publisher, after: 1 });
     there.pass(20);
     assert_eq!(take(&mut there, 2).len(), 2);
+}
+
+/// Client 1 of the first shard sends, and 10 ms pass on both.
+fn push(worlds: &mut [World; 2], to: Option<&str>, pages: &mut std::ops::Range<u16>) {
+    push_to(&mut worlds[0], to, pages);
+    worlds.iter_mut().for_each(|world| world.pass(10));
+}
+
+#[test]
+fn who_sends_to_one_that_is_slow_on_another_shard_waits_and_nothing_is_lost() {
+    let mut worlds = shards();
+    let (mut rest, mut got) = (0..20_000, Vec::new());
+    halt(&mut worlds[1], 3, true);
+    (0..100).for_each(|_| push(&mut worlds, Some("member3"), &mut rest));
+    let received = worlds[0].counters.get(Counter::DataReceived);
+    assert!((4_000..6_000).contains(&received), "{received} wait there, the rest with the sender");
+    assert!(worlds[0].counters.get(Counter::DataHeld) > 0 && rest.start < 15_000, "{rest:?}");
+    let end_ns = worlds[1].now.mono_ns + 120_000_000_000;
+    while got.len() < 20_000 && worlds[1].now.mono_ns < end_ns {
+        halt(&mut worlds[1], 3, false);
+        push(&mut worlds, Some("member3"), &mut rest);
+        halt(&mut worlds[1], 3, true);
+        got.extend(pages(&mut worlds[1], 3));
+    }
+    assert!(got.iter().copied().eq(0..20_000), "{}", got.len());
+    let lost = |world: &World| world.counters.get(Counter::DataSlow);
+    assert_eq!(worlds.each_ref().map(lost), [0, 0]);
+}
+
+#[test]
+fn nobody_waits_for_another_shard_where_somebody_keeps_up() {
+    // On the other shard itself, and on the sender's.
+    for here in [false, true] {
+        let mut worlds = shards_of(4);
+        let (fast, slow) = if here { ((0, 4), [2, 3]) } else { ((1, 2), [3, 3]) };
+        if here {
+            join(&mut worlds[0], 4, BOTH, DataOpening::Client);
+        }
+        slow.iter().for_each(|key| halt(&mut worlds[1], *key, true));
+        let mut rest = 0..8_000;
+        (0..400).for_each(|_| push(&mut worlds, None, &mut rest));
+        assert_eq!(rest.start, 8_000, "{here}");
+        assert!(pages(&mut worlds[fast.0], fast.1).into_iter().eq(0..8_000), "{here}");
+    }
 }
 
 #[test]

@@ -270,6 +270,7 @@ impl World {
             sid: Text::new(sid(client).as_bytes()).expect("room"),
             rights,
             opening: DataOpening::Client,
+            slow_bps: if client == 0 { 0 } else { 100_000 },
         }));
     }
 

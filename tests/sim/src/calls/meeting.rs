@@ -236,6 +236,7 @@ impl Meeting {
             sid: Text::new(format!("PA_{at}").as_bytes()).expect("room"),
             rights: data_rights::PUBLISH | data_rights::DELIVER,
             opening: DataOpening::Client,
+            slow_bps: 0,
         }));
         let now_ns = self.plane.now_ns();
         self.viewers[at].peer.data = Some(Association::new(now_ns, Opening::Ours));

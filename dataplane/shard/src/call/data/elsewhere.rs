@@ -4,10 +4,13 @@
 //! the last one ceases to. A message is judged where it comes in, and goes once to each shard that
 //! has participants of its room; there it is kept and handed out as if it had come in there.
 
+use super::pressure::{Crowd, Pressure};
 use super::{
     Calls, Counter, Counters, DataPacketView, Kept, Label, Now, Passed, SPARE_BYTES, fan_out,
+    has_eased,
 };
 use crate::call::lanes::{Others, Word};
+use crate::slab::SlotId;
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
@@ -21,16 +24,30 @@ pub(in crate::call) struct Message {
     label: Label,
     /// As it leaves, with its true sender.
     payload: Box<[u8]>,
+    from: From,
+}
+
+/// Where a message came in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct From {
+    /// The transport, by its shard's own name.
+    pub(super) sender: SlotId,
+    /// That shard wants to know how its receivers do.
+    pub(super) watched: bool,
 }
 
 /// By room, the other shards that have participants of it.
 pub(super) type Elsewhere = HashMap<u64, Vec<u16>>;
+
+/// By shard and its name for the sender, those here whom it waits for.
+pub(super) type Waited = HashMap<(u16, SlotId), Crowd>;
 
 /// Hands a message that was judged to the other shards of its room.
 pub(super) fn relay(
     others: &mut Others,
     elsewhere: &Elsewhere,
     room: u64,
+    from: &From,
     passed: &Passed<'_>,
     counters: &mut Counters,
 ) {
@@ -40,6 +57,7 @@ pub(super) fn relay(
             sid: passed.sid.into(),
             label: passed.label,
             payload: passed.message.into(),
+            from: *from,
         };
         if !others.say(*shard, Word::Data(Box::new(message))) {
             counters.add(Counter::DataSlow, 1);
@@ -70,6 +88,7 @@ impl Calls {
     pub(in crate::call) fn handle_message(
         &mut self,
         now: Now,
+        shard: u16,
         message: &Message,
         counters: &mut Counters,
     ) {
@@ -87,13 +106,62 @@ impl Calls {
                 payload: message.payload.clone(),
             });
         }
-        let Message { sid, label, payload, .. } = message;
+        let Message { sid, label, payload, from, .. } = message;
         let spare = self.data.waiting_bytes < SPARE_BYTES;
         let shared = Passed { view: &view, sid, label: *label, message: payload, spare };
         let taken =
             fan_out(now, &shared, &room.members, &mut self.sessions, &mut self.dirty, counters);
-        if message.label == Label::Reliable {
-            self.data.waiting_bytes += taken.receivers * payload.len();
+        if message.label != Label::Reliable {
+            return;
+        }
+        self.data.waiting_bytes += taken.receivers * payload.len();
+        let pressure = taken.crowd.pressure();
+        if matches!(pressure, Pressure::Crowded | Pressure::Firm) {
+            self.data.waited.insert((shard, from.sender), taken.crowd);
+        } else if !from.watched {
+            return;
+        }
+        self.say_pressure(shard, from.sender, pressure);
+    }
+
+    fn say_pressure(&mut self, shard: u16, sender: SlotId, pressure: Pressure) {
+        if let Some(lane) = self.others.to(shard) {
+            lane.say_surely(Word::Pressure { sender, pressure });
+        }
+    }
+
+    /// Another shard says how those do that got a message from here.
+    pub(in crate::call) fn handle_pressure(
+        &mut self,
+        now: Now,
+        shard: u16,
+        sender: SlotId,
+        pressure: Pressure,
+    ) {
+        let session = self.sessions.get_mut(sender);
+        if let Some(end) = session.and_then(|session| session.data.as_mut()) {
+            end.waits.handle_word(now.mono_ns, shard, pressure);
+        }
+    }
+
+    /// Lets senders on other shards go on that waited for somebody here who has room again.
+    pub(super) fn ease_others(&mut self, now: Now) {
+        if self.data.waited.is_empty() {
+            return;
+        }
+        let spare = self.data.waiting_bytes < SPARE_BYTES;
+        let sessions = &mut self.sessions;
+        let mut eased = Vec::new();
+        self.data.waited.retain(|(shard, sender), crowd| {
+            let before = crowd.pressure();
+            let goes = crowd.ease(|one, firm| has_eased(now, sessions, one, firm, spare));
+            if crowd.pressure() != before {
+                eased.push((*shard, *sender, crowd.pressure()));
+            }
+            !goes
+        });
+        for (shard, sender, pressure) in eased {
+            self.say_pressure(shard, sender, pressure);
         }
     }
 }
