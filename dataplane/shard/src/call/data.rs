@@ -275,7 +275,7 @@ impl Calls {
         {
             end.waits.handle_passed(taken.crowd, shards);
         }
-        let from = elsewhere::From { sender: id, watched };
+        let from = elsewhere::Origin { sender: id, watched };
         elsewhere::relay(&mut self.others, elsewhere, key, &from, &shared, counters);
         Ok(taken.receivers.max(view.names() / NAMES_PER_RECEIVER))
     }

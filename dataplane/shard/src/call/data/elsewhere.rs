@@ -24,12 +24,12 @@ pub(in crate::call) struct Message {
     label: Label,
     /// As it leaves, with its true sender.
     payload: Box<[u8]>,
-    from: From,
+    from: Origin,
 }
 
 /// Where a message came in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct From {
+pub(super) struct Origin {
     /// The transport, by its shard's own name.
     pub(super) sender: SlotId,
     /// That shard wants to know how its receivers do.
@@ -47,7 +47,7 @@ pub(super) fn relay(
     others: &mut Others,
     elsewhere: &Elsewhere,
     room: u64,
-    from: &From,
+    from: &Origin,
     passed: &Passed<'_>,
     counters: &mut Counters,
 ) {
