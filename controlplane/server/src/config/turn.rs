@@ -54,12 +54,22 @@ pub struct ExternalTurn {
     pub username: String,
     /// Its password.
     pub credential: Option<Secret>,
+    /// A file with both, where they are not given here.
+    pub credentials_file: Option<PathBuf>,
     /// A secret that user names and passwords are made from, as coturn's `static-auth-secret`.
     pub secret: Option<Secret>,
     /// A file with that secret.
     pub secret_file: Option<PathBuf>,
     /// How long those are good for, s.
     pub ttl: u32,
+}
+
+/// What is in [`ExternalTurn::credentials_file`].
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Credentials {
+    username: String,
+    credential: Option<Secret>,
 }
 
 /// How a TURN server is reached.
@@ -102,6 +112,7 @@ impl Default for ExternalTurn {
             protocol: Protocol::Udp,
             username: String::new(),
             credential: None,
+            credentials_file: None,
             secret: None,
             secret_file: None,
             ttl: 14_400,
@@ -135,7 +146,8 @@ pub enum TurnError {
     NoServer,
     /// Neither or both ways to be let in.
     #[error(
-        "rtc.turn_servers: {host} needs either username and credential, or secret, or secret_file"
+        "rtc.turn_servers: {host} needs either username and credential, or credentials_file, or \
+         secret, or secret_file"
     )]
     Credentials {
         /// Whose.
@@ -205,6 +217,7 @@ impl ExternalTurn {
         }
         let fixed = !self.username.is_empty() && self.credential.is_some();
         let half = self.username.is_empty() == self.credential.is_some();
+        let fixed = fixed || self.credentials_file.is_some();
         let ways = [fixed, self.secret.is_some(), self.secret_file.is_some()];
         if half || ways.into_iter().filter(|way| *way).count() != 1 {
             return Err(TurnError::Credentials { host: host() });
@@ -215,8 +228,20 @@ impl ExternalTurn {
         Ok(())
     }
 
-    /// Takes the secret out of its file.
+    /// Takes secrets out of their files.
     pub(super) fn read_secret(&mut self) -> Result<(), TurnError> {
+        let path = self.credentials_file.take();
+        if let Some(path) = path.filter(|_| self.credential.is_none()) {
+            let key = "rtc.turn_servers.credentials_file";
+            let text = read_closed(key, &path)?;
+            // The library's error may say what stands there.
+            let read: Credentials = ringway_settings::parse(&text, &path).unwrap_or_default();
+            if read.username.is_empty() || read.credential.is_none() {
+                let reason = "it must have username and credential, and nothing else".to_owned();
+                return Err(TurnError::File { key, path, reason });
+            }
+            (self.username, self.credential) = (read.username, read.credential);
+        }
         let path = self.secret_file.as_ref().filter(|_| self.secret.is_none());
         let Some(path) = path else { return Ok(()) };
         let text = read_closed("rtc.turn_servers.secret_file", path)?;
@@ -273,6 +298,10 @@ mod tests {
             (servers("credential: c"), "needs either"),
             (servers("username: u, credential: c"), ""),
             (servers("username: u, credential: c, secret: s"), "needs either"),
+            (servers("credentials_file: f"), ""),
+            (servers("credentials_file: f, username: u"), "needs either"),
+            (servers("credentials_file: f, username: u, credential: c"), ""),
+            (servers("credentials_file: f, secret: s"), "needs either"),
             (servers("secret: s, protocol: tls"), ""),
             (servers("secret: s, ttl: 90000"), "between 1 and 86400"),
             (servers("secret: s, secret_file: f"), "needs either"),
@@ -299,5 +328,38 @@ mod tests {
         }
         assert_eq!(server.secret.as_ref().map(Secret::expose), Some("hidden"));
         assert!(!format!("{server:?}").contains("hidden"));
+    }
+
+    #[test]
+    fn credentials_come_out_of_closed_files_unless_they_are_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("credentials.yaml");
+        let read = |mut server: ExternalTurn, text: &str, mode| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            server.credentials_file = Some(path.clone());
+            let read = server.read_secret().map_err(|error| error.to_string());
+            read.map(|()| (server.username, server.credential.unwrap().expose().to_owned()))
+        };
+        let pair = |name: &str, word: &str| Ok((name.to_owned(), word.to_owned()));
+        let bare = ExternalTurn::default;
+        let good = "username: me\ncredential: hidden\n";
+        assert_eq!(read(bare(), good, 0o600), pair("me", "hidden"));
+        let given = ExternalTurn {
+            username: "us".to_owned(),
+            credential: Some("ours".into()),
+            ..bare()
+        };
+        assert_eq!(read(given, good, 0o600), pair("us", "ours"));
+        for (text, mode, expect) in [
+            (good, 0o604, "read by everybody"),
+            ("username: me\n", 0o600, "must have username and credential"),
+            ("username: ''\ncredential: hidden\n", 0o600, "must have"),
+            ("username: me\ncredential: hidden\nhost: a\n", 0o600, "nothing else"),
+            ("me:hidden", 0o600, "credentials.yaml"),
+        ] {
+            let told = read(bare(), text, mode).unwrap_err();
+            assert!(told.contains(expect) && !told.contains("hidden"), "{text}: {told}");
+        }
     }
 }
