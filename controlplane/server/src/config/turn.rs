@@ -345,11 +345,8 @@ mod tests {
         let bare = ExternalTurn::default;
         let good = "username: me\ncredential: hidden\n";
         assert_eq!(read(bare(), good, 0o600), pair("me", "hidden"));
-        let given = ExternalTurn {
-            username: "us".to_owned(),
-            credential: Some("ours".into()),
-            ..bare()
-        };
+        let given =
+            ExternalTurn { username: "us".to_owned(), credential: Some("ours".into()), ..bare() };
         assert_eq!(read(given, good, 0o600), pair("us", "ours"));
         for (text, mode, expect) in [
             (good, 0o604, "read by everybody"),

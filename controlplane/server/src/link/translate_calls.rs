@@ -4,8 +4,8 @@ use ringway_abi::call as abi;
 use ringway_abi::message::Refusal;
 use ringway_signal::plane::{
     AddRoute, AddSource, Ask, Codec, DataOpening, ExtensionKind, Feedback, Fingerprint,
-    HashAlgorithm, IceCredentials, Layer, Level, MediaMap, Picture, PlaneEvent, Playout, RouteKey, Service,
-    SetData, SourceKey, SourceKind, Subject, TransportKey, Travelled,
+    HashAlgorithm, IceCredentials, Layer, Level, MediaMap, Picture, PlaneEvent, Playout, RouteKey,
+    Service, SetData, SourceKey, SourceKind, Subject, TransportKey, Travelled,
 };
 
 const _: () = assert!(ringway_signal::plane::MAX_CNAME_BYTES <= abi::CNAME_BYTES);

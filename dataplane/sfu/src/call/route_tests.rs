@@ -303,12 +303,8 @@ fn heads_carry_what_the_receiver_knows() {
     sent.frame = 9;
     let mut receiver = ExtensionMap::default();
     let mut out = [0; MAX_HEAD_BYTES];
-    let mut dress = Dress {
-        ssrc: 0x0102_0304,
-        payload_type: 45,
-        red_payload_type: None,
-        mid: Name::new(b"0"),
-    };
+    let mut dress =
+        Dress { ssrc: 0x0102_0304, payload_type: 45, red_payload_type: None, mid: Name::new(b"0") };
     let mut stamp = Stamp {
         abs_send_time: Some([7, 8, 9]),
         transport_sequence: Some(0x1122),

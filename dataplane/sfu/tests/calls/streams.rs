@@ -17,8 +17,7 @@ use crate::publisher::{CLOCK_HZ, Content, Encoder, FRAME_NS, FrameId};
 use crate::receiver::{Receiver, Truth};
 
 const FORMAT: (Codec, u32) = (Codec::Vp8, CLOCK_HZ);
-const DRESS: Dress =
-    Dress { ssrc: 77, payload_type: 100, red_payload_type: None, mid: None, playout_delay: None };
+const DRESS: Dress = Dress { ssrc: 77, payload_type: 100, red_payload_type: None, mid: None };
 
 /// The packet that leaves by a decision, if one does.
 pub(crate) fn dressed(

@@ -182,7 +182,9 @@ impl Calls {
         loop {
             let session = self.sessions.get_mut(id);
             let Some(end) = session.and_then(|session| session.data.as_mut()) else { return };
-            let incoming = end.poll_message(now, counters);
+            let shards = self.data.elsewhere.get(&end.room).map_or(&[][..], Vec::as_slice);
+            let behind = self.others.any_is_behind(now.mono_ns, shards);
+            let incoming = end.poll_message(now, behind, counters);
             // The peer's word that opens a channel is taken on the way.
             if end.catches_up() {
                 let joined_ns = end.joined_ns;
@@ -270,9 +272,7 @@ impl Calls {
             *waiting_bytes += taken.receivers * message.len();
         }
         let shards = elsewhere.get(&key).map_or(0, Vec::len);
-        if reliable
-            && let Some(end) = self.sessions.get_mut(id).and_then(|one| one.data.as_mut())
-        {
+        if reliable && let Some(end) = self.sessions.get_mut(id).and_then(|one| one.data.as_mut()) {
             end.waits.handle_passed(taken.crowd, shards);
         }
         let from = elsewhere::Origin { sender: id, watched };

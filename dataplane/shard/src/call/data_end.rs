@@ -125,10 +125,16 @@ impl DataEnd {
         }
     }
 
-    /// The peer's next message, unless it has sent too much of late, or nobody can take more.
-    pub(super) fn poll_message(&mut self, now: Now, counters: &mut Counters) -> Option<Incoming> {
+    /// The peer's next message, unless it has sent too much of late, or nobody can take more, or
+    /// another shard of its room is `behind`.
+    pub(super) fn poll_message(
+        &mut self,
+        now: Now,
+        behind: bool,
+        counters: &mut Counters,
+    ) -> Option<Incoming> {
         let association = self.association.as_mut()?;
-        if !self.waits.holds(now.mono_ns) && self.budget.has_some(now.mono_ns) {
+        if !behind && !self.waits.holds(now.mono_ns) && self.budget.has_some(now.mono_ns) {
             self.held = false;
             association.hold(false);
             return association.poll_message();

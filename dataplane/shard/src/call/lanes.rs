@@ -38,6 +38,12 @@ const FRAMES: usize = 1024;
 const FRAME_OCTETS: usize = 512 * 1024;
 /// Words under way.
 const WORDS: usize = 1024;
+/// With less room than for so many more, a shard is behind: who can waits. Raised: senders wait
+/// sooner; lowered: messages of many senders at once may find none.
+const SPARE_WORDS: usize = WORDS / 4;
+/// How long anybody waits for a shard that is behind. Raised: one that stands still holds up senders
+/// for longer; lowered: one that was busy for a moment loses messages.
+const BEHIND_NS: u64 = 100_000_000;
 
 const _: () = assert!(FRAME_OCTETS >= MESSAGE_BYTES, "what a client may send has room");
 
@@ -111,6 +117,8 @@ pub struct ShardLane {
     words_in: Consumer<Word>,
     backlog: VecDeque<Word>,
     touched: bool,
+    /// Since when there is little room for words.
+    behind_since_ns: Option<u64>,
 }
 
 impl ShardLane {
@@ -131,6 +139,7 @@ impl ShardLane {
             words_in,
             backlog: VecDeque::new(),
             touched: false,
+            behind_since_ns: None,
         };
         (
             end(a_packets, a_frames, a_words, a_packets_in, a_frames_in, a_words_in),
@@ -178,6 +187,16 @@ impl ShardLane {
     pub(super) fn say(&mut self, word: Word) -> bool {
         self.touched = true;
         self.backlog.is_empty() && self.words_out.push(word).is_ok()
+    }
+
+    /// Whether the other shard has too much to read, and has not had it for long.
+    pub(super) fn is_behind(&mut self, now_ns: u64) -> bool {
+        if self.backlog.is_empty() && self.words_out.slots() >= SPARE_WORDS {
+            self.behind_since_ns = None;
+            return false;
+        }
+        let since_ns = *self.behind_since_ns.get_or_insert(now_ns);
+        now_ns.saturating_sub(since_ns) < BEHIND_NS
     }
 
     /// Says something, at the latest when the other shard has room again.
@@ -239,6 +258,12 @@ impl Others {
     /// Says something that may be lost; whether it was not.
     pub(super) fn say(&mut self, shard: u16, word: Word) -> bool {
         self.to(shard).is_some_and(|lane| lane.say(word))
+    }
+
+    /// Whether any of these shards has too much to read, and has not had it for long.
+    pub(super) fn any_is_behind(&mut self, now_ns: u64, shards: &[u16]) -> bool {
+        let mut behind = |shard| self.to(shard).is_some_and(|lane| lane.is_behind(now_ns));
+        shards.iter().any(|shard| behind(*shard))
     }
 
     /// Says something to everybody that must not be lost.
@@ -337,6 +362,8 @@ mod tests {
         let (mut here, mut there) = ShardLane::pair();
         let lost = (0..WORDS + 10).filter(|_| !here.say(Word::KeyFrame { source: 1, layer: 0 }));
         assert_eq!(lost.count(), 10);
+        assert!(here.is_behind(7) && here.is_behind(7 + BEHIND_NS - 1));
+        assert!(!here.is_behind(7 + BEHIND_NS), "nobody waits for one that stands still");
         here.say_surely(Word::Enter { room: 7 });
         assert!(!here.say(Word::KeyFrame { source: 1, layer: 0 }) && !here.is_idle());
         let mut rooms = 0;
@@ -345,6 +372,7 @@ mod tests {
             here.push_backlog();
         }
         assert_eq!(rooms, 1);
+        assert!(!here.is_behind(7));
         assert!(here.is_idle());
     }
 }

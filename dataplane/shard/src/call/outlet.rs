@@ -602,11 +602,7 @@ pub(super) fn stamp(
         session.cap.sent(session.transport_sequence, bytes);
         session.transport_sequence
     });
-    Stamp {
-        abs_send_time: video.then_some(abs_send_time),
-        transport_sequence,
-        playout_delay: None,
-    }
+    Stamp { abs_send_time: video.then_some(abs_send_time), transport_sequence, playout_delay: None }
 }
 
 /// How a packet leaves that is sent again.

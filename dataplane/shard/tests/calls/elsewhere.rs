@@ -5,9 +5,7 @@ use ringway_abi::counters::Counter;
 use ringway_proto::sctp::{Incoming, Label};
 use ringway_shard::call::ShardLane;
 
-use crate::data::{
-    BOTH, chat, frame, halt, join, pages, passed, push_to, send, set, take,
-};
+use crate::data::{BOTH, chat, frame, halt, join, pages, passed, push_to, send, set, take};
 use crate::world::World;
 
 /// Two shards; client 1 is on the first, 2 and 3 are on the second.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use ringway_abi::call::{
     CallCommand, Codec, DataOpening, DataSpec, EXTENSION_KINDS, Fingerprint, HashAlgorithm,
-    IceCredentials, LAYERS, Layer, PAYLOADS, Payload, PlayoutBounds, RouteSpec, Service, SourceKind,
-    SourceSpec, Text, data_rights, feedback,
+    IceCredentials, LAYERS, Layer, PAYLOADS, Payload, PlayoutBounds, RouteSpec, Service,
+    SourceKind, SourceSpec, Text, data_rights, feedback,
 };
 use ringway_proto::dtls::{DtlsConfig, DtlsContext, DtlsRole};
 use ringway_proto::ice::{self, IceAgent, Path, PathProtocol};
