@@ -1,5 +1,6 @@
 //! The configuration: file, environment, defaults; what is missing or contradictory in a sentence.
 
+mod cidr;
 mod limit;
 mod livekit;
 mod room;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use ringway_settings::{LogFilter, LogFormat, Place, Secret, SettingsError};
 use serde::{Deserialize, Serialize};
 
+pub use cidr::{Cidr, NotCidr};
 pub use limit::Limit;
 pub use room::{EnabledCodec, PlayoutDelay, Room, RoomConfiguration};
 pub use rtc::{Rtc, UDP_PORT};

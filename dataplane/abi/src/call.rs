@@ -60,6 +60,8 @@ pub const LEVELS: usize = 8;
 pub const RELAY_SECRET_BYTES: usize = 32;
 /// Addresses that relays lead to.
 pub const RELAY_ADDRESSES: usize = 9;
+/// Networks that proxies in front of relays may be in.
+pub const RELAY_PROXIES: usize = 16;
 /// Part of a certificate or key in one command.
 pub const TLS_PART_BYTES: usize = 200;
 
@@ -331,6 +333,35 @@ pub struct RelaySpec {
     pub per_user: u16,
     /// The addresses of this machine that clients are told, the best first.
     pub addresses: [Option<IpAddr>; RELAY_ADDRESSES],
+    /// Who connects to the port of TLS is a proxy that says in a PROXY header whose connection it
+    /// passes on.
+    pub proxied: bool,
+    /// The networks that such proxies are in; who comes from elsewhere is refused.
+    pub proxies: [Option<Network>; RELAY_PROXIES],
+}
+
+/// Addresses that begin with the same bits (CIDR, RFC 4632).
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// One of them.
+    pub ip: IpAddr,
+    /// How many bits; more than an address has are all.
+    pub bits: u8,
+}
+
+impl Network {
+    /// Whether `ip` is in it. IPv4 addresses that are mapped into IPv6 count as IPv4.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let same = |a: u128, b: u128, width: u32| {
+            let others = width.saturating_sub(self.bits.into());
+            (a ^ b).checked_shr(others).unwrap_or(0) == 0
+        };
+        match (self.ip.to_canonical(), ip.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
+            _ => false,
+        }
+    }
 }
 
 /// What a transport may do with data.

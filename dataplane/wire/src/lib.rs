@@ -17,6 +17,7 @@ pub mod frame_trailer;
 pub mod head;
 pub mod ntp;
 pub mod payload;
+pub mod proxy;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtp_rewrite;

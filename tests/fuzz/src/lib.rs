@@ -17,6 +17,7 @@ mod feedback;
 mod flexfec;
 mod fragment;
 mod join_request;
+mod proxy;
 mod region;
 mod rtcp;
 mod rtp;
@@ -39,6 +40,7 @@ pub use feedback::feedback;
 pub use flexfec::flexfec;
 pub use fragment::fragment;
 pub use join_request::join_request;
+pub use proxy::proxy;
 pub use region::region;
 pub use rtcp::rtcp;
 pub use rtp::rtp;
@@ -66,6 +68,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("flexfec", flexfec),
     ("fragment", fragment),
     ("join_request", join_request),
+    ("proxy", proxy),
     ("region", region),
     ("rtcp", rtcp),
     ("rtp", rtp),

@@ -4,8 +4,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use ringway_abi::call::RELAY_PROXIES;
 use ringway_settings::Secret;
 use serde::{Deserialize, Serialize};
+
+use super::Cidr;
 
 /// The longest that credentials of others' servers may be good for, s. LiveKit's value.
 const EXTERNAL_TTL_MAX_S: u32 = 86_400;
@@ -38,6 +41,10 @@ pub struct Turn {
     pub per_user_relay_allocation_limit: u16,
     /// How long after it was told a client may begin to use a relay, s.
     pub ttl_seconds: u32,
+    /// Who connects to `tls_port` is a proxy, which says first whose connection it passes on.
+    pub proxy_protocol: bool,
+    /// Where such proxies are; everybody else is refused there.
+    pub proxy_protocol_trusted_cidrs: Vec<Cidr>,
 }
 
 /// Somebody else's TURN server.
@@ -100,6 +107,8 @@ impl Default for Turn {
             relay_range_end: 40_000,
             per_user_relay_allocation_limit: 12,
             ttl_seconds: 300,
+            proxy_protocol: false,
+            proxy_protocol_trusted_cidrs: Cidr::loopback(),
         }
     }
 }
@@ -141,6 +150,12 @@ pub enum TurnError {
     /// A number that allows nothing.
     #[error("turn.{0} must be at least 1")]
     TooSmall(&'static str),
+    /// Nobody could connect.
+    #[error(
+        "turn.proxy_protocol needs turn.tls_port and 1 to {RELAY_PROXIES} networks in \
+         turn.proxy_protocol_trusted_cidrs"
+    )]
+    NoProxy,
     /// Not a server.
     #[error("rtc.turn_servers: every one needs host and port")]
     NoServer,
@@ -190,6 +205,10 @@ impl Turn {
         }
         if self.ends_tls() && (self.cert_file.is_none() || self.key_file.is_none()) {
             return Err(TurnError::NoCertificate);
+        }
+        let proxies = self.proxy_protocol_trusted_cidrs.len();
+        if self.proxy_protocol && (self.tls_port == 0 || !(1..=RELAY_PROXIES).contains(&proxies)) {
+            return Err(TurnError::NoProxy);
         }
         if self.relay_range_start == 0 || self.relay_range_start > self.relay_range_end {
             return Err(TurnError::Range);
@@ -292,6 +311,19 @@ mod tests {
             ),
             ("turn: {enabled: true, relay_range_end: 1}".to_owned(), "relay_range_start"),
             ("turn: {enabled: true, ttl_seconds: 0}".to_owned(), "turn.ttl_seconds"),
+            ("turn: {enabled: true, proxy_protocol: true}".to_owned(), "needs turn.tls_port"),
+            (
+                "turn: {enabled: true, tls_port: 1, domain: a, external_tls: true, \
+                 proxy_protocol: true}"
+                    .to_owned(),
+                "",
+            ),
+            (
+                "turn: {enabled: true, tls_port: 1, domain: a, external_tls: true, \
+                 proxy_protocol: true, proxy_protocol_trusted_cidrs: []}"
+                    .to_owned(),
+                "1 to 16 networks",
+            ),
             ("servers: [{host: a}]".to_owned(), "host and port"),
             (servers(""), "needs either"),
             (servers("username: u"), "needs either"),

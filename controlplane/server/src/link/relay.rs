@@ -6,13 +6,15 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use ringway_abi::call::{self as abi, CallCommand, RELAY_ADDRESSES, RelaySpec, TLS_PART_BYTES};
+use ringway_abi::call::{
+    self as abi, CallCommand, RELAY_ADDRESSES, RELAY_PROXIES, RelaySpec, TLS_PART_BYTES,
+};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Turn, TurnError, read_closed};
+use crate::config::{Cidr, Turn, TurnError, read_closed};
 use crate::rtc::relays::SECRET_BYTES;
 
 /// The private key stands before the certificates.
@@ -65,7 +67,13 @@ impl RelaySettings {
         for (place, ip) in addresses.iter_mut().zip(advertised) {
             *place = Some(*ip);
         }
-        let Turn { udp_port, tcp_port, tls_port, external_tls, .. } = self.turn;
+        let Turn { udp_port, tcp_port, tls_port, external_tls, proxy_protocol, .. } = self.turn;
+        let mut proxies = [None; RELAY_PROXIES];
+        for (place, Cidr(network)) in
+            proxies.iter_mut().zip(&self.turn.proxy_protocol_trusted_cidrs)
+        {
+            *place = Some(*network);
+        }
         commands.push(CallCommand::Relay(RelaySpec {
             secret: abi::Text::new(&self.secret).unwrap_or(abi::Text::EMPTY),
             bind,
@@ -76,6 +84,8 @@ impl RelaySettings {
             relayed_ports: (self.turn.relay_range_start, self.turn.relay_range_end),
             per_user: self.turn.per_user_relay_allocation_limit,
             addresses,
+            proxied: proxy_protocol,
+            proxies,
         }));
         commands
     }

@@ -68,6 +68,18 @@ impl Guests {
         }
     }
 
+    /// A stranger turns out to come from elsewhere; `false`: nobody more may from there, and it
+    /// stays what it was.
+    pub fn moved(&mut self, from: IpAddr, to: IpAddr) -> bool {
+        self.leave(from, false);
+        let admitted = self.admit(to);
+        if !admitted {
+            let back = self.admit(from);
+            debug_assert!(back, "it has just left");
+        }
+        admitted
+    }
+
     /// One left.
     pub fn leave(&mut self, ip: IpAddr, claimed: bool) {
         if !claimed {
@@ -112,6 +124,18 @@ mod tests {
         (0..64).for_each(|_| guests.leave(v4(1), true));
         (0..1024 - 64).for_each(|n| guests.leave(v4(2 + n), false));
         assert!(!guests.has_strangers());
+        assert_eq!((guests.connections(), guests.of_network.len()), (0, 0));
+    }
+
+    #[test]
+    fn who_comes_through_a_proxy_counts_where_it_comes_from() {
+        let mut guests = Guests::new(3000);
+        for _ in 0..64 {
+            assert!(guests.admit(v4(0)) && guests.moved(v4(0), v4(1)));
+        }
+        assert!(guests.admit(v4(0)) && !guests.moved(v4(0), v4(1)));
+        guests.leave(v4(0), false);
+        (0..64).for_each(|_| guests.leave(v4(1), false));
         assert_eq!((guests.connections(), guests.of_network.len()), (0, 0));
     }
 

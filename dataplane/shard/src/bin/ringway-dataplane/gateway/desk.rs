@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use ringway_abi::call::{RELAY_SECRET_BYTES, RelaySpec};
+use ringway_abi::call::{Network, RELAY_SECRET_BYTES, RelaySpec};
 use ringway_proto::turn::{TurnConfig, TurnSecret};
 use ringway_shard::sockets::OpenError;
 use ringway_uring::{SocketOptions, bind, listen};
@@ -38,6 +38,8 @@ pub(crate) struct Opening {
     pub(crate) tls: Change<TcpListener>,
     /// `None`: somebody else has ended TLS.
     pub(crate) keys: Option<Arc<ServerConfig>>,
+    /// Where the proxies are that alone may connect to the port of TLS; `None`: clients do.
+    pub(crate) proxies: Option<Vec<Network>>,
 }
 
 /// Shard 0's way to the gateway's relays.
@@ -104,6 +106,7 @@ impl Desk {
             tcp: change(self.open[1], tcp, listener)?,
             tls: change(self.open[2], tls, listener)?,
             keys,
+            proxies: spec.proxied.then(|| spec.proxies.iter().flatten().copied().collect()),
         };
         self.open = [udp, tcp, tls];
         // An error means that the program is stopping.

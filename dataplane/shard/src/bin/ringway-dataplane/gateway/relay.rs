@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
+use ringway_abi::call::Network;
 use ringway_proto::turn::{
     Client, Handled, LinkId, MAX_WRAP_BYTES, Moment, NotTurn, TurnDrop, TurnServer,
 };
@@ -25,7 +26,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustls::ServerConfig;
 
 use super::desk::{Change, Opening};
-use super::stream::{STRANGER_MESSAGES, Stream};
+use super::stream::{Introduced, STRANGER_MESSAGES, Stream};
 use super::{ACCEPTS, Bell, PACKET_BYTES, is_exhausted, number};
 use crate::clocks;
 
@@ -79,6 +80,8 @@ pub(super) struct Relay {
     tcp: Option<TcpListener>,
     tls: Option<TcpListener>,
     keys: Option<Arc<ServerConfig>>,
+    /// Where the proxies are that alone may connect to the port of TLS; `None`: clients do.
+    proxies: Option<Vec<Network>>,
     streams: Slab<Stream>,
     limits: Guests,
     /// Streams with something new to write.
@@ -103,6 +106,7 @@ impl Relay {
             tcp: None,
             tls: None,
             keys: None,
+            proxies: None,
             streams: Slab::new(STREAMS),
             limits: Guests::new(STREAMS),
             dirty: Vec::new(),
@@ -123,10 +127,10 @@ impl Relay {
 
     /// Serves as `opening` says from now on.
     pub(super) fn open(&mut self, around: &mut Surroundings<'_>, opening: Opening) {
-        let Opening { config, udp, tcp, tls, keys } = opening;
+        let Opening { config, udp, tcp, tls, keys, proxies } = opening;
         tracing::info!(addresses = ?config.addresses, "TURN clients are relayed");
         self.office.server.configure(config);
-        self.keys = keys;
+        (self.keys, self.proxies) = (keys, proxies);
         exchange(around.epoll, &mut self.udp, udp, UDP);
         let local = self.udp.as_ref().and_then(|udp| udp.local_addr().ok());
         self.udp_v6 = local.is_some_and(|local| local.is_ipv6());
@@ -194,13 +198,17 @@ impl Relay {
                 Ok((socket, remote)) => {
                     let client = Client { remote: canonical(remote), stream: None };
                     let keys = self.keys.clone().filter(|_| event == TLS);
-                    let welcome = tune(&socket).is_ok() && self.limits.admit(client.remote.ip());
-                    let stream = Stream::new(around.now_ns, socket, client, keys.as_ref());
+                    let proxies = self.proxies.as_ref().filter(|_| event == TLS);
+                    let ip = client.remote.ip();
+                    let known = proxies.is_none_or(|all| all.iter().any(|one| one.contains(ip)));
+                    let proxied = proxies.is_some();
+                    let welcome = known && tune(&socket).is_ok() && self.limits.admit(ip);
+                    let stream = Stream::new(around.now_ns, socket, client, keys.as_ref(), proxied);
                     match stream {
                         Ok(stream) if welcome => self.admit(around, stream),
                         _ => {
                             if welcome {
-                                self.limits.leave(client.remote.ip(), false);
+                                self.limits.leave(ip, false);
                             }
                             around.tallies.refused.fetch_add(1, Ordering::Relaxed);
                         }
@@ -238,7 +246,21 @@ impl Relay {
         let Self { office, streams, limits, dirty, message, .. } = self;
         let Some(stream) = streams.get_mut(id) else { return };
         let mut open = false;
-        if let Ok(len) = stream.read(around.octets) {
+        let introduced = match stream.introduce() {
+            Ok(Introduced::Not) => return,
+            Ok(Introduced::Already) => true,
+            Ok(Introduced::Now(remote)) => {
+                let moved = limits.moved(stream.client.remote.ip(), remote.ip());
+                if moved {
+                    stream.client.remote = canonical(remote);
+                }
+                moved
+            }
+            Err(_) => false,
+        };
+        if !introduced {
+            around.tallies.refused.fetch_add(1, Ordering::Relaxed);
+        } else if let Ok(len) = stream.read(around.octets) {
             let mut octets = around.octets.get(..len).unwrap_or(&[]);
             open = true;
             while open && !octets.is_empty() {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 
-use ringway_abi::call::{RelaySpec, TLS_PART_BYTES, Text};
+use ringway_abi::call::{Network, RELAY_PROXIES, RelaySpec, TLS_PART_BYTES, Text};
 use ringway_abi::counters::Counter;
 use ringway_proto::turn::{TurnAnswer, TurnClient, TurnSecret, TurnStream};
 use ringway_shard::gateway::{ConnectionId, FromShard, ToShard};
@@ -50,6 +50,8 @@ fn spec(ports: [u16; 3]) -> RelaySpec {
         relayed_ports: (30_000, 30_010),
         per_user: 12,
         addresses,
+        proxied: false,
+        proxies: [None; RELAY_PROXIES],
     }
 }
 
@@ -67,6 +69,10 @@ fn bring_keys(stage: &mut Stage) {
 
 /// A stage with media ports 7000 of shard 0 and 7001 of shard 1, and where relays are reached.
 fn stage() -> (Stage, [u16; 3]) {
+    stage_with(|spec| spec)
+}
+
+fn stage_with(change: impl Fn(RelaySpec) -> RelaySpec) -> (Stage, [u16; 3]) {
     let mut stage = Stage::new(2);
     for shard in 0..2 {
         stage.say(shard, FromShard::Port { port: 7000 + shard as u16 });
@@ -77,7 +83,7 @@ fn stage() -> (Stage, [u16; 3]) {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let tcp = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let ports = [udp, tcp(), tcp()];
-        stage.reception.desk.open(&spec(ports), &OPTIONS).ok().map(|()| ports)
+        stage.reception.desk.open(&change(spec(ports)), &OPTIONS).ok().map(|()| ports)
     });
     (stage, ports)
 }
@@ -239,6 +245,58 @@ fn a_client_talks_with_the_shard_that_has_the_port() {
     let connection = ConnectionId(0x0001_8000);
     stage.say(0, FromShard::Claim { connection, remote: media(1) });
     assert_eq!(stage.hear(0).0, ToShard::Closed { connection, remote: media(1) });
+}
+
+/// A stage whose port of TLS is for proxies of `ip` alone.
+fn proxied(ip: [u8; 4], external_tls: bool) -> (Stage, [u16; 3]) {
+    let network = Network { ip: ip.into(), bits: 8 };
+    stage_with(|spec| {
+        let mut proxies = [None; RELAY_PROXIES];
+        proxies[3] = Some(network);
+        RelaySpec { proxied: true, proxies, external_tls, ..spec }
+    })
+}
+
+/// A proxy's connection that has said `header`.
+fn passed_on(port: u16, header: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(header).unwrap();
+    stream
+}
+
+#[test]
+fn a_proxy_says_whose_connection_it_passes_on() {
+    const V2: &[u8] =
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc6\x33\x64\x01\xc3\x50\0\x50";
+    const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 50000 80\r\n";
+    let client = Some(SocketAddr::from(([192, 0, 2, 7], 50_000)));
+    for external_tls in [false, true] {
+        let (stage, ports) = proxied([127, 0, 0, 0], external_tls);
+        for (header, expect) in [(V1, client), (V2, client), (b"PROXY UNKNOWN\r\n", None)] {
+            let stream = passed_on(ports[2], header);
+            let own = stream.local_addr().unwrap();
+            let bytes: Box<dyn Bytes> = match external_tls {
+                true => Box::new(stream),
+                false => Box::new(secured(stream)),
+            };
+            let password = TurnSecret::new(&SECRET).password(USERNAME);
+            let turn = TurnClient::new(USERNAME, &password);
+            let mut guest = Guest { line: Line::Stream(bytes, TurnStream::new()), turn };
+            let made = guest.ask(TurnClient::allocate);
+            assert_eq!((made.code, made.mapped), (0, Some(expect.unwrap_or(own))), "{header:?}");
+        }
+        // A client that nobody introduces; one that begins to; others' ports are as ever.
+        for bytes in [&RECORD[..], b"PROXY TCP4 nobody\r\n", &[0x16; 60]] {
+            let mut stream = passed_on(ports[2], bytes);
+            until(|| is_closed(&mut stream).then_some(()));
+        }
+        assert_eq!(Guest::new(Way::Tcp, ports).ask(TurnClient::allocate).code, 0);
+        drop(stage);
+    }
+    let (_stage, ports) = proxied([10, 0, 0, 0], true);
+    let mut stranger = passed_on(ports[2], V1);
+    until(|| is_closed(&mut stranger).then_some(()));
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A TURN client's TCP connection, with or without TLS on it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use ringway_proto::turn::{Client, TurnStream};
 use ringway_shard::gateway::guests::STRANGER_NS;
 use ringway_shard::gateway::waiting::Waiting;
+use ringway_wire::proxy::Header;
 use rustls::{ServerConfig, ServerConnection};
 
 /// Octets put under TLS at once: one record.
@@ -17,6 +18,9 @@ pub(super) const STRANGER_MESSAGES: u32 = 32;
 /// A connection and what is known of its client.
 pub(super) struct Stream {
     pub(super) socket: TcpStream,
+    /// What has come of the header in which a proxy says whose connection this is, if there is one
+    /// and it is not whole yet.
+    introduction: Option<Vec<u8>>,
     tls: Option<Box<ServerConnection>>,
     pub(super) client: Client,
     pub(super) reader: TurnStream,
@@ -31,17 +35,30 @@ pub(super) struct Stream {
     pub(super) heard: u32,
 }
 
+/// Whether it is known whose connection one is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Introduced {
+    /// Not yet.
+    Not,
+    /// It is that of whoever connected.
+    Already,
+    /// This client's.
+    Now(SocketAddr),
+}
+
 impl Stream {
-    /// A stranger has connected.
+    /// A stranger has connected; `proxied`: one that says first whose connection it passes on.
     pub(super) fn new(
         now_ns: u64,
         socket: TcpStream,
         client: Client,
         keys: Option<&Arc<ServerConfig>>,
+        proxied: bool,
     ) -> Result<Self, rustls::Error> {
         let tls = keys.map(|keys| ServerConnection::new(keys.clone()).map(Box::new)).transpose()?;
         Ok(Self {
             socket,
+            introduction: proxied.then(Vec::new),
             tls,
             client,
             reader: TurnStream::new(),
@@ -56,6 +73,32 @@ impl Stream {
     /// Whether it has been without an allocation for too long, if it has none.
     pub(super) fn is_overdue(&self, now_ns: u64) -> bool {
         now_ns.saturating_sub(self.since_ns) >= STRANGER_NS
+    }
+
+    /// Reads whose connection this is, and nothing beyond. An error is the end.
+    pub(super) fn introduce(&mut self) -> io::Result<Introduced> {
+        let Some(bytes) = &mut self.introduction else { return Ok(Introduced::Already) };
+        loop {
+            let header = Header::read(bytes);
+            match header.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))? {
+                Header::Needs(more) => {
+                    let len = bytes.len();
+                    bytes.resize(len + more, 0);
+                    let read = self.socket.read(&mut bytes[len..]);
+                    let got = *read.as_ref().unwrap_or(&0);
+                    bytes.truncate(len + got);
+                    match read {
+                        Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                        Err(_) => return or_none(read).map(|_| Introduced::Not),
+                        Ok(_) => {}
+                    }
+                }
+                Header::Whole { client } => {
+                    self.introduction = None;
+                    return Ok(client.map_or(Introduced::Already, Introduced::Now));
+                }
+            }
+        }
     }
 
     /// Reads once; tells how many octets of the client's are in `octets` now. An error is the end.
