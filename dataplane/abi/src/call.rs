@@ -61,7 +61,7 @@ pub const RELAY_SECRET_BYTES: usize = 32;
 /// Addresses that relays lead to.
 pub const RELAY_ADDRESSES: usize = 9;
 /// Networks that proxies in front of relays may be in.
-pub const RELAY_PROXIES: usize = 16;
+pub const RELAY_PROXIES: usize = 12;
 /// Part of a certificate or key in one command.
 pub const TLS_PART_BYTES: usize = 200;
 
@@ -154,6 +154,11 @@ pub enum CallCommand {
         first: bool,
         /// The part.
         part: Text<TLS_PART_BYTES>,
+    },
+    /// Where proxies in front of relays are; for the next [`CallCommand::Relay`].
+    RelayProxies {
+        /// The networks.
+        networks: [Option<Network>; RELAY_PROXIES],
     },
     /// Relay TURN clients to media ports, those of all shards: shard 0 alone is asked. Again:
     /// change what is different.
@@ -334,10 +339,8 @@ pub struct RelaySpec {
     /// The addresses of this machine that clients are told, the best first.
     pub addresses: [Option<IpAddr>; RELAY_ADDRESSES],
     /// Who connects to the port of TLS is a proxy that says in a PROXY header whose connection it
-    /// passes on.
+    /// passes on: those of [`CallCommand::RelayProxies`], everybody else is refused there.
     pub proxied: bool,
-    /// The networks that such proxies are in; who comes from elsewhere is refused.
-    pub proxies: [Option<Network>; RELAY_PROXIES],
 }
 
 /// Addresses that begin with the same bits (CIDR, RFC 4632).

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use ringway_abi::call::RelaySpec;
+use ringway_abi::call::{Network, RelaySpec};
 
 use crate::egress::SocketId;
 
@@ -91,6 +91,11 @@ pub trait Sockets {
 
     /// Keeps a part of what TLS of relays is done with, see `CallCommand::RelayTls`.
     fn keep_relay_tls(&mut self, _place: u8, _first: bool, _part: &[u8]) -> Result<(), OpenError> {
+        Err(OpenError::NotAvailable)
+    }
+
+    /// Keeps where proxies are, see `CallCommand::RelayProxies`.
+    fn keep_relay_proxies(&mut self, _networks: &[Option<Network>]) -> Result<(), OpenError> {
         Err(OpenError::NotAvailable)
     }
 

@@ -322,7 +322,7 @@ mod tests {
                 "turn: {enabled: true, tls_port: 1, domain: a, external_tls: true, \
                  proxy_protocol: true, proxy_protocol_trusted_cidrs: []}"
                     .to_owned(),
-                "1 to 16 networks",
+                "1 to 12 networks",
             ),
             ("servers: [{host: a}]".to_owned(), "host and port"),
             (servers(""), "needs either"),

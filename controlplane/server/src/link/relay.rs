@@ -68,11 +68,13 @@ impl RelaySettings {
             *place = Some(*ip);
         }
         let Turn { udp_port, tcp_port, tls_port, external_tls, proxy_protocol, .. } = self.turn;
-        let mut proxies = [None; RELAY_PROXIES];
-        for (place, Cidr(network)) in
-            proxies.iter_mut().zip(&self.turn.proxy_protocol_trusted_cidrs)
-        {
-            *place = Some(*network);
+        if proxy_protocol {
+            let mut networks = [None; RELAY_PROXIES];
+            let trusted = &self.turn.proxy_protocol_trusted_cidrs;
+            for (place, Cidr(network)) in networks.iter_mut().zip(trusted) {
+                *place = Some(*network);
+            }
+            commands.push(CallCommand::RelayProxies { networks });
         }
         commands.push(CallCommand::Relay(RelaySpec {
             secret: abi::Text::new(&self.secret).unwrap_or(abi::Text::EMPTY),
@@ -85,7 +87,6 @@ impl RelaySettings {
             per_user: self.turn.per_user_relay_allocation_limit,
             addresses,
             proxied: proxy_protocol,
-            proxies,
         }));
         commands
     }
@@ -182,6 +183,14 @@ mod tests {
         let balanced = Turn { external_tls: true, ..turn(&cert, &dir.path().join("none")) };
         let settings = RelaySettings::new(&balanced, [9; 32]).unwrap().unwrap();
         assert_eq!(settings.commands([0, 0, 0, 0].into(), &[]).len(), 1);
+        let proxied = Turn { proxy_protocol: true, ..balanced };
+        let settings = RelaySettings::new(&proxied, [9; 32]).unwrap().unwrap();
+        let commands = settings.commands([0, 0, 0, 0].into(), &[]);
+        let [CallCommand::RelayProxies { networks }, CallCommand::Relay(spec)] = &commands[..]
+        else {
+            panic!("{commands:?}");
+        };
+        assert!(spec.proxied && networks.iter().flatten().count() == 2, "{networks:?}");
         assert!(RelaySettings::new(&Turn::default(), [9; 32]).unwrap().is_none());
     }
 }

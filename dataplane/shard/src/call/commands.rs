@@ -44,6 +44,9 @@ fn ask_gateway<S: Sockets>(command: &CallCommand, sockets: &mut S) -> Answer {
             let kept = sockets.keep_relay_tls(*place, *first, part.as_bytes());
             kept.map(|()| Outcome::Accepted)
         }
+        CallCommand::RelayProxies { networks } => {
+            sockets.keep_relay_proxies(networks).map(|()| Outcome::Accepted)
+        }
         CallCommand::Relay(spec) => sockets.relay(spec).map(|()| Outcome::Accepted),
         _ => return Err((Refusal::Invalid, 0)),
     };
@@ -60,15 +63,17 @@ impl Calls {
     ) -> (Answer, Option<u16>) {
         match command {
             CallCommand::OpenMedia { udp } => return self.open_media(udp, sockets),
-            CallCommand::Listen { .. } | CallCommand::RelayTls { .. } | CallCommand::Relay(_) => {
-                return (ask_gateway(&command, sockets), None);
-            }
+            CallCommand::Listen { .. }
+            | CallCommand::RelayTls { .. }
+            | CallCommand::RelayProxies { .. }
+            | CallCommand::Relay(_) => return (ask_gateway(&command, sockets), None),
             _ => {}
         }
         let answer = match command {
             CallCommand::OpenMedia { .. }
             | CallCommand::Listen { .. }
             | CallCommand::RelayTls { .. }
+            | CallCommand::RelayProxies { .. }
             | CallCommand::Relay(_) => Err(Refusal::Invalid),
             CallCommand::OpenTransport { transport, local, lite, trailer } => {
                 self.open_transport(now, transport, &local, lite, trailer)

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ringway_abi::call::RelaySpec;
+use ringway_abi::call::{Network, RelaySpec};
 use ringway_shard::sockets::{MediaSocket, OpenError, Opened, Sockets};
 use ringway_uring::{
     BindError, BoundSocket, Engine, SocketId, SocketOptions, bind, bind_beside, bind_with_reports,
@@ -77,6 +77,12 @@ impl Sockets for Kernel<'_> {
     fn keep_relay_tls(&mut self, place: u8, first: bool, part: &[u8]) -> Result<(), OpenError> {
         let reception = self.reception.as_mut().ok_or(OpenError::NotAvailable)?;
         reception.desk.keep_tls(place, first, part)
+    }
+
+    fn keep_relay_proxies(&mut self, networks: &[Option<Network>]) -> Result<(), OpenError> {
+        let reception = self.reception.as_mut().ok_or(OpenError::NotAvailable)?;
+        reception.desk.keep_proxies(networks);
+        Ok(())
     }
 
     fn relay(&mut self, spec: &RelaySpec) -> Result<(), OpenError> {

@@ -48,6 +48,8 @@ pub(crate) struct Desk {
     together: Arc<Together>,
     /// The key and the certificates, as far as they were said.
     parts: Vec<Vec<u8>>,
+    /// Where proxies are.
+    proxies: Vec<Network>,
     /// Where UDP, TCP and TLS are served.
     open: [Option<SocketAddr>; 3],
 }
@@ -56,7 +58,10 @@ impl Desk {
     /// The desk, and where what is brought to it comes out.
     pub(super) fn new(together: Arc<Together>) -> (Self, Receiver<Opening>) {
         let (openings, receiver) = channel();
-        (Self { openings, together, parts: Vec::new(), open: [None; 3] }, receiver)
+        (
+            Self { openings, together, parts: Vec::new(), proxies: Vec::new(), open: [None; 3] },
+            receiver,
+        )
     }
 
     /// Keeps a part of the key or of a certificate.
@@ -85,6 +90,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Keeps where proxies are.
+    pub(crate) fn keep_proxies(&mut self, networks: &[Option<Network>]) {
+        self.proxies = networks.iter().flatten().copied().collect();
+    }
+
     /// Opens what `spec` asks for, and closes the rest; nothing changes when something fails.
     pub(crate) fn open(
         &mut self,
@@ -106,7 +116,7 @@ impl Desk {
             tcp: change(self.open[1], tcp, listener)?,
             tls: change(self.open[2], tls, listener)?,
             keys,
-            proxies: spec.proxied.then(|| spec.proxies.iter().flatten().copied().collect()),
+            proxies: spec.proxied.then(|| self.proxies.clone()),
         };
         self.open = [udp, tcp, tls];
         // An error means that the program is stopping.

@@ -51,7 +51,6 @@ fn spec(ports: [u16; 3]) -> RelaySpec {
         per_user: 12,
         addresses,
         proxied: false,
-        proxies: [None; RELAY_PROXIES],
     }
 }
 
@@ -69,11 +68,15 @@ fn bring_keys(stage: &mut Stage) {
 
 /// A stage with media ports 7000 of shard 0 and 7001 of shard 1, and where relays are reached.
 fn stage() -> (Stage, [u16; 3]) {
-    stage_with(|spec| spec)
+    stage_with(&[], |spec| spec)
 }
 
-fn stage_with(change: impl Fn(RelaySpec) -> RelaySpec) -> (Stage, [u16; 3]) {
+fn stage_with(
+    proxies: &[Option<Network>],
+    change: impl Fn(RelaySpec) -> RelaySpec,
+) -> (Stage, [u16; 3]) {
     let mut stage = Stage::new(2);
+    stage.reception.desk.keep_proxies(proxies);
     for shard in 0..2 {
         stage.say(shard, FromShard::Port { port: 7000 + shard as u16 });
     }
@@ -249,12 +252,9 @@ fn a_client_talks_with_the_shard_that_has_the_port() {
 
 /// A stage whose port of TLS is for proxies of `ip` alone.
 fn proxied(ip: [u8; 4], external_tls: bool) -> (Stage, [u16; 3]) {
-    let network = Network { ip: ip.into(), bits: 8 };
-    stage_with(|spec| {
-        let mut proxies = [None; RELAY_PROXIES];
-        proxies[3] = Some(network);
-        RelaySpec { proxied: true, proxies, external_tls, ..spec }
-    })
+    let mut proxies = [None; RELAY_PROXIES];
+    proxies[3] = Some(Network { ip: ip.into(), bits: 8 });
+    stage_with(&proxies, |spec| RelaySpec { proxied: true, external_tls, ..spec })
 }
 
 /// A proxy's connection that has said `header`.
