@@ -13,7 +13,7 @@ pub fn proxy(data: &[u8]) {
             }
             Ok(Header::Whole { client }) => {
                 assert!(bytes.starts_with(b"PROXY ") || bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
-                assert!(bytes.len() >= 15 && client.is_none_or(|_| bytes.len() >= 28));
+                assert!(bytes.len() >= 15 && client.is_none_or(|_| bytes.len() >= 22));
                 return;
             }
             Err(_) => return,
