@@ -14,6 +14,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The next `count` bits, at most 32; `None` where there are fewer.
+    #[inline]
     pub(crate) fn take(&mut self, count: u32) -> Option<u32> {
         let end = self.at + count as usize;
         if end > 8 * self.data.len() {
