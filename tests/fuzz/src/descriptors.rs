@@ -2,7 +2,8 @@
 
 use ringway_wire::payload::{Codec, Entry, inspect, opus, red, size, vp8, vp9};
 
-/// Reads `data` as a payload of every codec, also for the size of its pictures; as VP8 it is renumbered, as RED taken apart.
+/// Reads `data` as a payload of every codec, also for the size of its pictures; as VP8 it is
+/// renumbered, as RED taken apart.
 pub fn descriptors(data: &[u8]) {
     for codec in [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9, Codec::Vp8] {
         let found = inspect(codec, data);
