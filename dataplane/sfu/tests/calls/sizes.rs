@@ -179,6 +179,8 @@ fn a_stream_for_each_size_tells_its_own() {
     // With descriptors, as libwebrtc sends them.
     assert!(publisher.send(1, Some(&descriptor(1, &[(320, 180)])), &sequence(AV1_426_240)));
     assert_eq!(publisher.sizes(), [(16, 16), (320, 180), (1920, 1080)]);
+    assert!(publisher.send(1, None, &sequence(AV1_426_240)), "and no longer");
+    assert_eq!(publisher.sizes(), expect);
 }
 
 #[test]

@@ -103,7 +103,7 @@ const AV1: [(&str, Size); 10] = [
     // -bsf:v av1_metadata=tick_rate=30000/1001:num_ticks_per_picture=5
     ("0400000fa40001d4c25000001989fece6d7c8020", (640, 360)),
     // The same with a decoder model, delays of display, and two operating points.
-    ("0400000fa40001d4c25a400000fa16d844051d78966620252627fb39b5f20080", (640, 360)),
+    ("0400000fa40001d4c25a400000fa16d844051d78966620272627fb39b5f20080", (640, 360)),
 ];
 
 /// The first packet of Chromium's, as it came: three temporal layers, 640 by 360.
