@@ -5,7 +5,9 @@
 //! a rate that a receiver may choose. Every packet then names a template, and says what is special
 //! about its frame. Everything has a fixed bound; what exceeds it is malformed.
 
+use crate::bits::Bits;
 use crate::extension_value::DependencyDescriptor;
+use crate::payload::size::{self, LAYERS, Size};
 
 /// Templates of a structure (A.8.3: an id has six bits).
 pub const MAX_TEMPLATES: usize = 64;
@@ -72,6 +74,8 @@ pub struct Structure {
     chain_count: u8,
     templates: [Template; MAX_TEMPLATES],
     targets: [Target; MAX_TARGETS],
+    /// Of the spatial layers, the lowest first. Of more only their place is read.
+    sizes: [Option<Size>; LAYERS],
 }
 
 /// What is told of one frame.
@@ -126,7 +130,7 @@ impl Mask {
         for octet in mandatory {
             to.put(8, (*octet).into())?;
         }
-        let mut from = Bits::behind_mandatory(data);
+        let mut from = behind_mandatory(data);
         let flags = from.take(5).unwrap_or(0);
         to.put(5, flags | 8)?;
         to.copy(&mut from, usize::from(self.at))?;
@@ -168,6 +172,7 @@ impl Default for Structure {
             chain_count: 0,
             templates: [Template::default(); MAX_TEMPLATES],
             targets: [Target::default(); MAX_TARGETS],
+            sizes: [None; LAYERS],
         }
     }
 }
@@ -190,7 +195,7 @@ impl Structure {
 
     fn take(&mut self, data: &[u8]) -> Option<Frame> {
         let fields = DependencyDescriptor::read(data)?;
-        let mut bits = Bits::behind_mandatory(data);
+        let mut bits = behind_mandatory(data);
         let flags = Flags::read(&mut bits)?;
         if !flags.structure {
             return None;
@@ -203,9 +208,9 @@ impl Structure {
     pub fn frame(&self, data: &[u8]) -> Result<Frame, Unread> {
         let fields = DependencyDescriptor::read(data).ok_or(Unread::Malformed)?;
         if data.len() == DependencyDescriptor::MANDATORY_BYTES {
-            return self.frame_of(fields, &Flags::default(), &mut Bits::behind_mandatory(data));
+            return self.frame_of(fields, &Flags::default(), &mut behind_mandatory(data));
         }
-        let mut bits = Bits::behind_mandatory(data);
+        let mut bits = behind_mandatory(data);
         let flags = Flags::read(&mut bits).ok_or(Unread::Malformed)?;
         if flags.structure {
             return Err(Unread::Unknown);
@@ -217,6 +222,16 @@ impl Structure {
     pub fn targets(&self) -> &[Target] {
         let count = if self.template_count == 0 { 0 } else { self.target_count };
         &self.targets[..usize::from(count)]
+    }
+
+    /// The highest spatial layer of a target.
+    pub fn highest_spatial(&self) -> u8 {
+        self.targets().iter().map(|target| target.spatial).max().unwrap_or(0)
+    }
+
+    /// How large the pictures of the spatial layers are, the lowest first, where it tells that.
+    pub fn sizes(&self) -> [Option<Size>; LAYERS] {
+        if self.template_count == 0 { [None; LAYERS] } else { self.sizes }
     }
 
     /// A bit for each target.
@@ -264,9 +279,13 @@ impl Structure {
             }
         }
         if bits.take(1)? == 1 {
-            for _ in 0..=highest_spatial {
-                bits.take(16)?;
-                bits.take(16)?;
+            // `render_resolutions`.
+            for spatial in 0..=highest_spatial {
+                let sides = [bits.take(16)? + 1, bits.take(16)? + 1];
+                if let Some(to) = self.sizes.get_mut(usize::from(spatial)) {
+                    let [width, height] = sides.map(size::side);
+                    *to = width.zip(height);
+                }
             }
         }
         Some(())
@@ -424,43 +443,8 @@ impl BitWriter<'_> {
     }
 }
 
-/// Bits from the highest of the first octet on.
-struct Bits<'a> {
-    data: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Bits<'a> {
-    fn behind_mandatory(data: &'a [u8]) -> Self {
-        Self { data, at: 8 * DependencyDescriptor::MANDATORY_BYTES }
-    }
-
-    /// The next `count` bits, at most 32; `None` where there are fewer.
-    fn take(&mut self, count: u32) -> Option<u32> {
-        let end = self.at + count as usize;
-        if end > 8 * self.data.len() {
-            return None;
-        }
-        let mut value = 0_u64;
-        let last = end.div_ceil(8);
-        for octet in &self.data[self.at / 8..last] {
-            value = value << 8 | u64::from(*octet);
-        }
-        value >>= 8 * last - end;
-        self.at = end;
-        Some((value & ((1_u64 << count) - 1)) as u32)
-    }
-
-    /// A number below `end` in as few bits as that needs (AV1 4.10.7, `ns`).
-    fn take_below(&mut self, end: u32) -> Option<u32> {
-        let width = u32::BITS - end.leading_zeros();
-        let short = (1 << width) - end;
-        let value = self.take(width - 1)?;
-        if value < short {
-            return Some(value);
-        }
-        Some((value << 1) - short + self.take(1)?)
-    }
+fn behind_mandatory(data: &[u8]) -> Bits<'_> {
+    Bits::new(data, 8 * DependencyDescriptor::MANDATORY_BYTES)
 }
 
 #[cfg(test)]

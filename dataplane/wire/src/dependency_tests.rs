@@ -53,6 +53,35 @@ fn a_structure_is_read() {
 }
 
 #[test]
+fn sizes_of_spatial_layers_are_read() {
+    let mut structure = Structure::default();
+    let brings = |sizes: &str| {
+        let text = l2t2_key();
+        let templates = text.strip_suffix(" 0").expect("no sizes");
+        bits(&format!("1 0 111100 00000000 00000111 10000 {templates} {sizes}"))
+    };
+    let size = |width: u32, height: u32| format!("{:016b} {:016b}", width - 1, height - 1);
+    let mut check = |low: String, high: String, expect| {
+        let data = brings(&format!("1 {low} {high}"));
+        structure.read(&data).expect("a structure");
+        assert_eq!((structure.sizes(), structure.highest_spatial()), (expect, 1));
+        // Behind the frame there is nothing, so a structure that is cut is cut within them.
+        for len in 0..data.len() {
+            assert_eq!(structure.read(&data[..len]), Err(Unread::Malformed), "{len}");
+            assert_eq!((structure.sizes(), structure.highest_spatial()), ([None; LAYERS], 0));
+        }
+    };
+    let large = Some((1279, 719));
+    check(size(640, 360), size(1279, 719), [Some((640, 360)), large, None]);
+    check(size(1, 1), size(16_384, 16_384), [Some((1, 1)), Some((16_384, 16_384)), None]);
+    // What nobody has.
+    check(size(65_536, 360), size(1279, 719), [None, large, None]);
+    check(size(640, 16_385), size(1279, 719), [None, large, None]);
+    structure.read(&brings("0")).expect("a structure");
+    assert_eq!((structure.sizes(), structure.highest_spatial()), ([None; LAYERS], 1));
+}
+
+#[test]
 fn frames_name_a_template_and_what_differs() {
     let mut structure = Structure::default();
     structure.read(&key()).expect("a structure");

@@ -7,6 +7,7 @@
 //! (rewrite).
 #![forbid(unsafe_code)]
 
+mod bits;
 pub mod data_packet;
 pub mod data_track;
 pub mod dependency;

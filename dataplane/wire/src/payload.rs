@@ -7,11 +7,13 @@
 
 pub mod av1;
 pub mod h264;
+mod h264_sps;
 pub mod h265;
+mod h265_sps;
 pub mod opus;
+mod rbsp;
 pub mod red;
 pub mod size;
-mod sps;
 pub mod vp8;
 pub mod vp9;
 

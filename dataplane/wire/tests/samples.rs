@@ -1,7 +1,7 @@
 //! Payloads that real encoders made, read as a forwarder reads them. The oracle is how the encoder
 //! was told to place key frames, not another parser.
 
-use ringway_wire::payload::{Codec, Entry, inspect, vp9};
+use ringway_wire::payload::{Codec, Entry, inspect, size, vp9};
 
 struct Row {
     codec: Codec,
@@ -94,4 +94,23 @@ fn chromium_layers_its_vp9() {
     }
     assert!(spatial[0] > 0 && spatial[1] > 0, "{spatial:?}");
     assert!(resolution.is_some());
+}
+
+/// FFmpeg was given 320 by 180, and Chromium 640 by 360; its VP9 begins with less.
+#[test]
+fn first_packets_of_key_frames_tell_sizes() {
+    let mut seen = Vec::new();
+    for row in rows().filter(|row| row.codec != Codec::Vp9) {
+        let size = if row.sender == "chromium" { (640, 360) } else { (320, 180) };
+        let begins = row.key && row.packet == 0;
+        let expect = [begins.then_some(size), None, None];
+        let at = format!("{:?} {} {}.{}", row.codec, row.sender, row.frame, row.packet);
+        assert_eq!(size::sizes(row.codec, &row.payload), expect, "{at}");
+        if begins {
+            seen.push(row.codec);
+        }
+    }
+    for codec in [Codec::Vp8, Codec::H264, Codec::H265, Codec::Av1] {
+        assert!(seen.contains(&codec), "{codec:?}");
+    }
 }

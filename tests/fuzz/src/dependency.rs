@@ -65,6 +65,9 @@ fn read(structure: &mut Structure, descriptor: &[u8]) {
     assert_eq!(frame.active.unwrap_or(0) & !structure.all_targets(), 0);
     let listed = frame.references.iter().take_while(|back| **back != 0).count();
     assert!(listed <= MAX_REFERENCES);
+    assert!(structure.highest_spatial() < 4);
+    let sizes = structure.sizes().into_iter().flatten();
+    assert!(sizes.flat_map(|(width, height)| [width, height]).all(|side| side <= 16_384));
     if !Structure::is_in(descriptor) {
         assert_eq!(structure.frame(descriptor), Ok(frame));
     }

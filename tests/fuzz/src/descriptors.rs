@@ -1,8 +1,9 @@
 //! Payload descriptors: what is read lies in the payload, and a rewritten one reads as written.
 
-use ringway_wire::payload::{Codec, Entry, inspect, opus, red, vp8, vp9};
+use ringway_wire::payload::{Codec, Entry, inspect, opus, red, size, vp8, vp9};
 
-/// Reads `data` as a payload of every codec; as VP8 it is renumbered, as RED taken apart.
+/// Reads `data` as a payload of every codec, also for the size of its pictures; as VP8 it is
+/// renumbered, as RED taken apart.
 pub fn descriptors(data: &[u8]) {
     for codec in [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9, Codec::Vp8] {
         let found = inspect(codec, data);
@@ -11,6 +12,7 @@ pub fn descriptors(data: &[u8]) {
             found.vp8.is_some(),
             codec == Codec::Vp8 && vp8::Descriptor::read(data).is_some()
         );
+        check_sizes(codec, data, found.entry);
     }
     assert_eq!(opus::is_dtx(data), data.len() < 3);
     if let Some(descriptor) = vp9::Descriptor::read(data) {
@@ -26,6 +28,16 @@ pub fn descriptors(data: &[u8]) {
             at = block.range.end;
         }
         assert_eq!(found.primary().end, data.len());
+    }
+}
+
+fn check_sizes(codec: Codec, data: &[u8], entry: Entry) {
+    let sizes = size::sizes(codec, data);
+    assert!(sizes.iter().flatten().all(|(width, height)| *width > 0 && *height > 0));
+    // Descriptors of VP9 tell what they like wherever they like.
+    if codec != Codec::Vp9 && sizes != [None; size::LAYERS] {
+        let [Some((width, height)), None, None] = sizes else { panic!("{sizes:?}") };
+        assert!(width <= 16_384 && height <= 16_384 && entry == Entry::Full);
     }
 }
 

@@ -2,6 +2,7 @@
 //! each of them takes.
 
 use ringway_wire::dependency::{Frame, Structure, Unread};
+use ringway_wire::payload::size::{LAYERS, Size};
 
 use super::MAX_LAYERS;
 use super::layer::Rate;
@@ -182,6 +183,21 @@ impl Scaling {
             Err(Unread::Unknown) => Some(Scaled::nothing(Told::Unknown)),
             Err(Unread::Malformed) => Some(Scaled::nothing(Told::Malformed)),
         }
+    }
+
+    /// How large the pictures of its spatial layers are, the lowest first, where the newest
+    /// structure tells that.
+    pub(super) fn sizes(&self) -> [Option<Size>; LAYERS] {
+        self.newest().map_or([None; LAYERS], Structure::sizes)
+    }
+
+    /// The highest spatial layer of the newest structure.
+    pub(super) fn highest_spatial(&self) -> u8 {
+        self.newest().map_or(0, Structure::highest_spatial)
+    }
+
+    fn newest(&self) -> Option<&Structure> {
+        self.known.then(|| &self.structures[self.order[0]])
     }
 
     /// Notes a packet of `bytes` octets; `true` where other spatial layers are live than before.

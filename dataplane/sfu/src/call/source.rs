@@ -1,7 +1,9 @@
 //! A published track: its layers, which of them are live, and its packets made ready to offer.
 
+use ringway_wire::dependency::Structure;
 use ringway_wire::extension::ExtensionMap;
-use ringway_wire::payload::{Codec, Entry, size};
+use ringway_wire::payload::size::{self, LAYERS};
+use ringway_wire::payload::{Codec, Entry};
 use ringway_wire::rtp::RtpView;
 
 use super::MAX_LAYERS;
@@ -258,12 +260,24 @@ impl Source {
         prepared.entry && self.measure(prepared, packet)
     }
 
-    /// Reads how large the pictures are from the first packet of a key frame.
+    /// Reads how large the pictures are from the first packet of a key frame: as LiveKit does from
+    /// its dependency descriptor if that tells it, otherwise from its payload.
     #[cold]
     fn measure(&mut self, prepared: &Prepared, packet: &RtpView<'_>) -> bool {
-        let sizes = size::sizes(prepared.codec, packet.payload());
+        let state = self.layers().get(usize::from(prepared.layer()));
+        let scaling = state.and_then(|state| state.scaling.as_deref());
+        let described = prepared.dependencies(packet.bytes()).is_some_and(Structure::is_in);
+        let mut sizes = scaling.filter(|_| described).map_or([None; LAYERS], Scaling::sizes);
+        let mut lowest = 0;
+        if sizes == [None; LAYERS] {
+            sizes = size::sizes(prepared.codec, packet.payload());
+            // A sequence header of AV1 tells the size of the best layer only.
+            if prepared.codec == Codec::Av1 {
+                lowest = scaling.map_or(0, Scaling::highest_spatial);
+            }
+        }
         if self.count == 1 {
-            return self.pictures.measure(0, &sizes);
+            return self.pictures.measure(lowest, &sizes);
         }
         // Of a stream that holds several sizes itself the best one counts.
         let best = sizes.into_iter().flatten().last();

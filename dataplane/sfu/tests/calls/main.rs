@@ -10,4 +10,5 @@ mod layered_streams;
 mod network;
 mod publisher;
 mod receiver;
+mod sizes;
 mod streams;

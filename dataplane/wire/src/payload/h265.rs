@@ -1,4 +1,4 @@
-//! H.265 payloads (RFC 7798): can a decoder begin here?
+//! H.265 payloads (RFC 7798): can a decoder begin here, and where is its parameter set?
 
 use super::Entry;
 
@@ -9,6 +9,7 @@ const SPS: u8 = 33;
 const AGGREGATION: u8 = 48;
 const FRAGMENTATION: u8 = 49;
 const FU_START: u8 = 0x80;
+const FU_TYPE: u8 = 0x3f;
 
 /// Aggregated units looked at in one packet; see `h264.rs`.
 const MAX_UNITS: usize = 16;
@@ -21,7 +22,7 @@ pub fn entry(payload: &[u8]) -> Entry {
     match unit_type(first) {
         AGGREGATION => aggregated(rest),
         FRAGMENTATION => match rest.first() {
-            Some(header) if header & FU_START != 0 => of_unit(header & 0x3f),
+            Some(header) if header & FU_START != 0 => of_unit(header & FU_TYPE),
             _ => Entry::None,
         },
         unit => of_unit(unit),
@@ -41,19 +42,51 @@ fn of_unit(unit: u8) -> Entry {
     }
 }
 
-/// RFC 7798 section 4.4.2: each unit follows its length in two octets.
-fn aggregated(mut rest: &[u8]) -> Entry {
+fn aggregated(rest: &[u8]) -> Entry {
     let mut found = Entry::None;
-    for _ in 0..MAX_UNITS {
-        let Some((&len, after)) = rest.split_first_chunk::<2>() else { break };
-        let len = usize::from(u16::from_be_bytes(len));
-        let Some((unit, after)) = after.split_at_checked(len) else { break };
+    for unit in units(rest) {
         match unit.first().map(|&first| of_unit(unit_type(first))) {
             Some(Entry::Full) => return Entry::Full,
             Some(Entry::Picture) => found = Entry::Picture,
             _ => {}
         }
-        rest = after;
     }
     found
+}
+
+/// RFC 7798 section 4.4.2: each unit follows its length in two octets.
+fn units(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let next = move |_| {
+        let (&len, after) = rest.split_first_chunk::<2>()?;
+        let (unit, after) = after.split_at_checked(usize::from(u16::from_be_bytes(len)))?;
+        rest = after;
+        Some(unit)
+    };
+    (0..MAX_UNITS).map_while(next)
+}
+
+/// What the sequence parameter set in `payload` holds behind the header of its unit; of one in
+/// fragments, what the first has of it. Sets of the layers of multi-layer extensions are not meant:
+/// they are written in another way.
+pub(super) fn parameter_set(payload: &[u8]) -> Option<&[u8]> {
+    let (&header, rest) = payload.split_first_chunk::<2>()?;
+    match unit_type(header[0]) {
+        AGGREGATION => units(rest).find_map(set_of),
+        FRAGMENTATION => {
+            let (&fragment, rest) = rest.split_first()?;
+            let begins_set = fragment & (FU_START | FU_TYPE) == FU_START | SPS;
+            (begins_set && is_base_layer(header)).then_some(rest)
+        }
+        _ => set_of(payload),
+    }
+}
+
+fn set_of(unit: &[u8]) -> Option<&[u8]> {
+    let (&header, body) = unit.split_first_chunk::<2>()?;
+    (unit_type(header[0]) == SPS && is_base_layer(header)).then_some(body)
+}
+
+/// RFC 7798 section 1.1.4: behind the type come six bits of layer.
+fn is_base_layer([first, second]: [u8; 2]) -> bool {
+    first & 1 == 0 && second >> 3 == 0
 }

@@ -136,49 +136,6 @@ fn where_decoding_can_begin() {
     check(Codec::Opus, &[], Full);
 }
 
-/// Of parameter sets that x264 wrote, and one with scaling matrices and a cycle of picture order
-/// that FFmpeg's trace of headers was asked about.
-#[test]
-fn sizes_of_pictures() {
-    let check = |codec, hex: &str, expect: [Option<size::Size>; 3]| {
-        let payload = octets(hex);
-        assert_eq!(size::sizes(codec, &payload), expect, "{codec:?} {hex}");
-        // What is cut tells nothing, or the same.
-        for len in 0..payload.len() {
-            let found = size::sizes(codec, &payload[..len]);
-            assert!(found == expect || found == [None; 3], "{codec:?} {hex} {len}");
-        }
-    };
-    let one = |width, height| [Some((width, height)), None, None];
-    let h264 = |hex, width, height| check(Codec::H264, hex, one(width, height));
-    h264("6764001facd9405005bb0110000003001000000300a0f1831960", 1280, 720);
-    h264("6742c016d900a02ff970110000030001000003000a0f162e48", 640, 360);
-    h264("674d4028eca03c0113f2e022000003000200000300141e30632c", 1920, 1080);
-    h264("67f4000c919b282833f1b808800000030080000005078a14cb", 320, 180); // 4:4:4
-    h264("677a0016bcd940d83de6f0110000030001000003000a0f162d96", 854, 480); // 4:2:2
-    h264("676e0015a6cd941b1fe4f0110000030001000003000a0f162d96", 426, 240); // ten bits
-    h264("67640028acd94078044fde022000000300200000030143e2c5b2c0", 1920, 1080); // two fields
-    h264("67640028ad843fffc221413536285940a02ff950", 640, 360);
-    h264("78000209100019674d4028eca03c0113f2e022000003000200000300141e3063", 1920, 1080);
-    check(Codec::H264, "68ce3c80", [None; 3]);
-    check(Codec::H264, "65888040", [None; 3]);
-    check(Codec::Vp8, "10d000009d012a8002e801", one(640, 488));
-    check(Codec::Vp8, "10d000009d012a80c26841", one(640, 360)); // to be scaled
-    check(Codec::Vp8, "10d100009d012a80026801", [None; 3]); // no key frame
-    check(Codec::Vp8, "10d000009d012b80026801", [None; 3]);
-    check(Codec::Vp8, "10d000009d012a00006801", [None; 3]);
-    let three = [Some((320, 180)), Some((640, 360)), Some((1280, 720))];
-    check(Codec::Vp9, "aa9123310750014000b402800168050002d0", three);
-    check(Codec::Vp9, "8a9123", [None; 3]); // no sizes
-    check(Codec::Av1, "180a", [None; 3]);
-    check(Codec::Opus, "180a", [None; 3]);
-}
-
-fn octets(hex: &str) -> Vec<u8> {
-    let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
-    (0..hex.len()).step_by(2).map(digit).collect()
-}
-
 #[test]
 fn silence() {
     for (payload, expect) in [(&[][..], true), (&[0x08], true), (&[0x0b, 0], true)] {
