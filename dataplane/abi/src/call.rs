@@ -19,6 +19,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+pub use crate::network::Network;
+
 /// Names a peer connection.
 pub type TransportKey = u64;
 /// Names media that comes in.
@@ -341,30 +343,6 @@ pub struct RelaySpec {
     /// Who connects to the port of TLS is a proxy that says in a PROXY header whose connection it
     /// passes on: those of [`CallCommand::RelayProxies`], everybody else is refused there.
     pub proxied: bool,
-}
-
-/// Addresses that begin with the same bits (CIDR, RFC 4632).
-#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// One of them.
-    pub ip: IpAddr,
-    /// How many bits; more than an address has are all.
-    pub bits: u8,
-}
-
-impl Network {
-    /// Whether `ip` is in it. IPv4 addresses that are mapped into IPv6 count as IPv4.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        let same = |a: u128, b: u128, width: u32| {
-            let others = width.saturating_sub(self.bits.into());
-            (a ^ b).checked_shr(others).unwrap_or(0) == 0
-        };
-        match (self.ip.to_canonical(), ip.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
-            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
-            _ => false,
-        }
-    }
 }
 
 /// What a transport may do with data.

@@ -54,6 +54,7 @@ pub mod layout;
 mod listener;
 pub mod memory;
 pub mod message;
+mod network;
 pub mod page;
 #[cfg(not(loom))]
 pub mod pages;

@@ -3,8 +3,9 @@
 //!
 //! Its bounds: what waits to be sent is refused beyond [`PLAIN_BYTES`], or [`MOST_BYTES`] where the
 //! caller has memory to spare and the peer goes on acknowledging; long before that
-//! [`Association::waiting`] tells it. Fragments that make no message end the association, stream ids
-//! above [`STREAM_ID_MAX`] are not let in. Messages that the caller does not take close the window.
+//! [`Association::waiting`] tells it. Fragments that make no message end the association, stream
+//! ids above [`STREAM_ID_MAX`] are not let in. Messages that the caller does not take close the
+//! window.
 
 use std::collections::VecDeque;
 

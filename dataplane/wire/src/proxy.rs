@@ -101,7 +101,8 @@ fn read_v2(bytes: &[u8]) -> Result<Header, NotProxy> {
         return Ok(Header::Needs(len - rest.len()));
     }
     let client = match (command & 0x0f, family) {
-        // LOCAL: "the receiver must accept this connection as valid and must use the real endpoints".
+        // LOCAL: "the receiver must accept this connection as valid and must use the real
+        // endpoints".
         (0, _) => None,
         (1, 0x11) => Some(source::<4, 12>(rest)?),
         (1, 0x21) => Some(source::<16, 36>(rest)?),
@@ -182,7 +183,7 @@ mod tests {
         let long = [&b"PROXY UNKNOWN "[..], &[b'a'; 93]].concat();
         assert_eq!(long.len(), V1_BYTES_MAX);
         for bytes in [
-            &b"\x16\x03\x01\x02\x00"[..],
+            &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcd"[..],
             b"GET / HTTP/1.1\r\n",
             b"PROXY TCP4 192.0.2.7\r\n",
             b"PROXY TCP4 ::1 ::1 1 2\r\n",

@@ -4,13 +4,15 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use ringway_abi::call::Network;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An address and how many of its bits count, such as `10.0.0.0/8`; a bare address is itself alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr(pub(crate) Network);
+pub struct Cidr {
+    pub(crate) ip: IpAddr,
+    pub(crate) bits: u8,
+}
 
 /// What is no network.
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +22,8 @@ pub struct NotCidr(String);
 impl Cidr {
     /// The networks of this machine alone.
     pub(super) fn loopback() -> Vec<Self> {
-        let network = |ip, bits| Self(Network { ip, bits });
-        vec![
-            network(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
-            network(Ipv6Addr::LOCALHOST.into(), 128),
-        ]
+        let (v4, v6) = (Ipv4Addr::new(127, 0, 0, 0), Ipv6Addr::LOCALHOST);
+        vec![Self { ip: v4.into(), bits: 8 }, Self { ip: v6.into(), bits: 128 }]
     }
 }
 
@@ -37,13 +36,13 @@ impl FromStr for Cidr {
         let ip: IpAddr = ip.parse().map_err(|_| refuse())?;
         let width = if ip.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(width), |bits| bits.parse().map_err(|_| refuse()))?;
-        if bits > width { Err(refuse()) } else { Ok(Self(Network { ip, bits })) }
+        if bits > width { Err(refuse()) } else { Ok(Self { ip, bits }) }
     }
 }
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.0.ip, self.0.bits)
+        write!(f, "{}/{}", self.ip, self.bits)
     }
 }
 
@@ -65,18 +64,15 @@ mod tests {
 
     #[test]
     fn networks() {
-        for (text, inside, outside) in [
-            ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
-            ("10.1.2.3", "10.1.2.3", "10.1.2.2"),
-            ("192.0.2.128/25", "::ffff:192.0.2.200", "192.0.2.100"),
-            ("2001:db8::/32", "2001:db8:1::1", "2001:db9::1"),
-            ("::1", "::1", "127.0.0.1"),
-            ("0.0.0.0/0", "255.255.255.255", "::1"),
-            ("::/0", "2001::", "10.0.0.1"),
+        for (text, ip, bits) in [
+            ("10.0.0.0/8", "10.0.0.0", 8),
+            ("10.1.2.3", "10.1.2.3", 32),
+            ("0.0.0.0/0", "0.0.0.0", 0),
+            ("2001:db8::/32", "2001:db8::", 32),
+            ("::1", "::1", 128),
         ] {
-            let Cidr(network) = text.parse().unwrap();
-            assert!(network.contains(inside.parse().unwrap()), "{text} {inside}");
-            assert!(!network.contains(outside.parse().unwrap()), "{text} {outside}");
+            let ip = ip.parse().unwrap();
+            assert_eq!(text.parse::<Cidr>().unwrap(), Cidr { ip, bits }, "{text}");
         }
         for text in ["", "a", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "/8"] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");

@@ -4,12 +4,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use ringway_abi::call::RELAY_PROXIES;
 use ringway_settings::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::Cidr;
 
+/// Networks that proxies may be in: what the data plane takes.
+const PROXIES_MAX: usize = 12;
 /// The longest that credentials of others' servers may be good for, s. LiveKit's value.
 const EXTERNAL_TTL_MAX_S: u32 = 86_400;
 
@@ -152,7 +153,7 @@ pub enum TurnError {
     TooSmall(&'static str),
     /// Nobody could connect.
     #[error(
-        "turn.proxy_protocol needs turn.tls_port and 1 to {RELAY_PROXIES} networks in \
+        "turn.proxy_protocol needs turn.tls_port and 1 to {PROXIES_MAX} networks in \
          turn.proxy_protocol_trusted_cidrs"
     )]
     NoProxy,
@@ -207,7 +208,7 @@ impl Turn {
             return Err(TurnError::NoCertificate);
         }
         let proxies = self.proxy_protocol_trusted_cidrs.len();
-        if self.proxy_protocol && (self.tls_port == 0 || !(1..=RELAY_PROXIES).contains(&proxies)) {
+        if self.proxy_protocol && (self.tls_port == 0 || !(1..=PROXIES_MAX).contains(&proxies)) {
             return Err(TurnError::NoProxy);
         }
         if self.relay_range_start == 0 || self.relay_range_start > self.relay_range_end {

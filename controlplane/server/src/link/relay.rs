@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ringway_abi::call::{
-    self as abi, CallCommand, RELAY_ADDRESSES, RELAY_PROXIES, RelaySpec, TLS_PART_BYTES,
+    self as abi, CallCommand, Network, RELAY_ADDRESSES, RELAY_PROXIES, RelaySpec, TLS_PART_BYTES,
 };
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -71,8 +71,8 @@ impl RelaySettings {
         if proxy_protocol {
             let mut networks = [None; RELAY_PROXIES];
             let trusted = &self.turn.proxy_protocol_trusted_cidrs;
-            for (place, Cidr(network)) in networks.iter_mut().zip(trusted) {
-                *place = Some(*network);
+            for (place, Cidr { ip, bits }) in networks.iter_mut().zip(trusted) {
+                *place = Some(Network { ip: *ip, bits: *bits });
             }
             commands.push(CallCommand::RelayProxies { networks });
         }

@@ -41,8 +41,8 @@ const WORDS: usize = 1024;
 /// With less room than for so many more, a shard is behind: who can waits. Raised: senders wait
 /// sooner; lowered: messages of many senders at once may find none.
 const SPARE_WORDS: usize = WORDS / 4;
-/// How long anybody waits for a shard that is behind. Raised: one that stands still holds up senders
-/// for longer; lowered: one that was busy for a moment loses messages.
+/// How long anybody waits for a shard that is behind. Raised: one that stands still holds up
+/// senders for longer; lowered: one that was busy for a moment loses messages.
 const BEHIND_NS: u64 = 100_000_000;
 
 const _: () = assert!(FRAME_OCTETS >= MESSAGE_BYTES, "what a client may send has room");

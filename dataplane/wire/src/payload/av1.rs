@@ -38,9 +38,9 @@ pub fn begins_sequence(payload: &[u8]) -> bool {
 /// The size of the largest pictures in the sequence that `payload` begins.
 ///
 /// Frame headers may make pictures smaller (`frame_size_override_flag`). They are not read: the
-/// flag lies behind fields that depend on all the rest of the sequence header, and where it matters,
-/// for lower spatial layers, the dependency descriptor tells the sizes. In simulcast each stream has
-/// an encoder, and with it a sequence header, of its own.
+/// flag lies behind fields that depend on all the rest of the sequence header, and where it
+/// matters, for lower spatial layers, the dependency descriptor tells the sizes. In simulcast each
+/// stream has an encoder, and with it a sequence header, of its own.
 pub(super) fn size(payload: &[u8]) -> Option<Size> {
     let (&header, rest) = payload.split_first().filter(|_| begins_sequence(payload))?;
     elements(header, rest).find_map(sequence_header).and_then(size_of)
