@@ -1,14 +1,15 @@
 //! LiveKit's signalling over WebSocket: `/rtc`, `/rtc/v1` and the `/validate` of both.
 //!
-//! The street of a message: [`socket`] (limits, frames) → [`task`] (the one task) → [`hub`] (room
-//! and sessions) and back through a bounded queue per client. The first answer is made before the
-//! upgrade, so that a client that is turned away gets an HTTP status.
+//! The street of a message: [`stream`] (compression) → [`socket`] (limits, frames) → [`task`] (the
+//! one task) → [`hub`] (room and sessions) and back through a bounded queue per client. The first
+//! answer is made before the upgrade, so that a client that is turned away gets an HTTP status.
 
 pub mod hub;
 mod pace;
 pub mod relays;
 pub(crate) mod resource;
 mod socket;
+mod stream;
 pub mod task;
 mod upgrade;
 pub mod visitor;

@@ -3,6 +3,8 @@
 
 #[path = "rtc/closes.rs"]
 mod closes;
+#[path = "rtc/deflate.rs"]
+mod deflate;
 mod house;
 
 use std::time::Duration;

@@ -4,7 +4,8 @@
 //! On the street of a signalling message this stands between the server's WebSocket and the room.
 //! It decides nothing about rooms and knows no socket; SDP stops here.
 //!
-//! - [`wire`]: frames to messages and back. [`join`]: what a client says when it comes.
+//! - [`wire`]: frames to messages and back. [`deflate`]: compressed ones.
+//! - [`join`]: what a client says when it comes.
 //! - [`grants`]: what its token says. [`client`]: what it can do.
 //! - [`Session`]: the conversation. [`oneshot`]: the same for WHIP and WHEP.
 //! - [`plane`]: what is asked of the data plane.
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod deflate;
 pub mod grants;
 pub mod join;
 pub mod null;

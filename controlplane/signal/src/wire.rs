@@ -9,6 +9,8 @@ use livekit_protocol::{SignalRequest, SignalResponse};
 use prost::Message;
 use prost::bytes::Bytes;
 
+use crate::deflate::deflate;
+
 /// The longest message taken from a client unless the configuration says otherwise, bytes; the
 /// WebSocket keeps to it. Raised: one client may make us hold more; lowered: offers of large rooms
 /// no longer fit. LiveKit's default.
@@ -24,22 +26,31 @@ pub enum Format {
     Json,
 }
 
-/// A response on its way to one client or to many: encoded at most once per format.
+/// A response on its way to one client or to many: encoded, and compressed, at most once per
+/// format.
 #[derive(Clone, Debug)]
 pub struct Outgoing(Arc<Encoded>);
 
 #[derive(Debug)]
 struct Encoded {
     response: SignalResponse,
-    binary: OnceLock<Bytes>,
-    json: OnceLock<Bytes>,
+    binary: Form,
+    json: Form,
+}
+
+/// A response as it is written in one format.
+#[derive(Debug, Default)]
+struct Form {
+    plain: OnceLock<Bytes>,
+    /// `None` within: not worth it.
+    deflated: OnceLock<Option<Bytes>>,
 }
 
 impl Outgoing {
     /// Wraps a message.
     pub fn new(message: signal_response::Message) -> Self {
         let response = SignalResponse { message: Some(message) };
-        Self(Arc::new(Encoded { response, binary: OnceLock::new(), json: OnceLock::new() }))
+        Self(Arc::new(Encoded { response, binary: Form::default(), json: Form::default() }))
     }
 
     /// What is said; never `None`.
@@ -50,11 +61,25 @@ impl Outgoing {
     /// The frame's content; UTF-8 for [`Format::Json`].
     pub fn encoded(&self, format: Format) -> Bytes {
         let response = &self.0.response;
-        let bytes = match format {
-            Format::Binary => self.0.binary.get_or_init(|| response.encode_to_vec().into()),
-            Format::Json => self.0.json.get_or_init(|| json(response).into_bytes().into()),
-        };
+        let bytes = self.form(format).plain.get_or_init(|| match format {
+            Format::Binary => response.encode_to_vec().into(),
+            Format::Json => json(response).into_bytes().into(),
+        });
         bytes.clone()
+    }
+
+    /// The same compressed, for a frame with RSV1 to a client that has agreed to it; `None` where
+    /// nothing would be gained.
+    pub fn deflated(&self, format: Format) -> Option<Bytes> {
+        let deflated = &self.form(format).deflated;
+        deflated.get_or_init(|| deflate(&self.encoded(format)).map(Bytes::from)).clone()
+    }
+
+    fn form(&self, format: Format) -> &Form {
+        match format {
+            Format::Binary => &self.0.binary,
+            Format::Json => &self.0.json,
+        }
     }
 }
 
@@ -94,6 +119,7 @@ pub fn decode_text(text: &str) -> Result<SignalRequest, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deflate::inflate;
     use livekit_protocol::{
         AddTrackRequest, Ping, RequestResponse, TrickleRequest, request_response, signal_request,
     };
@@ -149,6 +175,22 @@ mod tests {
         assert_eq!(outgoing.encoded(Format::Json), text);
         let bytes = outgoing.encoded(Format::Binary);
         assert_eq!(SignalResponse::decode(bytes).unwrap().message, Some(message));
+    }
+
+    #[test]
+    fn what_goes_to_many_is_compressed_once() {
+        let trickle = |candidate_init| {
+            let trickle = TrickleRequest { candidate_init, target: 1, r#final: false };
+            Outgoing::new(signal_response::Message::Trickle(trickle))
+        };
+        let (short, long) = (trickle("{}".into()), trickle(" ".repeat(1000)));
+        for format in [Format::Binary, Format::Json] {
+            assert_eq!(short.deflated(format), None);
+            let deflated = long.deflated(format).unwrap();
+            assert_eq!(inflate(&deflated, 2000).unwrap(), long.encoded(format));
+            let other = long.clone().deflated(format).unwrap();
+            assert_eq!(other.as_ptr(), deflated.as_ptr());
+        }
     }
 
     #[test]

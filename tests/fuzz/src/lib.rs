@@ -9,6 +9,7 @@
 
 mod call;
 mod data;
+mod deflate;
 mod dependency;
 mod descriptors;
 mod dtls;
@@ -32,6 +33,7 @@ mod turn;
 
 pub use call::call;
 pub use data::data;
+pub use deflate::deflate;
 pub use dependency::dependency;
 pub use descriptors::descriptors;
 pub use dtls::dtls;
@@ -60,6 +62,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("call", call),
     ("data", data),
+    ("deflate", deflate),
     ("dependency", dependency),
     ("descriptors", descriptors),
     ("dtls", dtls),

@@ -15,7 +15,7 @@
 //! - [`browser`]: Chromium and Firefox, and their tabs.
 //! - [`dev_page`]: the server's own page at `/` in a tab.
 //! - [`python`]: the `livekit` package, `aiortc` and GStreamer.
-//! - [`node`]: the `@livekit/rtc-node` package.
+//! - [`node`]: the `@livekit/rtc-node` package, and `ws`.
 //! - [`go`]: the `server-sdk-go` module.
 //! - [`member`]: somebody in a room, whatever the client: joins, publishes, watches.
 //! - [`meeting`]: two members who see each other, talk, and send files.

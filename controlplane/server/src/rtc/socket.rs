@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use ringway_signal::deflate::InflateError;
 use ringway_signal::proto::signal_request::Message as Said;
 use ringway_signal::wire::{Format, Outgoing, decode_binary, decode_text};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::pace::Pace;
+use super::stream::Unfit;
 use super::task::Ticket;
 use super::upgrade::WebSocket;
 
@@ -50,6 +53,8 @@ enum End {
     TooLong,
     /// The client's text is none.
     NoText,
+    /// The client's message was compressed, and this is what it turned out to be.
+    Unfit(Unfit),
     /// The client does not speak WebSocket.
     NoFrame,
 }
@@ -63,7 +68,15 @@ impl End {
             Self::Nonsense => Some((CloseCode::Unsupported, "not a SignalRequest")),
             Self::Unread => Some((CloseCode::Policy, "messages are not read")),
             Self::TooLong => Some((CloseCode::Size, "the message is too long")),
-            Self::NoText => Some((CloseCode::Invalid, "a text must be UTF-8")),
+            Self::NoText | Self::Unfit(Unfit::NoText) => {
+                Some((CloseCode::Invalid, "a text must be UTF-8"))
+            }
+            Self::Unfit(Unfit::Inflate(InflateError::TooLong)) => {
+                Some((CloseCode::Size, "the message is too long"))
+            }
+            Self::Unfit(Unfit::Inflate(InflateError::Corrupt)) => {
+                Some((CloseCode::Invalid, "a compressed message must be DEFLATE"))
+            }
             Self::NoFrame => Some((CloseCode::Protocol, "not a frame")),
         }
     }
@@ -131,6 +144,8 @@ async fn hear_out(mut socket: WebSocket, ticket: &Ticket, in_frames: bool) {
             // The library has sent its answer to a Close, or there is nobody.
             None => return,
         };
+        // What cannot be inflated might take long.
+        let Ok(heard) = socket.get_mut().inflate(heard) else { break };
         left = left.saturating_sub(heard.len());
         let request = match heard {
             Message::Binary(bytes) => decode_binary(&bytes),
@@ -145,7 +160,7 @@ async fn hear_out(mut socket: WebSocket, ticket: &Ticket, in_frames: bool) {
         }
     }
     // What the library holds of a message goes.
-    discard(socket.into_inner(), left).await;
+    discard(socket.into_inner().into_connection(), left).await;
 }
 
 /// Reads what is no longer looked at.
@@ -181,25 +196,34 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
                 }
             }
             heard = socket.next() => {
+                let heard = match heard {
+                    Some(Ok(heard)) => heard,
+                    Some(Err(error)) => return error.into(),
+                    None => return End::Gone,
+                };
+                let came_as = heard.len();
+                let heard = match socket.get_mut().inflate(heard) {
+                    Ok(heard) => heard,
+                    Err(unfit) => return End::Unfit(unfit),
+                };
+                let growth = heard.len().saturating_sub(came_as);
                 let request = match heard {
-                    Some(Ok(Message::Binary(bytes))) => {
+                    Message::Binary(bytes) => {
                         format = Format::Binary;
                         decode_binary(&bytes)
                     }
-                    Some(Ok(Message::Text(text))) => {
+                    Message::Text(text) => {
                         format = Format::Json;
                         decode_text(&text)
                     }
-                    Some(Ok(Message::Close(_))) => return End::Client,
-                    Some(Ok(_)) => continue,
-                    Some(Err(error)) => return error.into(),
-                    None => return End::Gone,
+                    Message::Close(_) => return End::Client,
+                    _ => continue,
                 };
                 let Ok(request) = request else { return End::Nonsense };
                 if !ticket.say(request.message).await {
                     return End::Server;
                 }
-                let wait = pace.take(Instant::now());
+                let wait = pace.take(Instant::now(), growth);
                 if !wait.is_zero() {
                     sleep(wait).await;
                 }
@@ -209,10 +233,22 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
 }
 
 async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Result<(), End> {
-    let bytes = outgoing.encoded(format);
-    let message = match format {
-        Format::Binary => Message::Binary(bytes),
-        Format::Json => Message::Text(Utf8Bytes::try_from(bytes).unwrap_or_default()),
+    let agreed = socket.get_ref().takes_deflated();
+    let message = match agreed.then(|| outgoing.deflated(format)).flatten() {
+        Some(deflated) => {
+            let kind = match format {
+                Format::Binary => Data::Binary,
+                Format::Json => Data::Text,
+            };
+            // RFC 7692 6: the bit that says so.
+            let opcode = OpCode::Data(kind);
+            let header = FrameHeader { rsv1: true, opcode, ..FrameHeader::default() };
+            Message::Frame(Frame::from_payload(header, deflated))
+        }
+        None => match (format, outgoing.encoded(format)) {
+            (Format::Binary, bytes) => Message::Binary(bytes),
+            (Format::Json, bytes) => Message::Text(Utf8Bytes::try_from(bytes).unwrap_or_default()),
+        },
     };
     match timeout(SEND_TIMEOUT, socket.send(message)).await {
         Ok(Ok(())) => Ok(()),
