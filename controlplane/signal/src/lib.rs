@@ -19,6 +19,7 @@ pub mod grants;
 pub mod join;
 pub mod null;
 pub mod plane;
+pub mod pong;
 mod random;
 mod session;
 mod settings;

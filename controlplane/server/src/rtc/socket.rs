@@ -1,9 +1,10 @@
 //! One client's WebSocket: frames in, messages out, pings between them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt, StreamExt};
 use ringway_signal::deflate::InflateError;
+use ringway_signal::pong;
 use ringway_signal::proto::signal_request::Message as Said;
 use ringway_signal::wire::{Format, Outgoing, decode_binary, decode_text};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -137,6 +138,7 @@ pub(super) async fn run(mut socket: WebSocket, first: Outgoing, mut ticket: Tick
 /// client.
 async fn hear_out(mut socket: WebSocket, ticket: &Ticket, in_frames: bool) {
     let mut left = UNHEARD_BYTES_MAX;
+    let mut bidden = false;
     while in_frames && left > 0 {
         let heard = match socket.next().await {
             Some(Ok(heard)) => heard,
@@ -152,11 +154,15 @@ async fn hear_out(mut socket: WebSocket, ticket: &Ticket, in_frames: bool) {
             Message::Text(text) => decode_text(&text),
             _ => continue,
         };
-        if let Ok(request) = request
+        // Once: more of them would only be a flood.
+        if !bidden
+            && let Ok(request) = request
             && let Some(farewell @ Said::Leave(_)) = request.message
-            && !ticket.say(Some(farewell)).await
         {
-            return;
+            bidden = true;
+            if !ticket.say(Some(farewell)).await {
+                return;
+            }
         }
     }
     // What the library holds of a message goes.
@@ -220,7 +226,13 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
                     _ => continue,
                 };
                 let Ok(request) = request else { return End::Nonsense };
-                if !ticket.say(request.message).await {
+                // Nobody else need wake for a ping.
+                let pong = request.message.as_ref().and_then(|asked| pong::answer(asked, unix_ms()));
+                if let Some(pong) = pong {
+                    if let Err(end) = send(socket, &Outgoing::new(pong), format).await {
+                        return end;
+                    }
+                } else if !ticket.say(request.message).await {
                     return End::Server;
                 }
                 let wait = pace.take(Instant::now(), growth);
@@ -230,6 +242,11 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
             }
         }
     }
+}
+
+fn unix_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Result<(), End> {

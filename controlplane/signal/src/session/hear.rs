@@ -8,6 +8,7 @@ use ringway_room::calls::{Request, TrackSettings, TrackSid};
 use ringway_sdp::Candidate;
 
 use super::{Session, World};
+use crate::pong;
 use crate::translate::{self, Translated};
 
 impl Session {
@@ -41,17 +42,11 @@ impl Session {
             }
             Asked::AddTrack(add) => self.handle_add_track(add),
             Asked::SyncState(state) => self.handle_sync_state(&state),
-            // Milliseconds, though the field is wide: JavaScript's numbers are not.
-            Asked::Ping(_) => self.respond(Message::Pong(self.unix_ms(now_ms))),
-            Asked::PingReq(ping) => {
-                let pong = proto::Pong {
-                    last_ping_timestamp: ping.timestamp,
-                    timestamp: self.unix_ms(now_ms),
-                };
-                self.respond(Message::PongResp(pong));
-            }
             Asked::Simulate(wish) => self.handle_simulate(now_ms, wish),
-            _ => self.ignored.unknown += 1,
+            other => match pong::answer(&other, self.unix_ms(now_ms)) {
+                Some(pong) => self.respond(pong),
+                None => self.ignored.unknown += 1,
+            },
         }
     }
 
