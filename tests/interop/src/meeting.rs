@@ -104,6 +104,8 @@ pub fn talk(one: &Member, two: &Member) {
 /// # Panics
 /// When one hears anything else.
 pub fn talk_without_signalling(member: &Member, whom: &str, ask: impl Fn(&str, &Value) -> Value) {
+    // A message may come before the news of who sends it.
+    member.wait_event(0, "ParticipantConnected", whom);
     let hello = json!({ "label": "chat", "text": "hello" });
     until(PATIENCE, "the channel to open", || (ask("utter", &hello) == true).then_some(()));
     member.wait_event(0, "DataReceived", whom);
