@@ -86,13 +86,14 @@ pub struct AnswerRequest<'a> {
     pub local: &'a LocalTransport,
     /// What may be negotiated.
     pub capabilities: &'a Capabilities,
-    /// Data channels, or `None` to reject them.
-    pub data: Option<DataOptions>,
+    /// What is said in the section of data channels.
+    pub data: DataOptions,
     /// Wishes by mid; sections without one are answered in the offer's order.
     pub wishes: &'a [SectionWish],
     /// Tracks to send, by mid; see [`crate::place_tracks`].
     pub sends: &'a [(String, SendTrack)],
-    /// An offer of which nothing can be accepted is an error (WHIP, WHEP).
+    /// An offer of which nothing can be accepted is an error, and so is one of whose media nothing
+    /// can be, data or not (WHIP, WHEP).
     pub one_shot: bool,
 }
 
@@ -128,7 +129,7 @@ pub fn answer(request: &AnswerRequest<'_>) -> Result<Answer, NegotiationError> {
     let mut sections = Vec::new();
     for (index, offered) in offer.sections.iter().enumerate() {
         if offered.kind == Kind::Application {
-            let accepted = data.is_none() && accepts_data(request, offered);
+            let accepted = data.is_none() && accepts_data(offered);
             if accepted {
                 data = Some(NegotiatedData::read(offered));
             }
@@ -141,7 +142,12 @@ pub fn answer(request: &AnswerRequest<'_>) -> Result<Answer, NegotiationError> {
     }
     let setup = if begins { Setup::Active } else { Setup::Passive };
     let bundle = attach_transport(request, setup, &mut sections);
-    if request.one_shot && !outcomes.iter().any(|outcome| outcome.rejection.is_none()) {
+    // Who sends data alone is content with data; who sends media too is not.
+    let met = match outcomes.is_empty() {
+        true => data.is_some(),
+        false => outcomes.iter().any(|outcome| outcome.rejection.is_none()),
+    };
+    if request.one_shot && !met {
         return Err(NegotiationError::NothingAccepted);
     }
     let media = MediaMap::of(&outcomes)?;
@@ -177,10 +183,10 @@ pub(crate) fn check_bundle(description: &Description) -> Result<(), NegotiationE
     Ok(())
 }
 
-fn accepts_data(request: &AnswerRequest<'_>, offered: &Section) -> bool {
+fn accepts_data(offered: &Section) -> bool {
     let protocol = ["UDP/DTLS/SCTP", "TCP/DTLS/SCTP"].contains(&offered.protocol.as_str());
     let format = offered.format == "webrtc-datachannel";
-    request.data.is_some() && !offered.is_rejected() && protocol && format
+    !offered.is_rejected() && protocol && format
 }
 
 /// RFC 8829 5.1.2: the names under which RTP over DTLS must be accepted.
@@ -308,12 +314,11 @@ fn mirror(offered: &Section) -> Section {
 
 fn answer_data(request: &AnswerRequest<'_>, offered: &Section, accepted: bool) -> Section {
     let mut section = mirror(offered);
-    match request.data.filter(|_| accepted) {
-        Some(options) => {
-            section.sctp_port = Some(options.sctp_port);
-            section.max_message_bytes = Some(options.max_message_bytes);
-        }
-        None => section.port = 0,
+    if accepted {
+        section.sctp_port = Some(request.data.sctp_port);
+        section.max_message_bytes = Some(request.data.max_message_bytes);
+    } else {
+        section.port = 0;
     }
     section
 }

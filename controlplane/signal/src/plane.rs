@@ -181,6 +181,8 @@ pub struct SetData {
     pub metrics: bool,
     /// Others do not learn who it is.
     pub hidden: bool,
+    /// It has no signalling: over a channel of its own it gets the bytes of user packets alone.
+    pub bare: bool,
     /// Who opens the channels.
     pub opening: DataOpening,
     /// Senders wait for it while it takes at least so many bits a second; 0: for the fastest alone.

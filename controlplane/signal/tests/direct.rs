@@ -6,7 +6,7 @@ use ringway_room::calls::{DisconnectReason, LeaveAction, Notice, Request, TrackK
 use ringway_signal::Session;
 use ringway_signal::join::Join;
 use ringway_signal::oneshot::{Direct, OneShotError, announcements, parse_offer};
-use ringway_signal::plane::{Ask, Codec};
+use ringway_signal::plane::{Ask, Codec, DataOpening, SetData};
 use stage::{Around, Stage, client, description, line, start, track};
 
 fn stage(direct: Direct, browser: &str) -> Stage {
@@ -92,8 +92,17 @@ fn offers_that_cannot_be_met() {
     };
     check(Direct::Whip, "", Err(OneShotError::NotSdp));
     check(Direct::Whip, "v=0\r\n", Err(OneShotError::NotSdp));
+    let strange = description(1, "abcd", "actpass", &[line("audio", "sendonly", "m", "")]);
+    let strange = strange.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP");
+    check(Direct::Whip, &strange, Err(OneShotError::NotAcceptable));
+    // Data alone is something, but no comfort to who sends media.
     let data = description(1, "abcd", "actpass", &[line("application", "", "", "")]);
-    check(Direct::Whip, &data, Err(OneShotError::NotAcceptable));
+    check(Direct::Whip, &data, Ok(()));
+    let lines = [line("audio", "sendonly", "m", ""), line("application", "", "", "")];
+    let both = description(1, "abcd", "actpass", &lines);
+    check(Direct::Whip, &both, Ok(()));
+    let strange = both.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP");
+    check(Direct::Whip, &strange, Err(OneShotError::NotAcceptable));
     let held = description(1, "abcd", "holdconn", &[line("audio", "sendonly", "m", "")]);
     check(Direct::Whip, &held, Err(OneShotError::NotAcceptable));
 }
@@ -149,4 +158,56 @@ fn whep_fills_its_sections_with_what_there_is() {
     let said = stage.said();
     let Some(Ask::AddRoute(route)) = said.plane.last() else { panic!("{}", said.kinds()) };
     assert_eq!((route.mid.as_str(), route.payload_type), ("0", 111));
+}
+
+/// What the plane was told of data.
+fn data_of(plane: &[Ask]) -> Vec<&SetData> {
+    let told = plane.iter().filter_map(|ask| match ask {
+        Ask::SetData(set) => Some(&**set),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn who_offers_data_has_data() {
+    for (direct, direction) in [(Direct::Whip, "sendonly"), (Direct::Whep, "recvonly")] {
+        let mut stage = stage(direct, "chrome");
+        stage.announce("mic", &track(1, TrackKind::Audio, ""));
+        let lines = [line("audio", direction, "mic", ""), line("application", "", "", "")];
+        let offer = description(1, "abcd", "actpass", &lines);
+        let answer = stage.session.handle_one_offer(&offer, &stage.around).unwrap().sdp;
+        let section = answer.split("m=application ").nth(1).expect("it is there");
+        assert!(section.starts_with("9 UDP/DTLS/SCTP webrtc-datachannel\r\n"), "{section}");
+        for attribute in ["sctp-port:5000", "max-message-size:65535", "setup:passive", "mid:1"] {
+            assert!(section.contains(&format!("a={attribute}\r\n")), "{attribute}: {section}");
+        }
+        assert!(answer.contains("a=group:BUNDLE 0 1\r\n"), "{answer}");
+        let plane = stage.said().plane;
+        let [set] = data_of(&plane)[..] else { panic!("{plane:?}") };
+        assert!(set.publishes && set.delivers && set.bare, "{set:?}");
+        assert_eq!(set.opening, DataOpening::Client);
+        assert_eq!(set.identity, stage::joined().participant.identity);
+        // What it may do changes without words.
+        let mut own = (*stage::joined().participant).clone();
+        own.permission.can_publish_data = false;
+        stage.session.handle_own_state(&own);
+        let plane = stage.said().plane;
+        let [set] = data_of(&plane)[..] else { panic!("{plane:?}") };
+        assert!(!set.publishes && set.delivers && set.bare, "{set:?}");
+    }
+}
+
+#[test]
+fn who_offers_no_data_has_none() {
+    let mut stage = stage(Direct::Whip, "chrome");
+    stage.announce("mic", &track(1, TrackKind::Audio, ""));
+    let lines = [line("audio", "sendonly", "mic", ""), line("application", "", "", "")];
+    let offer = description(1, "abcd", "actpass", &lines);
+    let rejected = offer.replace("m=application 9", "m=application 0");
+    let answer = stage.session.handle_one_offer(&rejected, &stage.around).unwrap().sdp;
+    assert!(answer.contains("m=application 0 ") && !answer.contains("a=sctp-port"), "{answer}");
+    assert_eq!(data_of(&stage.said().plane), [] as [&SetData; 0]);
+    stage.session.handle_own_state(&stage::joined().participant);
+    assert_eq!(data_of(&stage.said().plane), [] as [&SetData; 0]);
 }

@@ -375,6 +375,8 @@ pub mod data_rights {
     pub const METRICS: u8 = 8;
     /// Others do not learn who it is.
     pub const HIDDEN: u8 = 16;
+    /// It has no signalling: over a channel of its own it gets the bytes of user packets alone.
+    pub const BARE: u8 = 32;
 }
 
 /// Who opens data channels.

@@ -85,6 +85,22 @@ impl Label {
     fn is_lossy(self) -> bool {
         matches!(self, Self::Lossy | Self::DataTrack)
     }
+
+    /// How messages go over it. Of an application's own channel whoever opens it says that.
+    fn options(self) -> sctp::SendOptions {
+        let lifetime_ns = match self {
+            Self::Reliable | Self::Own => None,
+            Self::Lossy => Some(LOSSY_LIFETIME_NS),
+            Self::DataTrack => Some(TRACK_LIFETIME_NS),
+        };
+        let max_retransmissions = self.is_lossy().then_some(0);
+        sctp::SendOptions { unordered: self.is_lossy(), max_retransmissions, lifetime_ns }
+    }
+
+    /// Whether what waits on it counts as reliable.
+    fn counts(self) -> bool {
+        !self.is_lossy()
+    }
 }
 
 /// How the channels come to be.
@@ -118,7 +134,7 @@ pub enum SendRefused {
     /// Too much waits already.
     #[error("too much waits for the peer")]
     Full,
-    /// Longer than [`MESSAGE_BYTES`], or empty.
+    /// Longer than [`MESSAGE_BYTES`], or empty and not for a channel of the application's own.
     #[error("a message of this length cannot be sent")]
     Length,
 }
@@ -168,6 +184,13 @@ struct Channel {
     open: bool,
     /// We have reset our direction of it.
     closed: bool,
+    options: sctp::SendOptions,
+}
+
+impl Channel {
+    fn new(id: u16, label: Label, open: bool) -> Self {
+        Self { id, label, open, closed: false, options: label.options() }
+    }
 }
 
 /// One association.
@@ -305,40 +328,41 @@ impl Association {
         payload: &[u8],
         spare: bool,
     ) -> Result<(), SendRefused> {
-        let usable = |channel: &&Channel| channel.label == label && channel.open;
-        let id = self.channels.iter().find(usable).map(|channel| channel.id);
-        let id = id.filter(|_| self.is_connected()).ok_or(SendRefused::Closed)?;
+        let channel = self.channel(label).filter(|_| self.is_connected());
+        let (id, options) = channel.map(|one| (one.id, one.options)).ok_or(SendRefused::Closed)?;
+        // RFC 8831 6.6: SCTP has no empty messages, so a number says that one is.
+        let (ppid, payload) = match label {
+            Label::Own if payload.is_empty() => (ppid::BINARY_EMPTY, &[0][..]),
+            _ => (ppid::BINARY, payload),
+        };
         self.now_ns = now_ns;
-        let buffered = self.inner.buffered_bytes(id);
-        let reliable = label == Label::Reliable;
-        if reliable {
-            self.note_sent(now_ns, buffered);
+        let counts = label.counts();
+        if counts {
+            self.refresh(now_ns);
         }
-        let most = if reliable { self.most_bytes(now_ns, spare) } else { PLAIN_BYTES };
-        if buffered + payload.len() > most || reliable && self.waiting.len() >= WAITING {
+        let most = if counts { self.most_bytes(now_ns, spare) } else { PLAIN_BYTES };
+        let buffered = self.inner.buffered_bytes(id);
+        if buffered + payload.len() > most || counts && self.waiting.len() >= WAITING {
             return Err(SendRefused::Full);
         }
-        let lossy = label.is_lossy();
-        let options = sctp::SendOptions {
-            unordered: lossy,
-            lifetime_ns: match label {
-                Label::Reliable | Label::Own => None,
-                Label::Lossy => Some(LOSSY_LIFETIME_NS),
-                Label::DataTrack => Some(TRACK_LIFETIME_NS),
-            },
-            max_retransmissions: lossy.then_some(0),
-        };
-        let sent = self.inner.send(now_ns, id, ppid::BINARY, payload, options);
+        let sent = self.inner.send(now_ns, id, ppid, payload, options);
         sent.map_err(|error| match error {
             sctp::SendError::Full => SendRefused::Full,
             sctp::SendError::Length => SendRefused::Length,
             sctp::SendError::Ended | sctp::SendError::Stream => SendRefused::Closed,
         })?;
-        if reliable {
+        if counts {
             self.waiting.push_back(payload.len());
             self.waiting_bytes += payload.len();
         }
         Ok(())
+    }
+
+    /// The channel that messages with a label are sent over: of LiveKit's the one that was opened
+    /// last, of the application's own the one that was opened first, as LiveKit has it.
+    fn channel(&self, label: Label) -> Option<&Channel> {
+        let mut open = self.channels.iter().filter(|one| one.label == label && one.open);
+        if label == Label::Own { open.next_back() } else { open.next() }
     }
 
     /// Reliable bytes that may wait.
@@ -393,24 +417,21 @@ impl Association {
 
     /// Looks again at how much waits.
     pub fn refresh(&mut self, now_ns: u64) {
-        let reliable = |channel: &&Channel| channel.label == Label::Reliable;
-        if let Some(channel) = self.channels.iter().find(reliable) {
-            let buffered = self.inner.buffered_bytes(channel.id);
-            self.note_sent(now_ns, buffered);
-        }
+        let counted = self.channels.iter().filter(|channel| channel.label.counts());
+        let buffered = counted.map(|channel| self.inner.buffered_bytes(channel.id)).sum();
+        self.note_sent(now_ns, buffered);
     }
 
     /// Whether messages can be sent on a channel.
     pub fn is_open(&self, label: Label) -> bool {
-        self.is_connected()
-            && self.channels.iter().any(|channel| channel.label == label && channel.open)
+        self.is_connected() && self.channel(label).is_some()
     }
 
     /// Opens a channel of the application's own, for [`Label::Own`].
     pub fn open_own(&mut self) {
         let id = (0..).map(|at| 2 * at + 1).find(|id| self.channels.iter().all(|c| c.id != *id));
         let id = id.unwrap_or(STREAM_ID_MAX);
-        self.channels.push(Channel { id, label: Label::Own, open: false, closed: false });
+        self.channels.insert(0, Channel::new(id, Label::Own, false));
         self.send_dcep(id, &open_message(Label::Own));
     }
 
@@ -446,7 +467,7 @@ impl Association {
                 Opening::OursAsClient => (2 * at, false),
                 Opening::Negotiated => (100 + at, true),
             };
-            self.channels.push(Channel { id, label, open, closed: false });
+            self.channels.push(Channel::new(id, label, open));
             if !open {
                 self.send_dcep(id, &open_message(label));
             }
@@ -468,8 +489,12 @@ impl Association {
                     return;
                 }
                 let label = Label::of(name);
+                let mut channel = Channel::new(id, label, true);
+                if label == Label::Own {
+                    channel.options = options_of_open(message);
+                }
                 // What the peer opens in words goes before what it was believed to open silently.
-                self.channels.insert(0, Channel { id, label, open: true, closed: false });
+                self.channels.insert(0, channel);
                 self.send_dcep(id, &[DCEP_ACK]);
             }
             _ => {}
@@ -509,6 +534,18 @@ fn open_message(label: Label) -> Vec<u8> {
     let mut message = vec![DCEP_OPEN, kind, 0, 0, 0, 0, 0, 0, 0, name.len() as u8, 0, 0];
     message.extend_from_slice(name);
     message
+}
+
+/// RFC 8832 5.1: what the one side says about order and repetition holds for the other too.
+fn options_of_open(message: &[u8]) -> sctp::SendOptions {
+    let kind = message.get(1).copied().unwrap_or_default();
+    let parameter = message.get(4..).and_then(|rest| rest.first_chunk());
+    let parameter = parameter.map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    sctp::SendOptions {
+        unordered: kind & 0x80 != 0,
+        max_retransmissions: (kind & 0x7f == 1).then(|| parameter.try_into().unwrap_or(u16::MAX)),
+        lifetime_ns: (kind & 0x7f == 2).then(|| u64::from(parameter) * 1_000_000),
+    }
 }
 
 fn label_of_open(message: &[u8]) -> Option<&[u8]> {

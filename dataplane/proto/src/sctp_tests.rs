@@ -171,3 +171,70 @@ fn hostile_bytes_change_nothing_but_this_association() {
     one.send(2, Label::Lossy, b"still there", false).unwrap();
     assert_eq!(carry(2, &mut one, &mut other).len(), 1);
 }
+
+/// A channel that a browser opened with `createDataChannel("chat", …)`, RFC 8832 5.1.
+fn open_of_browser(kind: u8, parameter: u32) -> Vec<u8> {
+    let mut message = vec![DCEP_OPEN, kind, 1, 0];
+    message.extend(parameter.to_be_bytes());
+    message.extend([0, 4, 0, 0]);
+    message.extend(b"chat");
+    message
+}
+
+#[test]
+fn what_goes_over_a_channel_of_the_applications_own_keeps_its_promises() {
+    let check = |kind, parameter, unordered, max_retransmissions, lifetime_ns| {
+        let (mut one, _) = pair(Opening::Peer, Opening::Ours);
+        one.handle_dcep(6, &open_of_browser(kind, parameter));
+        let channel = one.channel(Label::Own).expect("it is open");
+        let expect = sctp::SendOptions { unordered, max_retransmissions, lifetime_ns };
+        assert_eq!((channel.id, channel.options), (6, expect), "{kind:#x} {parameter}");
+    };
+    check(0, 9, false, None, None);
+    check(0x80, 9, true, None, None);
+    check(1, 3, false, Some(3), None);
+    check(0x81, 70_000, true, Some(u16::MAX), None);
+    check(0x82, 250, true, None, Some(250_000_000));
+    let (mut one, _) = pair(Opening::Peer, Opening::Ours);
+    for length in 0..12 {
+        one.handle_dcep(6, &open_of_browser(0, 0)[..length]);
+    }
+    assert!(!one.is_open(Label::Own), "what is cut short opens nothing");
+}
+
+#[test]
+fn the_application_hears_over_the_first_of_its_own_channels() {
+    let (mut one, mut other) = pair(Opening::Peer, Opening::Ours);
+    other.open_own();
+    other.open_own();
+    assert_eq!(carry(1, &mut other, &mut one), []);
+    let first = one.channel(Label::Own).map(|channel| channel.id);
+    assert_eq!((first, other.channels[1].id), (Some(7), 7));
+    // RFC 8831 6.6: nothing is something, too.
+    for bytes in [&b"there"[..], b""] {
+        one.send(2, Label::Own, bytes, false).unwrap();
+        let expect = Incoming { label: Label::Own, payload: bytes.to_vec() };
+        assert_eq!(carry(2, &mut one, &mut other), [expect]);
+    }
+    other.inner.reset_streams(&[7]);
+    assert_eq!(carry(3, &mut other, &mut one), []);
+    let next = one.channel(Label::Own).map(|channel| channel.id);
+    assert_eq!(next, Some(9));
+}
+
+#[test]
+fn what_waits_on_an_own_channel_counts() {
+    let (mut one, mut other) = pair(Opening::Peer, Opening::Ours);
+    other.open_own();
+    carry(1, &mut other, &mut one);
+    let mut taken = 0;
+    while one.send(1, Label::Own, &[1; 1_000], true).is_ok() {
+        taken += 1_000;
+    }
+    assert!((PLAIN_BYTES + 1_000..=MOST_BYTES).contains(&taken), "{taken}");
+    assert_eq!(one.crowd(1, true), Crowd::Much);
+    assert_eq!(one.crowd(1 + PROGRESS_NS, true), Crowd::Stuck);
+    carry(2, &mut one, &mut other);
+    one.refresh(2);
+    assert_eq!((one.waiting_bytes(), one.crowd(2, true)), (0, Crowd::Little));
+}

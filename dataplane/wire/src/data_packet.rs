@@ -1,5 +1,5 @@
 //! LiveKit's `DataPacket`, seen through its outermost fields only: who it is for, of which kind it
-//! is, and who claims to have sent it. Payloads are never looked at.
+//! is, and who claims to have sent it. Payloads are never looked into.
 //!
 //! Protobuf: a packet is a row of fields, each a tag (number and wire type) and a value. What is
 //! appended to a packet counts as the last word of a plain field and is merged into a message, so
@@ -129,6 +129,8 @@ pub struct DataPacketView<'a> {
     pub sequence: u32,
     /// What tells repetitions of a user packet from others. What is no UUID is none.
     pub nonce: Option<&'a [u8; NONCE_BYTES]>,
+    /// Of a user packet, the application's bytes; empty otherwise.
+    pub payload: &'a [u8],
     bytes: &'a [u8],
     destinations: Destinations<'a>,
     /// The channel that it claims to take.
@@ -152,6 +154,7 @@ impl<'a> DataPacketView<'a> {
             content: Content::User,
             sequence: 0,
             nonce: None,
+            payload: &[],
             bytes,
             destinations: Destinations::new(),
             kind: 0,
@@ -215,6 +218,7 @@ impl<'a> DataPacketView<'a> {
                 (field::USER_DESTINATION_SID, Value::Bytes(sid)) => {
                     self.add(Naming::UserSid, sid)?;
                 }
+                (field::USER_PAYLOAD, Value::Bytes(payload)) => self.payload = payload,
                 (field::USER_NONCE, Value::Bytes(nonce)) => self.nonce = nonce.try_into().ok(),
                 _ => {}
             }
@@ -415,6 +419,7 @@ mod tests {
         let bytes = packet(&[(4, b"mallory"), (2, &user), (17, b"PA_m"), (5, b"bob")]);
         let view = DataPacketView::parse(&bytes).unwrap();
         assert_eq!((view.content, view.nonce, view.sequence), (Content::User, Some(nonce), 0));
+        assert_eq!(view.payload, b"payload");
         assert!(view.is_for(b"bob", b"PA_b") && !view.is_for(b"carol", b"PA_c"));
         let mut out = Vec::new();
         view.write_from(&alice(), Kind::Reliable, &mut out);
@@ -424,6 +429,7 @@ mod tests {
         // It may be kept and looked at again.
         let again = DataPacketView::parse(&out).unwrap();
         assert_eq!((again.content, again.nonce), (Content::User, Some(nonce)));
+        assert_eq!(again.payload, b"payload");
         assert!(again.is_for(b"bob", b"PA_b") && !again.is_for(b"carol", b"PA_c"));
     }
 

@@ -58,6 +58,7 @@ fn data_packet(who: u8, bytes: &[u8]) {
         (data_packet::Value::User(before), data_packet::Value::User(after)) => {
             assert_eq!(view.content, Content::User);
             assert_eq!((&after.payload, &after.topic), (&before.payload, &before.topic));
+            assert_eq!(view.payload, before.payload);
             assert_eq!(named_sender(after), (own.to_owned(), sid_of(sender.hidden)));
             false
         }

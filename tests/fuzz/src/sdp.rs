@@ -91,7 +91,7 @@ fn check_answer(
         origin: Origin::new(1),
         local,
         capabilities,
-        data: Some(DataOptions { sctp_port: 5000, max_message_bytes: 65_535 }),
+        data: DataOptions { sctp_port: 5000, max_message_bytes: 65_535 },
         wishes: &[],
         sends: if publisher { &[] } else { &sends },
         one_shot: false,

@@ -6,6 +6,8 @@ let connection;
 let session;
 let token;
 const players = {};
+const channels = {};
+const heard = [];
 
 async function request(method, url, headers = {}, body = undefined) {
   const answer = await fetch(url, {
@@ -62,19 +64,32 @@ async function offer(url) {
   };
 }
 
-/** Publishes a pattern and a tone by WHIP. */
-export async function whip({ url, token: bearer, colours, hz, width, height }) {
+/** Opens data channels by name, each with options of its own, before there is an offer. */
+function openChannels(wanted) {
+  for (const [label, options] of Object.entries(wanted)) {
+    const channel = connection.createDataChannel(label, options);
+    channel.binaryType = 'arraybuffer';
+    channel.onmessage = ({ data }) =>
+      heard.push([label, typeof data === 'string' ? data : new TextDecoder().decode(data)]);
+    channels[label] = channel;
+  }
+}
+
+/** Publishes a pattern and a tone by WHIP, with data channels if some are wanted. */
+export async function whip({ url, token: bearer, colours, hz, width, height, data = {} }) {
   token = bearer;
   connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  openChannels(data);
   connection.addTransceiver(pattern({ colours, width, height }), { direction: 'sendonly' });
   connection.addTransceiver(tone(hz), { direction: 'sendonly' });
   return offer(url);
 }
 
-/** Plays by WHEP. */
-export async function whep({ url, token: bearer }) {
+/** Plays by WHEP, with data channels if some are wanted. */
+export async function whep({ url, token: bearer, data = {} }) {
   token = bearer;
   connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  openChannels(data);
   connection.ontrack = ({ track, receiver }) => {
     const video = Object.assign(document.createElement(track.kind), { autoplay: true });
     video.srcObject = new MediaStream([track]);
@@ -84,6 +99,18 @@ export async function whep({ url, token: bearer }) {
   connection.addTransceiver('video', { direction: 'recvonly' });
   connection.addTransceiver('audio', { direction: 'recvonly' });
   return offer(url);
+}
+
+/** Sends text over a data channel; whether that is open. */
+export function utter({ label, text }) {
+  const open = channels[label].readyState === 'open';
+  if (open) channels[label].send(text);
+  return open;
+}
+
+/** What came over data channels: their names, and what it says. */
+export function utterances() {
+  return heard;
 }
 
 /** Sends the gathered candidates, as trickling does. */

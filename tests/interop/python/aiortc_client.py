@@ -24,6 +24,8 @@ session = {}
 heard = media.Ear()
 watched = {"video": {"frames": 0, "pixels": None}, "audio": {"frames": 0, "pixels": None}}
 tasks = set()
+channels = {}
+utterances_heard = []
 
 
 class RsaCertificate(RTCCertificate):
@@ -121,10 +123,35 @@ async def offer(connection, url):
     return {"status": status, "location": headers["Location"], "etag": headers.get("ETag")}
 
 
-async def whip(url, token, colours, hz, width, height):
-    """Publishes a pattern and a tone by WHIP."""
+def open_channels(connection, wanted):
+    """Opens data channels by name, each with options of its own, before there is an offer."""
+    for label, options in (wanted or {}).items():
+        channel = channels[label] = connection.createDataChannel(label, **options)
+
+        @channel.on("message")
+        def _(message, label=label):
+            text = message if isinstance(message, str) else message.decode()
+            utterances_heard.append([label, text])
+
+
+def utter(label, text):
+    """Sends text over a data channel; whether that is open."""
+    is_open = channels[label].readyState == "open"
+    if is_open:
+        channels[label].send(text)
+    return is_open
+
+
+def utterances():
+    """What came over data channels: their names, and what it says."""
+    return utterances_heard
+
+
+async def whip(url, token, colours, hz, width, height, data=None):
+    """Publishes a pattern and a tone by WHIP, with data channels if some are wanted."""
     session["token"] = token
     connection = RTCPeerConnection()
+    open_channels(connection, data)
     connection.addTransceiver(Pattern(colours, width, height), direction="sendonly")
     connection.addTransceiver(Tone(hz), direction="sendonly")
     return await offer(connection, url)
@@ -147,10 +174,11 @@ async def take(track):
                 heard.hear(one.to_ndarray()[0])
 
 
-async def whep(url, token):
-    """Plays by WHEP."""
+async def whep(url, token, data=None):
+    """Plays by WHEP, with data channels if some are wanted."""
     session["token"] = token
     connection = RTCPeerConnection()
+    open_channels(connection, data)
     connection.addTransceiver("video", direction="recvonly")
     connection.addTransceiver("audio", direction="recvonly")
 
@@ -198,5 +226,5 @@ async def end():
     return {"status": status}
 
 
-CALLS = [whip, whep, sent, played, end]
+CALLS = [whip, whep, sent, played, end, utter, utterances]
 asyncio.run(peer.serve({call.__name__: call for call in CALLS}))

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import sys
 import tempfile
+import time
 
 import media
 import numpy
@@ -16,6 +18,9 @@ SOURCES = {
 }
 NAMES = {number: name for name, number in SOURCES.items()}
 CODECS = {"vp8": rtc.VideoCodec.VP8, "h264": rtc.VideoCodec.H264}
+
+# Who asks about a track for so long waits for something; who does not ask for a while no longer.
+PATIENT_S = 5
 
 room = None
 events = []
@@ -41,6 +46,7 @@ class Watched:
     def __init__(self, track, source):
         self.track = track
         self.frames, self.pixels = 0, None
+        self.waited_since, self.asked_at = 0, 0
         self.ear = media.Ear()
         run(self.hear() if source == "microphone" else self.see())
 
@@ -57,6 +63,18 @@ class Watched:
         async for event in stream:
             self.ear.hear(numpy.frombuffer(event.frame.data, dtype=numpy.int16))
             self.frames += 1
+
+    def is_waited_for(self):
+        """To be called whenever it is asked about: whether that has gone on for a while. Then it
+        takes as long until it is so again."""
+        now = time.monotonic()
+        if now - self.asked_at > PATIENT_S:
+            self.waited_since = now
+        self.asked_at = now
+        waited = now - self.waited_since > PATIENT_S
+        if waited:
+            self.waited_since = now
+        return waited
 
 
 def encryption(key):
@@ -255,11 +273,46 @@ def subscribe(identity, source, wanted):
     publication_of(identity, source).set_subscribed(wanted)
 
 
+def story(video, codecs):
+    """What has become of an inbound video stream, from its packets to its pictures."""
+    received, inbound = video.received, video.inbound
+    emitted = max(inbound.jitter_buffer_emitted_count, 1)
+    return (
+        f"mid {inbound.mid} ssrc {video.stream.ssrc} {codecs.get(video.stream.codec_id)}: "
+        f"{received.packets_received} packets, {received.packets_lost} lost, "
+        f"{inbound.packets_discarded} discarded, "
+        f"{inbound.retransmitted_packets_received} retransmitted; "
+        f"{inbound.frames_received} frames received, {inbound.frames_decoded} decoded, "
+        f"{inbound.key_frames_decoded} of them key frames, {inbound.frames_dropped} dropped; "
+        f"{inbound.pli_count} PLI, {inbound.fir_count} FIR, {inbound.nack_count} NACK sent; "
+        f"jitter buffer {inbound.jitter_buffer_delay / emitted * 1000:.0f} ms of "
+        f"{inbound.jitter_buffer_emitted_count} frames; "
+        f"{inbound.frame_width}x{inbound.frame_height}, {inbound.decoder_implementation}"
+    )
+
+
+async def explain(identity, source):
+    """Tells the log, which a test shows that fails, of every inbound video stream."""
+    stats = await room.get_rtc_stats()
+    print(f"still waiting for {identity}'s {source}:", file=sys.stderr)
+    for side, all_stats in [("pub", stats.publisher_stats), ("sub", stats.subscriber_stats)]:
+        codecs = {
+            one.codec.rtc.id: f"{one.codec.codec.mime_type} {one.codec.codec.sdp_fmtp_line}"
+            for one in all_stats
+            if one.WhichOneof("stats") == "codec"
+        }
+        for one in all_stats:
+            if one.WhichOneof("stats") == "inbound_rtp" and one.inbound_rtp.stream.kind == "video":
+                print(f"  {side} {story(one.inbound_rtp, codecs)}", file=sys.stderr)
+
+
 async def watch(identity, source):
     """What arrives of a track; None without a subscription."""
     one = watched.get((identity, source))
     if one is None:
         return None
+    if one.is_waited_for():
+        await explain(identity, source)
     seen = {"codec": None, "cipher": None, "protocol": None, "packets": 0, "lost": 0}
     decoded = 0
     for stats in await one.track.get_stats():

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use serde_json::json;
+use ringway_system::patience::until;
+use serde_json::{Value, json};
 
-use crate::member::{CAMERA, Member, Path};
+use crate::member::{CAMERA, Member, PATIENCE, Path};
 use crate::show::Show;
 use crate::stage::Stage;
 
@@ -95,6 +96,39 @@ pub fn talk(one: &Member, two: &Member) {
         let expect = format!("{} said good morning", from.identity);
         assert_eq!(from.ask("call", &call), json!(expect));
     }
+}
+
+/// A member and `whom`, a client without signalling that is asked by `ask` and has opened a data
+/// channel `chat` of its own, hear each other.
+///
+/// # Panics
+/// When one hears anything else.
+pub fn talk_without_signalling(member: &Member, whom: &str, ask: impl Fn(&str, &Value) -> Value) {
+    // A message may come before the news of who sends it.
+    member.wait_event(0, "ParticipantConnected", whom);
+    let hello = json!({ "label": "chat", "text": "hello" });
+    until(PATIENCE, "the channel to open", || (ask("utter", &hello) == true).then_some(()));
+    member.wait_event(0, "DataReceived", whom);
+    let heard = member.events().into_iter().filter(|one| one["event"] == "DataReceived");
+    assert!(heard.map(|one| one["what"].clone()).eq([json!(["", "hello"])]));
+    for (text, reliable, to) in [
+        ("kept", true, vec![whom]),
+        ("lossy", false, vec![whom]),
+        ("for others", true, vec!["nobody"]),
+    ] {
+        let say = json!({ "text": text, "topic": "aside", "reliable": reliable, "to": to });
+        member.ask("say", &say);
+    }
+    // Only bytes of the application's can be told over a channel that is its own.
+    member.ask("stream", &json!({ "text": "words" }));
+    member.ask("say", &json!({ "text": "last", "topic": "", "reliable": true, "to": [] }));
+    let heard = until(PATIENCE, "three messages", || {
+        let heard = ask("utterances", &json!({})).as_array().cloned().unwrap_or_default();
+        (heard.len() >= 3).then_some(heard)
+    });
+    let mut said: Vec<_> = heard.iter().map(|one| (one[0].as_str(), one[1].as_str())).collect();
+    said.sort_unstable();
+    assert_eq!(said, ["kept", "last", "lossy"].map(|text| (Some("chat"), Some(text))));
 }
 
 /// Both join without publishing, and exchange all that is no media.

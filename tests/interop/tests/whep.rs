@@ -1,6 +1,7 @@
 //! WHEP: browsers and `aiortc` play what is published in the room.
 
 use ringway_interop::browser::Browser;
+use ringway_interop::meeting::talk_without_signalling;
 use ringway_interop::member::{Member, PATIENCE, Path};
 use ringway_interop::python::{Certificate, aiortc, livekit};
 use ringway_interop::show::{BRIGHT, Seen};
@@ -47,6 +48,20 @@ fn chromium() {
 #[ignore = "needs browsers and further clients: make test-calls"]
 fn firefox() {
     stage::on(|stage| play_in_tab(stage, &Browser::firefox(stage)));
+}
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn data_of_a_player() {
+    stage::on(|stage| {
+        let tab = Browser::start(stage, &[]).tab("player");
+        let publisher = publisher(stage);
+        let mut with = arguments(stage);
+        with["data"] = json!({ "chat": { "ordered": false } });
+        let answer = tab.ask("whep", &with);
+        assert_eq!(answer["status"], 201, "{answer}");
+        talk_without_signalling(&publisher, "player", |call, with| tab.ask(call, with));
+    });
 }
 
 fn play_in_tab(stage: &Stage, browser: &Browser) {

@@ -1,6 +1,7 @@
 //! WHIP: what a browser, `aiortc` and GStreamer publish reaches the room.
 
 use ringway_interop::browser::Browser;
+use ringway_interop::meeting::talk_without_signalling;
 use ringway_interop::member::{CAMERA, Member, PATIENCE, Path};
 use ringway_interop::peer::Peer;
 use ringway_interop::python::{Certificate, aiortc, gstreamer, livekit};
@@ -111,6 +112,41 @@ fn publish_from_tab(stage: &Stage, browser: &Browser) {
     let ended = tab.ask("end", &nothing);
     assert_eq!(ended["status"], 200, "{ended}");
     viewer.wait_event(0, "ParticipantDisconnected", "camera-1");
+}
+
+/// The client publishes and has a data channel besides. (Asking it waits for its answer.)
+fn talk(stage: &Stage, ask: impl Fn(&str, &Value) -> Value) {
+    let viewer = viewer(stage);
+    let mut with = arguments(stage, "camera-1", &BRIGHT);
+    with["data"] = json!({ "chat": {} });
+    let answer = ask("whip", &with);
+    assert_eq!(answer["status"], 201, "{answer}");
+    talk_without_signalling(&viewer, "camera-1", &ask);
+    viewer.wait_show("camera-1", &BRIGHT);
+    let ended = ask("end", &json!({}));
+    assert_eq!(ended["status"], 200, "{ended}");
+}
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn data_of_browsers() {
+    let browsers: [fn(&Stage) -> Browser; 2] =
+        [|stage| Browser::start(stage, &[]), Browser::firefox];
+    for start in browsers {
+        stage::on(|stage| {
+            let tab = start(stage).tab("camera-1");
+            talk(stage, |call, with| tab.ask(call, with));
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs browsers and further clients: make test-calls"]
+fn data_of_aiortc() {
+    stage::on(|stage| {
+        let client = aiortc(stage, Certificate::Ecdsa);
+        talk(stage, |call, with| self::ask(&client, call, with));
+    });
 }
 
 #[test]

@@ -287,7 +287,7 @@ fn offers_that_cannot_be_met_are_errors() {
             origin: Origin::new(7),
             local: &local(),
             capabilities: &capabilities(Purpose::Publisher),
-            data: Some(DATA),
+            data: DATA,
             wishes: &[],
             sends: &[],
             one_shot: true,
@@ -314,6 +314,14 @@ fn offers_that_cannot_be_met_are_errors() {
     check(&AUDIO.replace("opus/48000/2", "G722/8000"), Some(NegotiationError::NothingAccepted));
     check(&AUDIO.replace("a=rtcp-mux\r\n", ""), Some(NegotiationError::NothingAccepted));
     check(&AUDIO.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), Some(NegotiationError::NothingAccepted));
+    let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel";
+    let data = AUDIO.replace("m=audio 9 UDP/TLS/RTP/SAVPF 111", data).replace("mid:0", "mid:1");
+    check(&data, None);
+    check(&data.replace("webrtc-datachannel", "t38"), Some(NegotiationError::NothingAccepted));
+    check(&format!("a=group:BUNDLE 0 1\r\n{AUDIO}{data}"), None);
+    let strange = AUDIO.replace("opus/48000/2", "G722/8000");
+    let strange = format!("a=group:BUNDLE 0 1\r\n{strange}{data}");
+    check(&strange, Some(NegotiationError::NothingAccepted));
     let same = format!("a=group:BUNDLE 0 1\r\n{AUDIO}{}", video.replace("96", "111"));
     let conflict = NegotiationError::Conflict { what: "payload type", number: 111 };
     check(&same, Some(conflict));
@@ -329,7 +337,7 @@ fn we_begin_dtls_where_the_client_waits() {
             origin: Origin::new(7),
             local: &LocalTransport { begins, ..local() },
             capabilities: &capabilities(Purpose::Publisher),
-            data: Some(DATA),
+            data: DATA,
             wishes: &[],
             sends: &[],
             one_shot: true,

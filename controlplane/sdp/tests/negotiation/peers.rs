@@ -103,7 +103,7 @@ pub(crate) fn answer_with(
         origin: Origin { session_id: 4711, version: 2 },
         local: &local(),
         capabilities,
-        data: Some(DATA),
+        data: DATA,
         wishes,
         sends,
         one_shot: false,

@@ -226,7 +226,7 @@ fn negotiate(offer: &Description, purpose: Purpose) {
         origin: Origin::new(1),
         local: &local(),
         capabilities: &capabilities,
-        data: Some(DATA),
+        data: DATA,
         wishes: &[],
         sends: if purpose == Purpose::Publisher { &[] } else { &sends },
         one_shot: false,

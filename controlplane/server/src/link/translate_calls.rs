@@ -85,6 +85,7 @@ fn data(set: &SetData) -> Option<Vec<abi::CallCommand>> {
         (set.agent, abi::data_rights::AGENT),
         (set.metrics, abi::data_rights::METRICS),
         (set.hidden, abi::data_rights::HIDDEN),
+        (set.bare, abi::data_rights::BARE),
     ];
     commands.push(abi::CallCommand::SetData(abi::DataSpec {
         transport,

@@ -64,10 +64,11 @@ impl DataFacts {
 impl Session {
     /// Tells the plane what each transport that is open may do, where that is news.
     pub(super) fn tell_data(&mut self) {
-        if self.one_shot {
+        // Who has one offer says in it whether it will have data.
+        if self.one_shot && !self.publisher.has_data() {
             return;
         }
-        let negotiated = self.single && self.client.negotiates_channels();
+        let negotiated = self.single && !self.one_shot && self.client.negotiates_channels();
         let opening = if negotiated { DataOpening::Negotiated } else { DataOpening::Client };
         // What others send comes over the connection that the session stands on.
         let over_subscriber = self.subscriber_primary;
@@ -89,6 +90,7 @@ impl Session {
                 agent: self.data.agent,
                 metrics: self.data.metrics,
                 hidden: self.data.hidden,
+                bare: self.one_shot,
                 opening,
                 slow_bps: self.settings.slow_bps,
             };

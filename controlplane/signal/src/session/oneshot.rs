@@ -1,7 +1,8 @@
 //! WHIP and WHEP: one offer, one answer, and nothing said afterwards (RFC 9725).
 //!
 //! A WHIP client's tracks are announced for it, out of its offer. A WHEP client gets a stream in
-//! every section that it offers; which track fills it may change while it listens.
+//! every section that it offers; which track fills it may change while it listens. Either may have
+//! data channels, which it opens itself.
 
 use livekit_protocol as proto;
 use ringway_room::calls::{Request, TrackSid};
@@ -99,7 +100,7 @@ impl Session {
         world: &dyn World,
     ) -> Result<OneShotAnswer, OneShotError> {
         let offer = parse_offer(text)?;
-        let answered = self.answer_offer(offer, None, world);
+        let answered = self.answer_offer(offer, world);
         let answered = answered.map_err(|_| OneShotError::NotAcceptable)?;
         Ok(OneShotAnswer { sdp: answered.sdp, etag: self.etag().to_owned() })
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ringway_sdp::{
     Candidate, CandidateAddress, CandidateTransport, Capabilities, CapabilityOptions, DataOptions,
-    Description, Gates, LocalTransport, MediaMap, Origin, Purpose, RemoteTransport,
+    Description, Gates, Kind, LocalTransport, MediaMap, Origin, Purpose, RemoteTransport,
     host_candidates,
 };
 
@@ -211,6 +211,12 @@ impl Peer {
     /// Whether the data plane knows it.
     pub(super) fn is_open(&self) -> bool {
         self.opened
+    }
+
+    /// Whether it has data channels, as far as we have said.
+    pub(super) fn has_data(&self) -> bool {
+        let sections = self.ours.iter().flat_map(|ours| &ours.sections);
+        { sections }.any(|section| section.kind == Kind::Application && !section.is_rejected())
     }
 
     pub(super) fn close(&mut self) -> Option<Ask> {

@@ -10,8 +10,8 @@ use ringway_room::calls::{
     VideoQuality,
 };
 use ringway_sdp::{
-    AnswerRequest, Codec, DataOptions, Description, Encodings, Kind, NegotiatedSection,
-    NegotiationError, ParseError, Reason, Section, SectionWish, answer,
+    AnswerRequest, Codec, Description, Encodings, Kind, NegotiatedSection, NegotiationError,
+    ParseError, Reason, Section, SectionWish, answer,
 };
 
 use super::{Output, Session, TrackSource, World, peer};
@@ -50,7 +50,7 @@ impl Session {
             Ok(offer) => offer,
             Err(error) => return self.refuse_offer(error),
         };
-        match self.answer_offer(offer, Some(peer::DATA), world) {
+        match self.answer_offer(offer, world) {
             Ok(answered) => {
                 self.respond(Message::Answer(proto::SessionDescription {
                     r#type: "answer".to_owned(),
@@ -79,7 +79,6 @@ impl Session {
     pub(super) fn answer_offer(
         &mut self,
         offer: Description,
-        data: Option<DataOptions>,
         world: &dyn World,
     ) -> Result<Answered, NegotiationError> {
         let restarts = self.publisher.remote.as_ref().is_some_and(|before| {
@@ -98,11 +97,15 @@ impl Session {
             origin,
             local: &self.publisher.local,
             capabilities: &self.publisher.capabilities,
-            data,
+            data: peer::DATA,
             wishes: &wishes,
             sends: &sends,
             one_shot: self.one_shot,
         })?;
+        let answered =
+            Answered { sdp: answer.description.to_string(), mid_to_track: answer.mid_to_track };
+        self.publisher.theirs = Some(offer);
+        self.publisher.ours = Some(answer.description);
         if let Some(ask) = self.publisher.open() {
             self.ask_plane(ask);
             self.tell_data();
@@ -110,10 +113,6 @@ impl Session {
         for ask in self.publisher.take(answer.remote, answer.media) {
             self.ask_plane(ask);
         }
-        let answered =
-            Answered { sdp: answer.description.to_string(), mid_to_track: answer.mid_to_track };
-        self.publisher.theirs = Some(offer);
-        self.publisher.ours = Some(answer.description);
         for section in &answer.sections {
             if section.receives {
                 self.receive(section.clone(), world);

@@ -356,8 +356,9 @@ impl Calls {
             if own || hidden || !view.is_for(&end.identity, &end.sid) {
                 continue;
             }
+            let (label, bytes) = end.form(Label::Reliable, &view, &kept.payload);
             if let Some(association) = &mut end.association {
-                let _ = association.send(now.mono_ns, Label::Reliable, &kept.payload, true);
+                let _ = association.send(now.mono_ns, label, bytes, true);
             }
         }
         self.mark_dirty(id);
@@ -405,8 +406,11 @@ fn fan_out(
         {
             continue;
         }
+        let (label, bytes) = end.form(passed.label, passed.view, passed.message);
+        // What is lossy gets no more room where it takes a reliable channel.
+        let spare = passed.spare && passed.label == Label::Reliable;
         let Some(association) = &mut end.association else { continue };
-        match association.send(now.mono_ns, passed.label, passed.message, passed.spare) {
+        match association.send(now.mono_ns, label, bytes, spare) {
             Ok(()) => {
                 taken.receivers += 1;
                 counters.add(Counter::DataSent, 1);
@@ -414,8 +418,8 @@ fn fan_out(
                     dirty.push(*id);
                 }
             }
-            // It gets what was kept once its channels are open.
-            Err(SendRefused::Closed) => {}
+            // It gets what was kept once its channels are open, and holds nobody until then.
+            Err(SendRefused::Closed) => continue,
             Err(SendRefused::Full | SendRefused::Length) => counters.add(Counter::DataSlow, 1),
         }
         if passed.label == Label::Reliable {

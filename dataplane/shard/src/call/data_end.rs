@@ -6,6 +6,7 @@ use ringway_abi::call::data_rights;
 use ringway_abi::counters::Counter;
 use ringway_proto::dtls::DtlsRole;
 use ringway_proto::sctp::{Association, Incoming, Label, Opening};
+use ringway_wire::data_packet::{Content, DataPacketView};
 
 use super::data::Waits;
 use crate::clock::Now;
@@ -153,8 +154,31 @@ impl DataEnd {
 
     /// Whether the channels that others' messages go over have just opened.
     pub(super) fn catches_up(&mut self) -> bool {
-        let open = self.association.as_ref().is_some_and(|one| one.is_open(Label::Reliable));
+        let open = self.is_open(Label::Reliable) || self.has_bare_bytes();
         open && self.may(data_rights::DELIVER) && !std::mem::replace(&mut self.caught_up, true)
+    }
+
+    fn is_open(&self, label: Label) -> bool {
+        self.association.as_ref().is_some_and(|one| one.is_open(label))
+    }
+
+    /// Whether a channel is there that user packets lose their wrapping on.
+    fn has_bare_bytes(&self) -> bool {
+        self.may(data_rights::BARE) && self.is_open(Label::Own)
+    }
+
+    /// What the peer is sent of a packet, and over which channel. `label` is the one that it came
+    /// over, `message` the whole of it.
+    pub(super) fn form<'a>(
+        &self,
+        label: Label,
+        view: &DataPacketView<'a>,
+        message: &'a [u8],
+    ) -> (Label, &'a [u8]) {
+        match view.content {
+            Content::User if self.has_bare_bytes() => (Label::Own, view.payload),
+            _ => (label, message),
+        }
     }
 
     /// Puts the next packet for DTLS into `packet`; whether there was one.

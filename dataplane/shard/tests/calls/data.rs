@@ -129,6 +129,81 @@ fn a_channel_of_the_applications_own() {
     assert_eq!((take(&mut world, 2), world.counters.get(Counter::DataForbidden)), (vec![], 1));
 }
 
+/// A client without signalling, as of WHIP, which opens its channels itself; without `all` none but
+/// one of its own.
+fn join_bare(world: &mut World, key: u64, all: bool) {
+    let rights = BOTH | data_rights::BARE;
+    set(key, rights, DataOpening::Client).into_iter().for_each(|command| world.ask(command));
+    let theirs = if all { Opening::Ours } else { Opening::Negotiated };
+    world.peer(key).data = Some(Association::new(world.now.mono_ns, theirs));
+    world.pass(50);
+}
+
+fn open_own(world: &mut World, key: u64) {
+    world.peer(key).data.as_mut().expect("data").open_own();
+    world.pass(50);
+}
+
+/// A user packet for everybody or one.
+fn user(bytes: &[u8], to: Option<&str>) -> Vec<u8> {
+    let mut message = field(2, &[field(2, bytes), field(4, b"topic")].concat());
+    message.extend(to.iter().flat_map(|to| field(5, to.as_bytes())));
+    message
+}
+
+#[test]
+fn who_has_no_signalling_gets_bytes_over_its_own_channel_and_the_rest_over_livekits() {
+    let mut world = World::connected(3);
+    join(&mut world, 1, BOTH, DataOpening::Client);
+    join_bare(&mut world, 2, true);
+    join_bare(&mut world, 3, false);
+    let own = |bytes: &[u8]| Incoming { label: Label::Own, payload: bytes.to_vec() };
+    // Without a channel of its own it speaks LiveKit's protocol, if it has its channels.
+    send(&mut world, 1, Label::Lossy, &user(b"early", None));
+    let [Incoming { label: Label::Lossy, payload }] = &take(&mut world, 2)[..] else { panic!() };
+    assert!(payload.starts_with(&user(b"early", None)) && take(&mut world, 3).is_empty());
+    for key in [2, 3] {
+        open_own(&mut world, key);
+    }
+    for (label, to, expect) in [
+        (Label::Reliable, None, [1, 1]),
+        (Label::Lossy, None, [1, 1]),
+        (Label::Reliable, Some("member3"), [0, 1]),
+        (Label::Reliable, Some("member2"), [1, 0]),
+    ] {
+        for bytes in [&b"words"[..], b""] {
+            send(&mut world, 1, label, &user(bytes, to));
+            for (key, count) in [2, 3].into_iter().zip(expect) {
+                let expect: Vec<Incoming> = (0..count).map(|_| own(bytes)).collect();
+                assert_eq!(take(&mut world, key), expect, "{key} {to:?}");
+            }
+        }
+    }
+    send(&mut world, 1, Label::Reliable, &chat(None));
+    let whole =
+        Incoming { label: Label::Reliable, payload: passed(Label::Reliable, chat(None), 1) };
+    assert_eq!((take(&mut world, 2), take(&mut world, 3)), (vec![whole], vec![]));
+    // Two of them.
+    send(&mut world, 2, Label::Own, b"from one to the other");
+    assert_eq!(take(&mut world, 3), [own(b"from one to the other")]);
+    assert_eq!(take(&mut world, 1).len(), 1);
+    assert_eq!(world.counters.get(Counter::DataSlow), 0);
+}
+
+#[test]
+fn who_opens_its_own_channel_late_gets_what_was_said_since_it_joined() {
+    let mut world = World::connected(2);
+    join(&mut world, 1, BOTH, DataOpening::Client);
+    send(&mut world, 1, Label::Reliable, &user(b"before", None));
+    join_bare(&mut world, 2, false);
+    send(&mut world, 1, Label::Reliable, &user(b"since", None));
+    send(&mut world, 1, Label::Reliable, &chat(None));
+    assert_eq!(take(&mut world, 2), []);
+    open_own(&mut world, 2);
+    let expect = Incoming { label: Label::Own, payload: b"since".to_vec() };
+    assert_eq!(take(&mut world, 2), [expect]);
+}
+
 #[test]
 fn what_is_not_allowed_or_not_well_formed_goes_nowhere() {
     let mut world = World::connected(2);
@@ -266,10 +341,12 @@ pub(crate) fn halt(world: &mut World, key: u64, halted: bool) {
 
 #[test]
 fn who_sends_to_one_that_is_slow_waits_and_nothing_is_lost() {
-    let mut world = World::connected(2);
+    let mut world = World::connected(3);
     for key in 1..=2 {
         join(&mut world, key, BOTH, DataOpening::Client);
     }
+    // It may have data, but has opened no channel: it is no reason to hurry.
+    join_bare(&mut world, 3, false);
     let (mut rest, mut got) = (0..20_000, Vec::new());
     halt(&mut world, 2, true);
     (0..100).for_each(|_| push(&mut world, &mut rest));

@@ -26,6 +26,8 @@ use ringway_wire::sniff::{Protocol, sniff};
 
 /// The publisher and two subscribers.
 pub(super) const CLIENTS: usize = 3;
+/// The client that has a channel of its own and gets bytes over it.
+const BARE: usize = 2;
 /// SSRCs of the camera's layers; those of repetitions are 10 more.
 pub(super) const VIDEO_SSRC: u32 = 100;
 /// SSRC of the microphone.
@@ -147,6 +149,10 @@ impl World {
         (0..300).for_each(|_| world.pass(10));
         assert!(world.clients.iter().all(Transport::is_connected));
         assert!(world.data.iter().all(|data| data.is_open(Label::Reliable)));
+        world.data[BARE].open_own();
+        world.pump_data(BARE);
+        (0..10).for_each(|_| world.pass(10));
+        assert!(world.data[BARE].is_open(Label::Own));
         world
     }
 
@@ -175,7 +181,8 @@ impl World {
         self.messages = 0;
         for client in 0..CLIENTS {
             let transport = client as u64 + 1;
-            self.set_data(client, data_rights::PUBLISH | data_rights::DELIVER);
+            let bare = if client == BARE { data_rights::BARE } else { 0 };
+            self.set_data(client, data_rights::PUBLISH | data_rights::DELIVER | bare);
             let track = u64::from(client == 0);
             self.command(CallCommand::SetDataTrack { transport, handle: 1, track });
             let track = u64::from(client == 1);
@@ -304,6 +311,10 @@ impl World {
         if message.label == Label::DataTrack {
             DataTrackView::parse(&message.payload).expect("what is sent on is a packet of a track");
             return;
+        }
+        if message.label == Label::Own {
+            // Bytes of an application's, of which nobody knows anything.
+            return assert_eq!(client, BARE);
         }
         DataPacketView::parse(&message.payload).expect("what is sent on is a data packet");
         let mut others = (0..CLIENTS).filter(|other| *other != client);

@@ -105,9 +105,7 @@ impl LiveRoom {
         let shard = participant.shard;
         let closed_ms = participant.signal_closed_ms.take();
         if participant.departs_at_ms.is_some() {
-            participant.departs_at_ms = Some(turn.now_ms.saturating_add(RESUME_TIMEOUT_MS));
-            participant.told_first = true;
-            turn.after(RESUME_TIMEOUT_MS, Timer::Departure(sid));
+            participant.depart_after(turn, RESUME_TIMEOUT_MS, true);
         }
         let client = self.participants.get(&sid)?;
         let joined = Joined {

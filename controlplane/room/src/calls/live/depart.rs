@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::LiveRoom;
 use super::announce::Delta;
+use super::{LiveParticipant, LiveRoom};
 use crate::calls::turn::{Timer, Turn};
 use crate::calls::{DisconnectReason, Fact, LeaveAction, Notice, ParticipantInfo, RoomEndReason};
 use crate::id::ParticipantSid;
@@ -11,6 +11,15 @@ use crate::id::ParticipantSid;
 /// LiveKit's patience after a failed peer connection. Longer: people who are gone stay in the room
 /// as frozen pictures. Shorter: a change of networks loses the session.
 const DEPARTURE_MS: u64 = 5_000;
+
+impl LiveParticipant {
+    /// It is removed so much later, unless its media comes back; `told_first` as in the struct.
+    pub(super) fn depart_after(&mut self, turn: &mut Turn<'_>, delay_ms: u64, told_first: bool) {
+        self.departs_at_ms = Some(turn.now_ms.saturating_add(delay_ms));
+        self.told_first = told_first;
+        turn.after(delay_ms, Timer::Departure(self.sid));
+    }
+}
 
 impl LiveRoom {
     /// The client leaves.
@@ -26,9 +35,7 @@ impl LiveRoom {
     /// A peer connection failed: the client may resume for a while.
     pub(super) fn failed(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get_mut(&sid) else { return };
-        participant.departs_at_ms = Some(turn.now_ms.saturating_add(DEPARTURE_MS));
-        participant.told_first = false;
-        turn.after(DEPARTURE_MS, Timer::Departure(sid));
+        participant.depart_after(turn, DEPARTURE_MS, false);
         turn.tell(sid, Notice::CloseSignal);
     }
 
@@ -37,9 +44,7 @@ impl LiveRoom {
     pub(super) fn closed(&mut self, turn: &mut Turn<'_>, sid: ParticipantSid) {
         let Some(participant) = self.participants.get_mut(&sid) else { return };
         if participant.departs_at_ms.is_none() {
-            participant.departs_at_ms = Some(turn.now_ms.saturating_add(DEPARTURE_MS));
-            participant.told_first = true;
-            turn.after(DEPARTURE_MS, Timer::Departure(sid));
+            participant.depart_after(turn, DEPARTURE_MS, true);
         }
     }
 

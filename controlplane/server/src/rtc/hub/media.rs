@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ringway_room::calls::{AudioLevel, MediaEvent, SourceLayers, TrackQuality, TrackSid};
-use ringway_signal::plane::{Level, PlaneEvent, PlaneInfo, Subject, Travelled};
+use ringway_signal::Session;
+use ringway_signal::plane::{Level, PlaneEvent, PlaneInfo, Subject, TransportKey, Travelled};
 
 use super::Hub;
 use super::index::Index;
@@ -99,27 +100,32 @@ impl Hub {
 impl Hub {
     /// A transport is up, or no longer.
     fn handle_connection(&mut self, event: &PlaneEvent) {
-        let (PlaneEvent::Connected { transport, .. }
-        | PlaneEvent::Failed { transport, .. }
-        | PlaneEvent::Closed { transport }) = event
-        else {
-            return;
-        };
-        let Some(sid) = self.index.transports.get(transport).copied() else { return };
         match event {
-            PlaneEvent::Connected { remote, tcp, .. } => {
-                tracing::debug!(participant = %sid, %remote, tcp, "media is connected");
-                self.converse(sid, |session, _| session.handle_connected(*transport));
+            PlaneEvent::Connected { transport, remote, tcp } => {
+                self.on_transport(*transport, |session| {
+                    let participant = session.participant();
+                    tracing::debug!(%participant, %remote, tcp, "media is connected");
+                    session.handle_connected(*transport);
+                })
             }
-            PlaneEvent::Failed { reason, .. } => {
-                tracing::debug!(participant = %sid, reason, "media is lost");
-                self.converse(sid, |session, _| session.handle_failed(*transport));
-            }
-            _ => {
-                tracing::debug!(participant = %sid, "the client closed its media");
-                self.converse(sid, |session, _| session.handle_closed(*transport));
-            }
+            PlaneEvent::Failed { transport, reason } => self.on_transport(*transport, |session| {
+                let participant = session.participant();
+                tracing::debug!(%participant, reason, "media is lost");
+                session.handle_failed(*transport);
+            }),
+            PlaneEvent::Closed { transport } => self.on_transport(*transport, |session| {
+                let participant = session.participant();
+                tracing::debug!(%participant, "the client closed its media");
+                session.handle_closed(*transport);
+            }),
+            _ => {}
         }
+    }
+
+    /// Lets the session that has a transport hear something of it.
+    fn on_transport(&mut self, transport: TransportKey, hear: impl FnOnce(&mut Session)) {
+        let Some(sid) = self.index.transports.get(&transport).copied() else { return };
+        self.converse(sid, |session, _| hear(session));
     }
 
     /// Who of a shard speaks in a room now, and who has ceased to.
