@@ -4,6 +4,7 @@
 //! and by hash where someone forgot to.
 
 use crate::boot::BOOT_WORDS;
+use crate::call::{ArchivedDataSpec, ArchivedRelaySpec, ArchivedRouteSpec, ArchivedSourceSpec};
 use crate::counters::Counter;
 use crate::latency::LATENCY_WORDS;
 use crate::message::{ArchivedCommand, ArchivedEvent};
@@ -64,6 +65,10 @@ const fn layout_hash() -> u64 {
         LATENCY_WORDS,
         size_of::<ArchivedCommand>(),
         size_of::<ArchivedEvent>(),
+        size_of::<ArchivedRouteSpec>(),
+        size_of::<ArchivedSourceSpec>(),
+        size_of::<ArchivedDataSpec>(),
+        size_of::<ArchivedRelaySpec>(),
     ];
     let mut hash = 0xcbf2_9ce4_8422_2325;
     let mut n = 0;

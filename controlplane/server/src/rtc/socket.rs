@@ -227,9 +227,8 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
                 };
                 let Ok(request) = request else { return End::Nonsense };
                 // Nobody else need wake for a ping.
-                let pong = request.message.as_ref().and_then(|asked| pong::answer(asked, unix_ms()));
-                if let Some(pong) = pong {
-                    if let Err(end) = send(socket, &Outgoing::new(pong), format).await {
+                if let Some(pong) = request.message.as_ref().and_then(pong) {
+                    if let Err(end) = send(socket, &pong, format).await {
                         return end;
                     }
                 } else if !ticket.say(request.message).await {
@@ -244,9 +243,10 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
     }
 }
 
-fn unix_ms() -> i64 {
+fn pong(asked: &Said) -> Option<Outgoing> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+    let unix_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    pong::answer(asked, unix_ms).map(Outgoing::new)
 }
 
 async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Result<(), End> {
