@@ -232,9 +232,9 @@ fn what_waits_on_an_own_channel_counts() {
         taken += 1_000;
     }
     assert!((PLAIN_BYTES + 1_000..=MOST_BYTES).contains(&taken), "{taken}");
-    assert_eq!(one.crowd(1, true), Crowd::Much);
-    assert_eq!(one.crowd(1 + PROGRESS_NS, true), Crowd::Stuck);
+    assert_eq!(one.waiting(1, true), Waiting::Much);
+    assert_eq!(one.waiting(1 + PROGRESS_NS, true), Waiting::Stuck);
     carry(2, &mut one, &mut other);
     one.refresh(2);
-    assert_eq!((one.waiting_bytes(), one.crowd(2, true)), (0, Crowd::Little));
+    assert_eq!((one.waiting_bytes(), one.waiting(2, true)), (0, Waiting::Little));
 }
