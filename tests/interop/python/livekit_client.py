@@ -34,6 +34,7 @@ def run(work):
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+    return task
 
 
 def note(event, who=None, what=None):
@@ -48,11 +49,12 @@ class Watched:
         self.frames, self.pixels = 0, None
         self.waited_since, self.asked_at = 0, 0
         self.ear = media.Ear()
-        run(self.hear() if source == "microphone" else self.see())
+        self.stream = None
+        self.taking = run(self.hear() if source == "microphone" else self.see())
 
     async def see(self):
-        stream = rtc.VideoStream(self.track, format=rtc.VideoBufferType.RGBA, capacity=1)
-        async for event in stream:
+        self.stream = rtc.VideoStream(self.track, format=rtc.VideoBufferType.RGBA, capacity=1)
+        async for event in self.stream:
             frame = event.frame
             shape = (frame.height, frame.width, 4)
             self.pixels = numpy.frombuffer(frame.data, dtype=numpy.uint8).reshape(shape)
@@ -63,6 +65,11 @@ class Watched:
         async for event in stream:
             self.ear.hear(numpy.frombuffer(event.frame.data, dtype=numpy.int16))
             self.frames += 1
+
+    def state(self):
+        """How far it has come: a decoder of the library may have frames that we never get."""
+        inner = getattr(self.stream, "_task", None)
+        return f"{self.frames} frames came; we: {self.taking}; the library's stream: {inner}"
 
     def is_waited_for(self):
         """To be called whenever it is asked about: whether that has gone on for a while. Then it
@@ -313,6 +320,7 @@ async def watch(identity, source):
         return None
     if one.is_waited_for():
         await explain(identity, source)
+        print(f"  {one.state()}", file=sys.stderr)
     seen = {"codec": None, "cipher": None, "protocol": None, "packets": 0, "lost": 0}
     decoded = 0
     for stats in await one.track.get_stats():
