@@ -169,6 +169,9 @@ pub struct Session {
     qualities: BTreeMap<TrackSid, Vec<(String, VideoQuality)>>,
     ignored: Ignored,
     over: bool,
+    /// The client leaves and does not say why, as Go's SDK does that is about to join anew. Told
+    /// that it is over it would take that for the end of all.
+    returns: bool,
     simulated: Simulated,
     first_offer: FirstOffer,
     /// Sections of a WHEP client.
@@ -253,6 +256,7 @@ impl Session {
             qualities: BTreeMap::new(),
             ignored: Ignored::default(),
             over: false,
+            returns: false,
             simulated: Simulated::default(),
             first_offer: FirstOffer::default(),
             slots: Vec::new(),

@@ -571,6 +571,20 @@ fn leaves_speak_the_clients_version() {
 }
 
 #[test]
+fn who_leaves_to_come_back_is_not_told_that_it_is_over() {
+    use proto::DisconnectReason::{ClientInitiated, UnknownReason};
+    for (why, told) in [(ClientInitiated, "<Leave "), (UnknownReason, "")] {
+        let mut stage = v0();
+        stage.after(10);
+        let leave = proto::LeaveRequest { reason: why as i32, ..Default::default() };
+        assert_eq!(stage.says(Says::Leave(leave)).kinds(), "@Leave");
+        let reason = DisconnectReason::ClientInitiated;
+        let said = stage.is_told(Notice::Leave { reason, action: LeaveAction::Disconnect });
+        assert_eq!(said.kinds(), format!("{told}#CloseTransport !HangUp !End"));
+    }
+}
+
+#[test]
 fn wanted_qualities_are_said_again_after_answers() {
     let mut stage = v0();
     stage.after(10);

@@ -21,6 +21,9 @@ impl Session {
             self.ignored.unknown += 1;
             return;
         };
+        if let Asked::Leave(leave) = &message {
+            self.returns = leave.reason() == proto::DisconnectReason::UnknownReason;
+        }
         match translate::request(message) {
             Translated::Room(request) => self.ask_room(request),
             Translated::NoSuchTrack(message) => self.refuse_track(message),

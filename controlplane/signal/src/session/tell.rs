@@ -96,7 +96,7 @@ impl Session {
 
     /// The session is over.
     fn end(&mut self, reason: DisconnectReason, action: LeaveAction) {
-        if let Some(action) = self.simulated.last_word(action) {
+        if let Some(action) = self.simulated.last_word(action).filter(|_| !self.returns) {
             self.respond(translate::leave(&self.client, reason, action));
         }
         let published = std::mem::take(&mut self.published);
