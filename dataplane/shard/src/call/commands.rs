@@ -479,7 +479,7 @@ impl Calls {
         subscription.cname = spec.cname;
         subscription.encrypted = spec.encrypted;
         subscription.cuts_trailer = spec.cut_trailer;
-        subscription.playout = spec.playout.map(playout);
+        subscription.playout = spec.playout.map(|bounds| Box::new(playout(bounds)));
         if let Some(line) = session.spent.take_line(spec.ssrc) {
             subscription.go_on(line);
         }

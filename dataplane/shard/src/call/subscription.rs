@@ -61,8 +61,8 @@ pub(super) struct Subscription {
     pub(super) repair: Option<Repair>,
     /// Only of video without RTX.
     pub(super) stamps: Option<Stamps>,
-    /// Only of video in rooms that say how long to buffer.
-    pub(super) playout: Option<Playout>,
+    /// Only of video in rooms that say how long to buffer; elsewhere it takes no room in the cache.
+    pub(super) playout: Option<Box<Playout>>,
     pub(super) resends: Resends,
     pub(super) answers: Answers,
     /// Packets sent again since the route's quality was told.
