@@ -5,6 +5,7 @@
 //! end-to-end encrypted media keep exactly those in the clear. [`size`] alone reads on, where a key
 //! frame begins.
 
+mod aggregated;
 pub mod av1;
 pub mod h264;
 mod h264_sps;

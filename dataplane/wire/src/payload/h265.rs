@@ -1,6 +1,7 @@
 //! H.265 payloads (RFC 7798): can a decoder begin here, and where is its parameter set?
 
 use super::Entry;
+use super::aggregated::{self, units};
 
 /// First and last type of pictures at which decoding can begin (IRAP).
 const IRAP: std::ops::RangeInclusive<u8> = 16..=23;
@@ -11,16 +12,13 @@ const FRAGMENTATION: u8 = 49;
 const FU_START: u8 = 0x80;
 const FU_TYPE: u8 = 0x3f;
 
-/// Aggregated units looked at in one packet; see `h264.rs`.
-const MAX_UNITS: usize = 16;
-
 /// Whether a decoder can begin with `payload`. Streams whose units carry decoding order numbers
 /// (sprop-max-don-diff above 0) are not negotiated and would not be read right.
 #[inline]
 pub fn entry(payload: &[u8]) -> Entry {
     let &[first, _, ref rest @ ..] = payload else { return Entry::None };
     match unit_type(first) {
-        AGGREGATION => aggregated(rest),
+        AGGREGATION => aggregated::entry(rest, |first| of_unit(unit_type(first))),
         FRAGMENTATION => match rest.first() {
             Some(header) if header & FU_START != 0 => of_unit(header & FU_TYPE),
             _ => Entry::None,
@@ -40,29 +38,6 @@ fn of_unit(unit: u8) -> Entry {
         unit if IRAP.contains(&unit) => Entry::Picture,
         _ => Entry::None,
     }
-}
-
-fn aggregated(rest: &[u8]) -> Entry {
-    let mut found = Entry::None;
-    for unit in units(rest) {
-        match unit.first().map(|&first| of_unit(unit_type(first))) {
-            Some(Entry::Full) => return Entry::Full,
-            Some(Entry::Picture) => found = Entry::Picture,
-            _ => {}
-        }
-    }
-    found
-}
-
-/// RFC 7798 section 4.4.2: each unit follows its length in two octets.
-fn units(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let next = move |_| {
-        let (&len, after) = rest.split_first_chunk::<2>()?;
-        let (unit, after) = after.split_at_checked(usize::from(u16::from_be_bytes(len)))?;
-        rest = after;
-        Some(unit)
-    };
-    (0..MAX_UNITS).map_while(next)
 }
 
 /// What the sequence parameter set in `payload` holds behind the header of its unit; of one in
