@@ -43,8 +43,6 @@ pub enum Rejection {
     NoRtcpMux,
     /// Neither RTP over DTLS nor SCTP over DTLS.
     Protocol,
-    /// Data channels are not wanted here, or the section is a second one of them.
-    NoData,
 }
 
 /// The outcome for one section of audio or video.
