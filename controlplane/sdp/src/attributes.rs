@@ -151,7 +151,12 @@ impl Simulcast {
             }
             for alternatives in names.split(';') {
                 let first = alternatives.split(',').next().unwrap_or_default();
-                list.push(read_token(first.strip_prefix('~').unwrap_or(first))?);
+                let name = first.strip_prefix('~').unwrap_or(first);
+                // RFC 8853 5.1: one mark at most, and no name begins with it.
+                if name.starts_with('~') {
+                    return Err(Reason::Malformed);
+                }
+                list.push(read_token(name)?);
             }
             if list.len() > MAX_ENCODINGS {
                 return Err(Reason::TooMany);
