@@ -19,8 +19,8 @@ pub use cidr::{Cidr, NotCidr};
 pub use limit::Limit;
 pub use room::{EnabledCodec, PlayoutDelay, Room, RoomConfiguration};
 pub use rtc::{Rtc, UDP_PORT};
-pub(crate) use turn::read_closed;
 pub use turn::{ExternalTurn, Protocol, Turn, TurnError};
+pub(crate) use turn::{PROXIES_MAX, read_closed};
 
 /// Overrides the keys of the file: `KEY: SECRET`, one a line.
 const KEYS_VARIABLE: &str = "RINGWAY_KEYS";

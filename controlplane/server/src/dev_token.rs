@@ -5,7 +5,6 @@
 //! name of theirs that points at this machine is not taken for it.
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ApiError;
 use crate::json;
 use crate::rtc::task::Rtc;
+use crate::timestamp::now_unix_ms;
 
 /// A session of WHIP or WHEP is ended with the token that began it, and gets no fresh ones.
 const TTL_S: u32 = 12 * 3600;
@@ -63,8 +63,7 @@ async fn token(
     }
     let bytes = json::read(&headers, body, BODY_BYTES_MAX).await?;
     let claims = claims(json::parse(&bytes)?)?;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let token = rtc.tokens().mint(&claims, unix.as_secs());
+    let token = rtc.tokens().mint(&claims, now_unix_ms() / 1000);
     let none = || ApiError::new(StatusCode::FORBIDDEN, "permission_denied", "there is no API key");
     token.map(|token| Json(Answer { token })).ok_or_else(none)
 }

@@ -6,7 +6,8 @@ use livekit_protocol::signal_request::Message as Asked;
 use livekit_protocol::signal_response::Message;
 
 /// The answer, if `asked` is a ping; `unix_ms` is now.
-pub fn answer(asked: &Asked, unix_ms: i64) -> Option<Message> {
+pub fn answer(asked: &Asked, unix_ms: u64) -> Option<Message> {
+    let unix_ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     match asked {
         // Milliseconds, though the field is wide: JavaScript's numbers are not.
         Asked::Ping(_) => Some(Message::Pong(unix_ms)),

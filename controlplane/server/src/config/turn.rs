@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Cidr;
 
 /// Networks that proxies may be in: what the data plane takes.
-const PROXIES_MAX: usize = 12;
+pub(crate) const PROXIES_MAX: usize = 12;
 /// The longest that credentials of others' servers may be good for, s. LiveKit's value.
 const EXTERNAL_TTL_MAX_S: u32 = 86_400;
 

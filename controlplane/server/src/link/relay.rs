@@ -14,8 +14,10 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Cidr, Turn, TurnError, read_closed};
+use crate::config::{Cidr, PROXIES_MAX, Turn, TurnError, read_closed};
 use crate::rtc::relays::SECRET_BYTES;
+
+const _: () = assert!(PROXIES_MAX == RELAY_PROXIES, "all that are configured go over");
 
 /// The private key stands before the certificates.
 const KEY_PLACE: u8 = 0;

@@ -1,6 +1,6 @@
 //! One client's WebSocket: frames in, messages out, pings between them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use ringway_signal::deflate::InflateError;
@@ -19,6 +19,7 @@ use super::pace::Pace;
 use super::stream::Unfit;
 use super::task::Ticket;
 use super::upgrade::WebSocket;
+use crate::timestamp::now_unix_ms;
 
 /// How often a ping proves that the connection lives; LiveKit's value.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -244,9 +245,7 @@ async fn serve(socket: &mut WebSocket, ticket: &mut Ticket) -> End {
 }
 
 fn pong(asked: &Said) -> Option<Outgoing> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let unix_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    pong::answer(asked, unix_ms).map(Outgoing::new)
+    pong::answer(asked, now_unix_ms()).map(Outgoing::new)
 }
 
 async fn send(socket: &mut WebSocket, outgoing: &Outgoing, format: Format) -> Result<(), End> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ringway_room::calls::{Config, Fact};
 use ringway_signal::Settings;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::hub::{ConnectionId, Created, DirectError, Hub, Output, Refused, Visitor};
 use super::relays::Relays;
+use crate::timestamp::now_unix_ms;
 use crate::token::Tokens;
 
 /// Messages of all clients that may wait. More would be answered later than clients wait.
@@ -262,8 +263,7 @@ impl RtcTask {
         ends: Ends,
     ) -> (Self, Rtc) {
         let (sender, questions) = mpsc::channel(WAITING_MAX);
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix_start_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+        let unix_start_ms = now_unix_ms();
         settings.unix_start_ms = unix_start_ms;
         config.unix_start_ms = unix_start_ms;
         let message_bytes = settings.message_bytes;

@@ -23,7 +23,7 @@ const BINARY: u8 = 2;
 const RESERVED: u8 = 3;
 
 /// A client's frame as it stands on the wire, masked with zeros.
-fn wire(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn wire(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first, 0xff];
     frame.extend((payload.len() as u64).to_be_bytes());
     frame.extend([0; 4]);

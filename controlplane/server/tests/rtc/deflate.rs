@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::closes::wire;
 use crate::house::{House, PATIENCE, connect, good, house};
 
 // RFC 6455 5.2: the first octet of a frame.
@@ -130,15 +131,6 @@ async fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut payload = vec![0; length as usize];
     stream.read_exact(&mut payload).await.unwrap();
     (first, payload)
-}
-
-/// A client's frame, masked with zeros.
-fn wire(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first, 0xff];
-    frame.extend((payload.len() as u64).to_be_bytes());
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
 }
 
 /// Any bytes in a block without compression, and the head of another (RFC 7692 7.2.3.3).

@@ -46,15 +46,12 @@ impl Session {
             Asked::AddTrack(add) => self.handle_add_track(add),
             Asked::SyncState(state) => self.handle_sync_state(&state),
             Asked::Simulate(wish) => self.handle_simulate(now_ms, wish),
-            other => match pong::answer(&other, self.unix_ms(now_ms)) {
+            other => match pong::answer(&other, self.settings.unix_start_ms.saturating_add(now_ms))
+            {
                 Some(pong) => self.respond(pong),
                 None => self.ignored.unknown += 1,
             },
         }
-    }
-
-    fn unix_ms(&self, now_ms: u64) -> i64 {
-        i64::try_from(self.settings.unix_start_ms.saturating_add(now_ms)).unwrap_or(i64::MAX)
     }
 
     /// An ICE-lite server has no use for candidates; a broken one is refused all the same.

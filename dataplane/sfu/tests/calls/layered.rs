@@ -8,6 +8,19 @@ use crate::publisher::CLOCK_HZ;
 
 /// The id of the dependency descriptor.
 pub(crate) const DESCRIPTOR_ID: u8 = 12;
+
+/// A packet with this dependency descriptor, or none.
+pub(crate) fn described(fields: &HeadFields, descriptor: Option<&[u8]>, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; 400];
+    let mut head = HeadWriter::begin(&mut out, fields, &[], HeadForm::TwoByte).expect("room");
+    if let Some(data) = descriptor {
+        head.put(DESCRIPTOR_ID, data).expect("room");
+    }
+    let len = head.end();
+    out.truncate(len);
+    out.extend(payload);
+    out
+}
 pub(crate) const SSRC: u32 = 1000;
 const SPATIAL: usize = 3;
 const TARGETS: usize = 9;
@@ -227,15 +240,7 @@ impl Encoder {
             padding: false,
         };
         self.sequence = self.sequence.wrapping_add(1);
-        let mut out = vec![0; 400];
-        let mut head = HeadWriter::begin(&mut out, &fields, &[], HeadForm::TwoByte).expect("room");
-        if let Some(data) = descriptor {
-            head.put(DESCRIPTOR_ID, data).expect("room");
-        }
-        let len = head.end();
-        out.truncate(len);
-        out.extend(payload);
-        out
+        described(&fields, descriptor, payload)
     }
 
     fn payload(&self, content: &Content, key: bool) -> Vec<u8> {

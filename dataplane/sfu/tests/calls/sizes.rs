@@ -3,11 +3,11 @@
 
 use ringway_sfu::call::source::{Source, SourceKind};
 use ringway_wire::extension::{ExtensionKind, ExtensionMap};
-use ringway_wire::head::{HeadFields, HeadForm, HeadWriter};
+use ringway_wire::head::HeadFields;
 use ringway_wire::payload::Codec;
 use ringway_wire::rtp::RtpView;
 
-use crate::layered::{Bits, DESCRIPTOR_ID};
+use crate::layered::{Bits, DESCRIPTOR_ID, described};
 use crate::publisher::{CLOCK_HZ, FRAME_NS};
 
 type Sizes = [(u16, u16); 3];
@@ -78,14 +78,7 @@ impl Publisher {
             ssrc: 1000 + u32::from(layer),
             ..HeadFields::default()
         };
-        let mut out = vec![0; 400];
-        let mut head = HeadWriter::begin(&mut out, &fields, &[], HeadForm::TwoByte).expect("room");
-        if let Some(data) = descriptor {
-            head.put(DESCRIPTOR_ID, data).expect("room");
-        }
-        let len = head.end();
-        out.truncate(len);
-        out.extend(payload);
+        let out = described(&fields, descriptor, payload);
         let view = RtpView::parse(&out).expect("RTP");
         let (now_ns, format) = (FRAME_NS * u64::from(sequence), (self.codec, CLOCK_HZ));
         let sent = self.source.prepare(now_ns, layer, &view, &self.extensions, format, false);

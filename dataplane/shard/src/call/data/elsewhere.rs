@@ -116,7 +116,7 @@ impl Calls {
         }
         self.data.waiting_bytes += taken.receivers * payload.len();
         let pressure = taken.crowd.pressure();
-        if matches!(pressure, Pressure::Crowded | Pressure::Firm) {
+        if pressure.keeps() {
             self.data.waited.insert((shard, from.sender), taken.crowd);
         } else if !from.watched {
             return;

@@ -28,6 +28,13 @@ pub(in crate::call) enum Pressure {
     Firm,
 }
 
+impl Pressure {
+    /// Whether it may keep the sender.
+    pub(super) fn keeps(self) -> bool {
+        matches!(self, Self::Crowded | Self::Firm)
+    }
+}
+
 /// Receivers on this shard that a sender waits for.
 #[derive(Clone, Debug, Default)]
 pub(in crate::call) struct Crowd {
@@ -72,7 +79,7 @@ impl Crowd {
         if self.any.iter().any(|receiver| has_eased(*receiver, false)) {
             self.add_light();
         }
-        !matches!(self.pressure(), Pressure::Firm | Pressure::Crowded)
+        !self.pressure().keeps()
     }
 }
 
@@ -108,10 +115,8 @@ impl Waits {
 
     /// Whether other shards shall say of every message how it went.
     pub(super) fn is_watched(&self, now_ns: u64) -> bool {
-        let waits = |pressure| matches!(pressure, Pressure::Crowded | Pressure::Firm);
-        self.shards > 0
-            && (waits(self.here.pressure())
-                || self.far.iter().any(|far| waits(far.pressure) && far.counts(now_ns)))
+        let keeps = |far: &Far| far.pressure.keeps() && far.counts(now_ns);
+        self.shards > 0 && (self.here.pressure().keeps() || self.far.iter().any(keeps))
     }
 
     /// Whether its messages are not taken for now.
@@ -140,8 +145,7 @@ impl Waits {
 
 impl Far {
     fn counts(&self, now_ns: u64) -> bool {
-        let waits = matches!(self.pressure, Pressure::Crowded | Pressure::Firm);
-        !waits || now_ns.saturating_sub(self.at_ns) < WORD_NS
+        !self.pressure.keeps() || now_ns.saturating_sub(self.at_ns) < WORD_NS
     }
 }
 
